@@ -1,0 +1,62 @@
+"""The command line: every command in a file of its own, loaded only when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from click.exceptions import Abort, ClickException, Exit
+
+from tropism.cli import build, quickstart, report, train
+from tropism.cli.output import fail
+from tropism.errors import Interrupted, OutputError, TropismError
+
+app = typer.Typer(
+    name="tropism",
+    help="From votes, ratings and choices to a better model, and the proof of what changed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("quickstart")(quickstart.quickstart)
+app.command("build")(build.build)
+app.command("train")(train.train)
+app.command("report")(report.report)
+
+
+@app.callback()
+def version(
+    show: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    """From votes, ratings and choices to a better model, and the proof of what changed."""
+    if show:
+        from tropism import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; every error that a user can put right ends in one line and a non-zero exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status."""
+    try:
+        status = app(args=arguments, prog_name="tropism", standalone_mode=False)
+    except TropismError as error:
+        return fail(error, arguments)
+    except ClickException as error:
+        error.show()
+        return error.exit_code
+    except Exit as error:
+        return int(error.exit_code)
+    except (KeyboardInterrupt, Abort):
+        return fail(Interrupted("Interrupted.", remedy="Run the same command again to start over."), arguments)
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        problem = f"{error.strerror or error}{place}."
+        return fail(OutputError(problem, remedy="Free some space or choose another folder."), arguments)
+    return int(status or 0)

@@ -1,0 +1,4 @@
+"""`tropism build`."""
+from pathlib import Path
+def build(file: Path) -> None:
+    """Stub until the build lands."""

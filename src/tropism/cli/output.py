@@ -1,0 +1,89 @@
+"""What a command shows: text for people, or with `--json` one last line for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tropism.errors import TropismError
+from tropism.records import Account, DataCard, Estimate
+
+JSON = typer.Option(False, "--json", help="End with one JSON object on standard output; all else to standard error.")
+
+
+class Output:
+    """One command's output.
+
+    Args:
+        for_programs: True sends everything but the last JSON line to standard error.
+    """
+
+    def __init__(self, for_programs: bool) -> None:
+        self.for_programs = for_programs
+        self.console = Console(stderr=for_programs, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Print one line; square brackets in it are text, never markup."""
+        self.console.print(escape(text))
+
+    def table(self, title: str, rows: Mapping[str, str]) -> None:
+        """Print names and values in two columns."""
+        table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+        for name, value in rows.items():
+            table.add_row(escape(name), escape(value))
+        self.console.print(table)
+
+    def card(self, card: DataCard) -> None:
+        """Print what became of the data that was read."""
+        self.table(f"Data: {card.source}", account_rows(card.account))
+        if card.confounds:
+            self.table("What could be mistaken for taste", {k: estimate(v) for k, v in card.confounds.items()})
+
+    def finish(self, payload: Mapping[str, Any], *, next_command: str) -> None:
+        """End the command: the next one to run for people, one JSON line for programs."""
+        if self.for_programs:
+            print(json.dumps(payload, ensure_ascii=False), flush=True)  # noqa: T201  (this line is the interface)
+        else:
+            self.say(f"Next: {next_command}")
+
+
+def account_rows(account: Account) -> dict[str, str]:
+    """An account as the rows of a table."""
+    rows = {"rows read": f"{account.rows_read:,}", "rows used": f"{account.rows_used:,}"}
+    for reason, count in account.dropped.items():
+        rows[f"dropped: {reason}"] = f"{count:,}{examples(account, reason)}"
+    for note, count in account.notes.items():
+        rows[note] = f"{count:,}{examples(account, note)}"
+    rows["made"] = (
+        f"{account.groups:,} groups, {account.responses:,} responses, {account.edges:,} edges, "
+        f"{account.labels:,} labels, {account.ties:,} ties"
+    )
+    return rows
+
+
+def examples(account: Account, reason: str) -> str:
+    """The rows a reason names, in brackets."""
+    names = account.examples.get(reason)
+    return f" ({', '.join(names)})" if names else ""
+
+
+def estimate(value: Estimate) -> str:
+    """A number with its interval and count."""
+    return f"{value.value:.3f}  [{value.low:.3f}, {value.high:.3f}]  n = {value.n:,}"
+
+
+def fail(error: TropismError, arguments: list[str]) -> int:
+    """Print an error in one line (and as JSON where asked) and return its exit status."""
+    line = " ".join(str(error).split())
+    print(f"error: {line}", file=sys.stderr)  # noqa: T201  (standard error, before any console exists)
+    if "--json" in arguments:
+        report = {"error": {"kind": type(error).__name__, "problem": error.problem, "remedy": error.remedy}}
+        print(json.dumps(report, ensure_ascii=False), flush=True)  # noqa: T201  (this line is the interface)
+    return error.exit_status

@@ -1,0 +1,4 @@
+"""`tropism report`."""
+from pathlib import Path
+def report(run: Path) -> None:
+    """Stub until the report lands."""

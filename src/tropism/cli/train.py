@@ -1,0 +1,83 @@
+"""`tropism train`: a recipe to a model, a record and a report."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tropism.cli.output import JSON, Output, estimate
+
+if TYPE_CHECKING:
+    from tropism.records import Run
+
+
+def train(
+    recipe: Path = typer.Argument(help="The recipe, a YAML file."),
+    overrides: list[str] = typer.Argument(None, help="Settings to override, such as loss.dpo.beta=0.05."),
+    resume: bool = typer.Option(False, "--resume", help="Go on from the last checkpoint in the output folder."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Delete the run that is in the output folder."),
+    for_programs: bool = JSON,
+) -> None:
+    """Train a model on preferences, evaluate it against where it started, and write a report."""
+    output = Output(for_programs)
+    from tropism.errors import ConfigError
+    from tropism.report.page import write_report
+    from tropism.training.config import load_recipe
+    from tropism.training.run import run_recipe
+
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite exclude each other.", remedy="Give one of them.")
+    settings = load_recipe(recipe, overrides or ())
+    command = shlex.join(["tropism", "train", str(recipe), *(overrides or ())])
+    run = run_recipe(settings, command=command, resume=resume, overwrite=overwrite)
+    report = write_report(Path(settings.output))
+    show(output, run, report)
+
+
+def show(output: Output, run: Run, report: Path) -> None:
+    """Print a finished run: the data, the stages, the evaluation, the report's path."""
+    for card in run.cards:
+        output.card(card)
+    for stage in run.stages:
+        losses = f"loss {stage.first_loss:.4f} -> {stage.last_loss:.4f}"
+        output.table(f"Stage {stage.name}", {
+            "groups": f"{stage.groups:,}",
+            **{f"dropped: {reason}": f"{count:,}" for reason, count in stage.account.dropped.items()},
+            **{note: f"{count:,}" for note, count in stage.account.notes.items() if count},
+            "steps": f"{stage.steps:,} in {stage.seconds:.0f} s, {losses}",
+            "model": stage.model,
+        })  # fmt: skip
+    if run.evaluation:
+        title = f"Held out: {run.evaluation.after} against {run.evaluation.before}"
+        output.table(title, {name: estimate(value) for name, value in run.evaluation.metrics.items()})
+    output.table("Done", {
+        "time and memory": f"{run.seconds:.0f} s, {run.peak_memory_mb:,.0f} MB at most",
+        "report": str(report),
+    })  # fmt: skip
+    output.finish(payload(run, report), next_command=f"open {report}")
+
+
+def payload(run: Run, report: Path) -> dict[str, Any]:
+    """The JSON object of `train` and `quickstart`."""
+    metrics = run.evaluation.metrics if run.evaluation else {}
+    win_rate = metrics.get("win_rate")
+    accuracy = metrics.get("pair_accuracy")
+    last = run.stages[-1]
+    return {
+        "steps": sum(stage.steps for stage in run.stages),
+        "first_loss": last.first_loss,
+        "last_loss": last.last_loss,
+        "pair_accuracy": accuracy.value if accuracy else None,
+        "win_rate": win_rate.model_dump() if win_rate else None,
+        "metrics": {name: value.model_dump() for name, value in metrics.items()},
+        "seconds": run.seconds,
+        "peak_memory_mb": run.peak_memory_mb,
+        "tokens_computed": sum(stage.tokens_computed for stage in run.stages),
+        "tokens_distinct": sum(stage.tokens_distinct for stage in run.stages),
+        "reference_tokens_scored": sum(stage.reference_tokens_scored for stage in run.stages),
+        "model": last.model,
+        "report": str(report),
+    }

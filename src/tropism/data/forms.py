@@ -1,0 +1,285 @@
+"""The forms that a row can have: one literal table from the columns to the function that reads them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import combinations
+from typing import Any, TypeAlias
+
+from tropism.data import dialogues
+from tropism.data.dialogues import said, turns
+from tropism.data.values import Unusable, check_json, decoded, flag, number, text, weight
+from tropism.errors import DataError
+from tropism.groups import Content, Edge, Label, content_key
+
+Values: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response of a row."""
+
+    content: Content
+    rank: int | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one row says: a prompt, answers to it, and what people thought of them."""
+
+    prompt: Content
+    answers: tuple[Answer, ...]
+    edges: tuple[Edge, ...] = ()
+    labels: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Form:
+    """A family of columns.
+
+    Args:
+        name: what a data card calls it.
+        columns: all of them must be there.
+        read: turns a row into a reading.
+        optional: columns that are read where they are there.
+        without: columns that show that the row means something else.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    read: Callable[[Values], Reading]
+    optional: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    def fits(self, given: Iterable[str]) -> bool:
+        """Whether a row with these columns has this form."""
+        names = set(given)
+        return names.issuperset(self.columns) and names.isdisjoint(self.without)
+
+
+def read_row(form: Form, values: Values) -> tuple[Reading, dict[str, Any]]:
+    """One row as a reading and the `extra` that a chat template needs.
+
+    Raises:
+        Unusable: where the row must be left out.
+    """
+    for name in form.columns:
+        if name not in values:
+            raise Unusable(f"{name!r} is missing")
+    if any(values.get(name) for name in IMAGES):
+        raise Unusable("images, which are not read from these forms")
+    return form.read(values), _template_extra(values)
+
+
+def find_form(rows: Sequence[Values], path: str) -> Form:
+    """The form that most of a file's first rows have; the earlier one in `FORMS` where two are as frequent.
+
+    Raises:
+        DataError: where no row has the columns of any form.
+    """
+    found = Counter(name for values in rows if (name := next((f.name for f in FORMS if f.fits(values)), None)))
+    if found:
+        most = max(found.values())
+        return next(form for form in FORMS if found[form.name] == most)
+    given = list(dict.fromkeys(str(name) for values in rows for name in values))
+    shown = ", ".join(given[:12]) + (", ..." if len(given) > 12 else "")
+    expected = "; ".join(dict.fromkeys("/".join(form.columns) for form in FORMS))
+    guesses = [(name, get_close_matches(name.lower(), KNOWN, n=1, cutoff=0.7)) for name in given if name not in KNOWN]
+    guess = next((f"Did you mean {near[0]!r} by {name!r}?" for name, near in guesses if near), "Rename the columns.")
+    raise DataError(
+        f"the columns of {path} fit no form: given {shown or 'none'}; expected one of {expected}.", remedy=guess
+    )
+
+
+def _pair(values: Values) -> Reading:
+    """`chosen` and `rejected`, with or without `prompt`."""
+    both = [dialogues.content(values[name], name) for name in ("chosen", "rejected")]
+    if "prompt" in values:
+        return _compared(*dialogues.with_prompt(dialogues.content(values["prompt"], "prompt"), both), values)
+    return _compared(*dialogues.without_prompt(both), values)
+
+
+def _conversation_pair(values: Values) -> Reading:
+    """ShareGPT's preferences: the dialogue so far, and two turns that could follow."""
+    both = [turns(values[name], name) for name in ("chosen", "rejected")]
+    asked = _after_system(values, turns(values["conversations"], "conversations"))
+    return _compared(*dialogues.with_prompt(asked, both), values)
+
+
+def _instruction_pair(values: Values) -> Reading:
+    """Alpaca's preferences."""
+    both = [dialogues.content(values[name], name) for name in ("chosen", "rejected")]
+    return _compared(*dialogues.with_prompt(_instruction(values), both), values)
+
+
+def _ranking(column: str) -> Callable[[Values], Reading]:
+    """A reader of ranked answers, best first, in this column; a nested list is a tie."""
+
+    def read(values: Values) -> Reading:
+        ranked = decoded(values[column], column)
+        if not isinstance(ranked, list | tuple):
+            raise Unusable(f"{column!r} is missing" if ranked is None else f"{column!r} is no list")
+        places = [_tied(entry) for entry in ranked]
+        ranks = [rank for rank, place in enumerate(places) for _ in place]
+        contents = [dialogues.content(value, column) for place in places for value in place]
+        prompt, answers = dialogues.with_prompt(dialogues.content(values["prompt"], "prompt"), contents)
+        if len({content_key(answer) for answer in answers}) < len(answers):
+            raise Unusable("an answer stands twice in the ranking")
+        edges = tuple(
+            Edge(better, worse, weight=weight(values))
+            for better, worse in combinations(range(len(ranks)), 2)
+            if ranks[better] < ranks[worse]
+        )
+        if not edges:
+            raise Unusable("a ranking that prefers nothing")
+        return Reading(prompt, tuple(Answer(a, rank) for a, rank in zip(answers, ranks, strict=True)), edges)
+
+    return read
+
+
+def _labelled(values: Values) -> Reading:
+    """KTO's form: one answer that people wanted or did not."""
+    label = Label(0, flag(values["label"], "label"), weight=weight(values))
+    answered = _answered(values)
+    return Reading(answered.prompt, answered.answers, labels=(label,))
+
+
+def _answered(values: Values) -> Reading:
+    """`prompt` and `completion`."""
+    completion = dialogues.content(values["completion"], "completion")
+    prompt, answers = dialogues.with_prompt(dialogues.content(values["prompt"], "prompt"), [completion])
+    return Reading(prompt, (Answer(answers[0]),))
+
+
+def _conversation(values: Values) -> Reading:
+    """ShareGPT's dialogues; with a `label`, the last turn is the one that people judged."""
+    spoken = _after_system(values, turns(values["conversations"], "conversations"))
+    if "label" not in values:
+        return _dialogue(spoken)
+    if spoken[-1]["role"] != "assistant" or len(spoken) == 1:
+        raise Unusable("a labelled dialogue does not end with an assistant's answer")
+    label = Label(0, flag(values["label"], "label"), weight=weight(values))
+    return Reading(spoken[:-1], (Answer(spoken[-1:]),), labels=(label,))
+
+
+def _instructed(values: Values) -> Reading:
+    """Alpaca's instruction and output."""
+    return Reading(_instruction(values), (Answer((said("assistant", text(values["output"], "output")),)),))
+
+
+def _messages(values: Values) -> Reading:
+    """A dialogue in `messages`."""
+    return _dialogue(turns(values["messages"], "messages"))
+
+
+def _plain(values: Values) -> Reading:
+    """`text` alone: an answer to nothing, or a dialogue as hh-rlhf writes it."""
+    words = text(values["text"], "text")
+    return _dialogue(dialogues.hh_turns(words)) if dialogues.is_hh(words) else Reading("", (Answer(words),))
+
+
+def _dialogue(spoken: dialogues.Turns) -> Reading:
+    """A dialogue to learn from: the prompt is what stands before the assistant's first turn."""
+    prompt = dialogues.before_answer(spoken)
+    if len(prompt) == len(spoken):
+        raise Unusable("a dialogue without an assistant's turn")
+    if not prompt:
+        raise Unusable("a dialogue that begins with the assistant")
+    return Reading(prompt, (Answer(spoken[len(prompt) :]),))
+
+
+def _compared(prompt: Content, answers: Sequence[Content], values: Values) -> Reading:
+    """Two answers, the first preferred, with the optional columns of a pair."""
+    chosen, rejected = answers
+    if content_key(chosen) == content_key(rejected):
+        raise Unusable("chosen and rejected are equal")
+    if any(isinstance(answer, str) and not answer.strip() for answer in answers):
+        raise Unusable("an answer is empty")
+    prob = 0.5 if flag(values.get("tie") or False, "tie") else number(values, "prob", 1.0)
+    if not 0 <= prob <= 1:
+        raise Unusable("'prob' is outside [0, 1]")
+    margin = number(values, "margin", 0.0)
+    edge = Edge(0, 1, weight=weight(values), margin=margin, prob=prob) if prob >= 0.5 else None
+    swapped = Edge(1, 0, weight=weight(values), margin=-margin, prob=1 - prob) if prob < 0.5 else None
+    notes = ("rejected is the likelier winner, by 'prob'",) if swapped else ()
+    scored = tuple(
+        Answer(answer, score=_score(values, name))
+        for answer, name in zip(answers, ("chosen", "rejected"), strict=True)
+    )
+    return Reading(prompt, scored, tuple(filter(None, (edge, swapped))), notes=notes)
+
+
+def _score(values: Values, name: str) -> float | None:
+    """The number that an answer was given, under either name that hub data use."""
+    column = next((c for c in (f"{name}_score", f"score_{name}") if values.get(c) not in (None, "")), None)
+    return number(values, column, 0.0) if column else None
+
+
+def _instruction(values: Values) -> dialogues.Turns:
+    """Alpaca's instruction, input, system and history as turns."""
+    words = text(values["instruction"], "instruction")
+    if values.get("input") not in (None, ""):
+        words += "\n" + text(values["input"], "input")
+    before: list[dialogues.Message] = []
+    for exchange in decoded(values.get("history") or [], "history"):
+        if not (isinstance(exchange, list | tuple) and len(exchange) == 2):
+            raise Unusable("'history' is no list of pairs")
+        question, answer = (text(item, "history") for item in exchange)
+        before += [said("user", question), said("assistant", answer)]
+    return _after_system(values, (*before, said("user", words)))
+
+
+def _after_system(values: Values, spoken: dialogues.Turns) -> dialogues.Turns:
+    """A dialogue behind the row's `system` text, if it has one."""
+    if values.get("system") in (None, ""):
+        return spoken
+    return (said("system", text(values["system"], "system")), *spoken)
+
+
+def _tied(entry: object) -> Sequence[object]:
+    """The answers of one place of a ranking: several where the entry is a list that is no dialogue."""
+    is_tie = isinstance(entry, list) and bool(entry) and not isinstance(entry[0], dict)
+    return entry if is_tie and isinstance(entry, list) else [entry]
+
+
+def _template_extra(values: Values) -> dict[str, Any]:
+    """`tools` and `chat_template_kwargs`, checked."""
+    extra: dict[str, Any] = {}
+    for name, kind in (("tools", list), ("chat_template_kwargs", dict)):
+        value = decoded(values.get(name) or None, name)
+        if not value:
+            continue
+        check_json(value)
+        if not isinstance(value, kind):
+            raise Unusable(f"{name!r} is no {'list' if kind is list else 'object'}")
+        extra[name] = value
+    return extra
+
+
+IMAGES = ("image", "images")
+TEMPLATE = ("tools", "chat_template_kwargs", *IMAGES)
+PAIR = ("weight", "margin", "prob", "tie", "chosen_score", "score_chosen", "rejected_score", "score_rejected", *TEMPLATE)
+ALPACA = ("input", "system", "history")
+UNRANKED = ("labels", "scores", "ranks", "ratings")
+
+FORMS = (
+    Form("sharegpt pairs", ("conversations", "chosen", "rejected"), _conversation_pair, ("system", *PAIR)),
+    Form("alpaca pairs", ("instruction", "chosen", "rejected"), _instruction_pair, (*ALPACA, *PAIR)),
+    Form("pairs", ("chosen", "rejected"), _pair, ("prompt", *PAIR)),
+    *(
+        Form("ranking", ("prompt", column), _ranking(column), ("weight", *TEMPLATE), without=UNRANKED)
+        for column in ("responses", "ranking", "completions", "ranked")
+    ),
+    Form("kto", ("prompt", "completion", "label"), _labelled, ("weight", *TEMPLATE)),
+    Form("sft", ("prompt", "completion"), _answered, TEMPLATE),
+    Form("sharegpt", ("conversations",), _conversation, ("label", "weight", "system", *TEMPLATE)),
+    Form("alpaca", ("instruction", "output"), _instructed, (*ALPACA, *TEMPLATE)),
+    Form("messages", ("messages",), _messages, TEMPLATE),
+    Form("text", ("text",), _plain, TEMPLATE),
+)
+KNOWN = tuple(dict.fromkeys(name for form in FORMS for name in (*form.columns, *form.optional)))

@@ -1,0 +1,241 @@
+"""Groups on disk: `groups.parquet`, a row per group, and the pairs that other toolkits read."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tropism.data.keys import PROMPT_EXTRAS
+from tropism.errors import DataError, OutputError
+from tropism.groups import Content, Edge, Label, PreferenceGroup, Response
+from tropism.records import DataCard
+
+SCHEMA_VERSION = "1"
+GROUPS_PER_ROW_GROUP = 1_000
+
+
+def write_groups(groups: Iterable[PreferenceGroup], path: Path, *, card: DataCard | None = None) -> int:
+    """Write groups as Parquet, whole or not at all.
+
+    Args:
+        groups: may be a generator; 1,000 groups are in memory at a time.
+        path: the file to make or to replace; its folder is made where it is missing.
+        card: where the groups came from; kept in the file's metadata.
+
+    Returns:
+        How many groups were written.
+
+    Raises:
+        OutputError: where the file cannot be written; an old file stays as it was.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    metadata = {"tropism.schema": SCHEMA_VERSION} | ({"tropism.card": card.model_dump_json()} if card else {})
+    schema = _schema().with_metadata(metadata)
+    num_groups = 0
+    remaining = iter(groups)
+    with _replacing(path) as name, pq.ParquetWriter(name, schema, compression="zstd") as writer:
+        while rows := [row_of(group) for group in islice(remaining, GROUPS_PER_ROW_GROUP)]:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            num_groups += len(rows)
+    return num_groups
+
+
+def read_groups_file(path: Path) -> Iterator[PreferenceGroup]:
+    """Read the groups that `write_groups` wrote, one after the other.
+
+    Raises:
+        DataError: where the file is missing, no file of groups, or holds a group that is not valid.
+    """
+    for row in _open(path).iter_batches(batch_size=GROUPS_PER_ROW_GROUP):
+        yield from map(group_of, row.to_pylist())
+
+
+def read_card(path: Path) -> DataCard | None:
+    """The data card that was stored with the groups, if any.
+
+    Raises:
+        DataError: where the file is missing or no file of groups.
+    """
+    stored = _open(path).schema_arrow.metadata.get(b"tropism.card")
+    return DataCard.model_validate_json(stored) if stored else None
+
+
+def write_pairs(groups: Iterable[PreferenceGroup], path: Path) -> int:
+    """Write every edge as one JSON line with TRL's columns `prompt`, `chosen`, `rejected`.
+
+    `weight`, `margin` and `prob` are added where they differ from a plain comparison, and `tools` and
+    `chat_template_kwargs` where the group has them. Labels and responses without an edge have no place in pairs.
+
+    Returns:
+        How many pairs were written.
+
+    Raises:
+        DataError: where an edge has no form as a pair (items, answers still to be generated, two prompts).
+        OutputError: where the file cannot be written; an old file stays as it was.
+    """
+    num_pairs = 0
+    with _replacing(path) as name, open(name, "w", encoding="utf-8") as file:
+        for group in groups:
+            for edge in group.edges:
+                file.write(json.dumps(_pair(group, edge), ensure_ascii=False, default=dict) + "\n")
+                num_pairs += 1
+    return num_pairs
+
+
+def row_of(group: PreferenceGroup) -> dict[str, Any]:
+    """A group as a row of the Parquet file."""
+    return {
+        "group_id": group.id,
+        "prompts": [_to_json(prompt) for prompt in group.prompts],
+        "responses": [
+            {name: getattr(response, name) for name in ("id", "prompt", "rank", "score")}
+            | {"content": _to_json(response.content)}
+            for response in group.responses
+        ],
+        "edges": [asdict(edge) for edge in group.edges],
+        "labels": [asdict(label) for label in group.labels],
+        "source": group.source,
+        "split": group.split,
+        "extra": _to_json(group.extra),
+    }
+
+
+def group_of(row: Mapping[str, Any]) -> PreferenceGroup:
+    """A row of the Parquet file as a group.
+
+    Raises:
+        DataError: where the row breaks the rules of a group.
+    """
+    return PreferenceGroup(
+        id=row["group_id"],
+        prompts=tuple(_content(prompt) for prompt in row["prompts"]),
+        responses=tuple(
+            Response(**(response | {"content": _content(response["content"])})) for response in row["responses"]
+        ),
+        edges=tuple(Edge(**edge) for edge in row["edges"]),
+        labels=tuple(Label(**label) for label in row["labels"]),
+        source=row["source"],
+        split=row["split"],
+        extra=json.loads(row["extra"]),
+    )
+
+
+def is_groups_file(path: Path) -> bool:
+    """Whether a Parquet file carries our schema's version in its metadata.
+
+    Raises:
+        DataError: where it is missing, no Parquet file, or of another version of the schema.
+    """
+    version = (open_parquet(path).schema_arrow.metadata or {}).get(b"tropism.schema")
+    if version not in (None, SCHEMA_VERSION.encode()):
+        raise DataError(
+            f"{path} has version {version.decode()} of the schema of groups; this Tropism reads {SCHEMA_VERSION}.",
+            remedy="Update Tropism.",
+        )
+    return version is not None
+
+
+def open_parquet(path: Path) -> Any:
+    """An open Parquet file.
+
+    Raises:
+        DataError: where the file is missing or no Parquet file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}.", remedy="Check the path.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{path} is not a readable Parquet file ({str(error).splitlines()[0]}).", remedy="Write the file again."
+        ) from None
+
+
+def _open(path: Path) -> Any:
+    """An open file of groups."""
+    if not is_groups_file(path):
+        raise DataError(
+            f"{path} holds no groups (its metadata lacks tropism.schema).",
+            remedy="Make one with `tropism build FILE -o groups.parquet`.",
+        )
+    return open_parquet(path)
+
+
+def _schema() -> Any:
+    """The columns of `groups.parquet`."""
+    import pyarrow as pa
+
+    text, index, number = pa.string(), pa.int32(), pa.float64()
+    response = {"id": text, "content": text, "prompt": index, "rank": index, "score": number}
+    edge = {"winner": index, "loser": index, "weight": number, "margin": number, "prob": number}
+    label = {"response": index, "desirable": pa.bool_(), "weight": number}
+    return pa.schema(
+        {
+            "group_id": text,
+            "prompts": pa.list_(text),
+            "responses": pa.list_(pa.struct(response)),
+            "edges": pa.list_(pa.struct(edge)),
+            "labels": pa.list_(pa.struct(label)),
+            "source": text,
+            "split": text,
+            "extra": text,
+        }
+    )
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[str]:
+    """The name of a temporary neighbour that takes the path's place when the block ends well."""
+    name = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        os.close(handle)
+        yield name
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException as error:
+        if name:
+            Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OutputError(
+                f"{path} cannot be written ({error.strerror or error}).", remedy="Choose another place."
+            ) from None
+        raise
+
+
+def _pair(group: PreferenceGroup, edge: Edge) -> dict[str, Any]:
+    """An edge as a row of TRL's columns."""
+    winner, loser = group.responses[edge.winner], group.responses[edge.loser]
+    row = {"prompt": group.prompts[winner.prompt], "chosen": winner.content, "rejected": loser.content}
+    if winner.prompt != loser.prompt or not all(isinstance(content, str | tuple) for content in row.values()):
+        raise DataError(
+            f"an edge of group {group.id!r} cannot be written as a pair: pairs hold text or messages under one prompt.",
+            remedy="Keep these groups as Parquet.",
+        )
+    plain = {"weight": 1.0, "margin": 0.0, "prob": 1.0}
+    changed = {name: getattr(edge, name) for name, value in plain.items() if getattr(edge, name) != value}
+    return row | changed | {name: group.extra[name] for name in PROMPT_EXTRAS if group.extra.get(name)}
+
+
+def _to_json(value: object) -> str:
+    """Contents and extras as JSON text that keeps the order of keys."""
+    return json.dumps(value, ensure_ascii=False, default=dict)
+
+
+def _content(text: str) -> Content:
+    """The content that a JSON text stands for; a list is the turns of a dialogue."""
+    value = json.loads(text)
+    return tuple(value) if isinstance(value, list) else value

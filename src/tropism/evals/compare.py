@@ -1,0 +1,107 @@
+"""Two models side by side on held-out groups: every metric this package has, in one record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from tropism.evals import drift, preference, win_rate
+from tropism.evals.judge import RuleJudge
+from tropism.evals.task import mean_by_cluster
+from tropism.groups import Content, PreferenceGroup, Response, content_key, content_text
+from tropism.layout.render import RenderedGroup
+from tropism.policies.reference import CachedReference
+from tropism.policies.text import TextPolicy
+from tropism.records import Estimate, Evaluation, Sample
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+def compare(
+    before: TextPolicy,
+    after: TextPolicy,
+    groups: Sequence[RenderedGroup],
+    *,
+    names: tuple[str, str],
+    num_prompts: int,
+    judge: RuleJudge | None,
+    temperature: float,
+    max_new_tokens: int,
+    seed: int,
+    progress: Progress,
+) -> Evaluation:
+    """Measure what changed from one model to another.
+
+    Args:
+        before: the model that training started from.
+        after: the tuned model.
+        groups: held-out groups; their comparisons are scored, their prompts answered.
+        names: of the two models, for the record.
+        num_prompts: how many prompts to answer, chosen by a hash of the prompt; fewer if there are fewer.
+        judge: who compares the answers; None leaves the win rate out.
+        temperature, max_new_tokens, seed: of the generation, the same for both models.
+        progress: makes a progress bar from a title and a total.
+    """
+    logp = []
+    for name, policy in zip(names, (before, after), strict=True):
+        scores = CachedReference(policy)
+        with progress(f"Scoring held-out answers ({name})", len(groups)) as done:
+            scores.prepare(groups, progress=done)
+        logp.append(scores.known)
+    metrics, margins = preference.held_out(groups, logp[0], logp[1])
+    prompts = chosen_prompts(groups, num_prompts)
+    samples: list[Sample] = []
+    if prompts:
+        settings = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
+        answers = []
+        for name, policy in zip(names, (before, after), strict=True):
+            with progress(f"Answering held-out prompts ({name})", len(prompts)) as done:
+                answers.append(policy.generate(prompts, **settings, progress=done))
+        texts = [content_text(prompt) for prompt in prompts]
+        samples = [Sample(prompt=p, before=a, after=b) for p, a, b in zip(texts, *answers, strict=True)]
+        samples = win_rate.judged(samples, judge) if judge else samples
+        metrics |= (win_rate.win_rate(samples) if judge else {}) | drift.answers(samples)
+        distance = kl(before, after, prompts, max_new_tokens=max_new_tokens, seed=seed + 1)
+        metrics |= {"kl": distance} if distance else {}
+    return Evaluation(
+        before=names[0],
+        after=names[1],
+        judge=judge.name if judge else None,
+        metrics=metrics,
+        margins=margins,
+        samples=samples,
+    )
+
+
+def chosen_prompts(groups: Sequence[RenderedGroup], num_prompts: int) -> list[Content]:
+    """Distinct prompts in the order of a hash, so that added groups do not change which come first."""
+    distinct = {content_key(group.group.prompts[0]): group.group.prompts[0] for group in groups}
+    order = sorted(distinct, key=lambda key: hashlib.sha256(key.encode()).hexdigest())
+    return [distinct[key] for key in order[:num_prompts]]
+
+
+def kl(
+    before: TextPolicy, after: TextPolicy, prompts: Sequence[Content], *, max_new_tokens: int, seed: int
+) -> Estimate | None:
+    """KL divergence of the tuned model from its start, nats per answer: the mean log-ratio of its own samples.
+
+    Samples are drawn at temperature 1, as the definition asks; an answer is read back from its text.
+    """
+    texts = after.generate(prompts, temperature=1.0, max_new_tokens=max_new_tokens, seed=seed)
+    groups = [
+        PreferenceGroup(str(index), (prompt,), (Response("0", text),))
+        for index, (prompt, text) in enumerate(zip(prompts, texts, strict=True))
+        if text
+    ]
+    rendered, _ = after.renderer.render(groups)
+    logp = []
+    for policy in (before, after):
+        scores = CachedReference(policy, keep=False)
+        scores.prepare(rendered)
+        logp.append(scores.known)
+    ratios = [
+        logp[1][group.response_key(group.responses[0])] - logp[0][group.response_key(group.responses[0])]
+        for group in rendered
+    ]
+    return mean_by_cluster(ratios, [content_key(group.group.prompts[0]) for group in rendered])

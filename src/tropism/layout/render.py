@@ -1,0 +1,310 @@
+"""From groups to token ids: every text is tokenised once, and prompt and response never share a token.
+
+The prompt is tokenised as generation will see it, each response on its own, and the ids are joined. So the boundary is
+exact in token ids, and all responses of a group have the same prompt.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from tropism.errors import ConfigError, DataError, ModelError
+from tropism.groups import Content, Edge, Label, PreferenceGroup
+from tropism.layout.templates import Segment, Template, template_for
+from tropism.records import Account
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedResponse:
+    """The token ids of one response and which of them are scored (turns of the user are not)."""
+
+    ids: tuple[int, ...]
+    scored: tuple[bool, ...]
+    prompt: int
+    complete: bool
+
+    @property
+    def num_scored(self) -> int:
+        """Number of scored tokens."""
+        return sum(self.scored)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedGroup:
+    """A group in token ids. `edges` and `labels` index `responses`."""
+
+    group: PreferenceGroup
+    prompts: tuple[tuple[int, ...], ...]
+    responses: tuple[RenderedResponse, ...]
+    edges: tuple[Edge, ...]
+    labels: tuple[Label, ...]
+    ranks: tuple[int | None, ...]
+    scores: tuple[float | None, ...]
+
+    def keep(self, wanted: Sequence[bool]) -> RenderedGroup:
+        """The same group with only the wanted responses, and the edges and labels between them."""
+        place = {old: new for new, old in enumerate(i for i, keep in enumerate(wanted) if keep)}
+        return dataclasses.replace(
+            self,
+            responses=tuple(self.responses[old] for old in place),
+            edges=tuple(
+                dataclasses.replace(edge, winner=place[edge.winner], loser=place[edge.loser])
+                for edge in self.edges
+                if edge.winner in place and edge.loser in place
+            ),
+            labels=tuple(
+                dataclasses.replace(label, response=place[label.response])
+                for label in self.labels
+                if label.response in place
+            ),
+            ranks=tuple(self.ranks[old] for old in place),
+            scores=tuple(self.scores[old] for old in place),
+        )
+
+    def response_key(self, response: RenderedResponse) -> bytes:
+        """The identity of a response's tokens after its prompt's, for the reference cache."""
+        digest = hashlib.blake2b(digest_size=20)
+        for ids in (self.prompts[response.prompt], response.ids, response.scored):
+            digest.update(array("q", ids).tobytes())
+            digest.update(b"|")
+        return digest.digest()
+
+    def num_distinct_tokens(self) -> int:
+        """Nodes of the tries of all sequences of this group: what a perfect layout would compute."""
+        total = 0
+        for prompt, ids in enumerate(self.prompts):
+            rows = sorted(response.ids for response in self.responses if response.prompt == prompt)
+            if rows:
+                shared = sum(len(common_prefix(a, b)) for a, b in zip(rows, rows[1:], strict=False))
+                total += len(ids) + sum(map(len, rows)) - shared
+        return total
+
+
+@dataclass(frozen=True)
+class RenderRules:
+    """How long a sequence may be, and what may be cut.
+
+    Args:
+        max_tokens: prompt and response together.
+        min_response_tokens: a response is never cut below this; a group that would need it is dropped.
+        template: `auto`, `chat`, `dialogue` or `plain`, see `tropism.layout.templates`.
+    """
+
+    max_tokens: int = 1024
+    min_response_tokens: int = 16
+    template: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_response_tokens < self.max_tokens:
+            raise ConfigError(
+                f"data.min_response_tokens must lie between 0 and data.max_tokens, not at {self.min_response_tokens} "
+                f"where max_tokens is {self.max_tokens}.",
+                remedy="Raise data.max_tokens or lower data.min_response_tokens.",
+            )
+
+
+class Renderer:
+    """Turns groups into token ids.
+
+    Args:
+        tokenizer: a fast tokenizer; it must know an end-of-sequence token.
+        rules: see `RenderRules`.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, rules: RenderRules) -> None:
+        if tokenizer.eos_token_id is None:
+            raise ModelError(
+                "the tokenizer names no end-of-sequence token, so no response could be told to be complete.",
+                remedy="Set `eos_token` in the model's tokenizer_config.json.",
+            )
+        self.tokenizer = tokenizer
+        self.rules = rules
+        self.eos: int = tokenizer.eos_token_id
+        self.special_prefix = self._special_prefix()
+        self._anchor = self._continuation_anchor()
+
+    def prompt_ids(self, prompt: Content, extra: dict[str, object] | None = None) -> tuple[int, ...]:
+        """The token ids that a generation starts from."""
+        template = template_for(self.tokenizer, self.rules.template, prompt)
+        return self._prompt_tokens(template, template.prompt(prompt, extra or {}))
+
+    def render(
+        self, groups: Iterable[PreferenceGroup], *, progress: Callable[[int], None] | None = None
+    ) -> tuple[list[RenderedGroup], Account]:
+        """Render every group that fits, and account for the rest.
+
+        Args:
+            groups: the groups to render.
+            progress: called with the number of groups done since the last call.
+
+        Returns:
+            The rendered groups in order, and an account whose rows are groups.
+        """
+        rendered: list[RenderedGroup] = []
+        dropped: Counter[str] = Counter()
+        notes: Counter[str] = Counter()
+        examples: dict[str, list[str]] = {}
+        num_read = 0
+        for group in groups:
+            num_read += 1
+            result = self._render_group(group, notes)
+            if isinstance(result, str):
+                dropped[result] += 1
+                examples.setdefault(result, [])[:] = [*examples.get(result, []), group.id][:5]
+            else:
+                rendered.append(result)
+            if progress:
+                progress(1)
+        account = Account(
+            rows_read=num_read,
+            rows_used=len(rendered),
+            dropped=dict(dropped),
+            groups=len(rendered),
+            responses=sum(len(group.responses) for group in rendered),
+            edges=sum(len(group.edges) for group in rendered),
+            labels=sum(len(group.labels) for group in rendered),
+            ties=sum(edge.prob == 0.5 for group in rendered for edge in group.edges),
+            notes=dict(notes),
+            examples=examples,
+        )
+        return rendered, account
+
+    def _render_group(self, group: PreferenceGroup, notes: Counter[str]) -> RenderedGroup | str:
+        """A rendered group, or the reason why it is dropped."""
+        template = template_for(self.tokenizer, self.rules.template, group.prompts[0])
+        used = used_responses(group)
+        notes["responses without feedback, not rendered"] += len(group.responses) - len(used)
+        segments = [template.response(group.prompts[group.responses[i].prompt], group.responses[i].content, group.extra)
+                    for i in used]  # fmt: skip
+        whole = [self._response_tokens(parts) for parts in segments]
+        prompts = []
+        for index, prompt in enumerate(group.prompts):
+            longest = max((len(whole[k][0]) for k, i in enumerate(used) if group.responses[i].prompt == index), default=0)
+            ids, num_cut = self._fitting_prompt(template, prompt, dict(group.extra), longest)
+            notes["prompts cut from the left at a turn"] += num_cut > 0
+            prompts.append(ids)
+        responses = []
+        for k, i in enumerate(used):
+            room = self.rules.max_tokens - len(prompts[group.responses[i].prompt])
+            ids, scored = whole[k]
+            if len(ids) > room:
+                if room < self.rules.min_response_tokens:
+                    return f"prompt leaves less than {self.rules.min_response_tokens} of {self.rules.max_tokens} tokens"
+                ids, scored = ids[:room], scored[:room]
+                notes["responses cut on the right, without EOS"] += 1
+            responses.append(RenderedResponse(ids, scored, group.responses[i].prompt, len(ids) == len(whole[k][0])))
+        return self._assemble(group, used, tuple(prompts), tuple(responses), notes)
+
+    def _assemble(
+        self,
+        group: PreferenceGroup,
+        used: list[int],
+        prompts: tuple[tuple[int, ...], ...],
+        responses: tuple[RenderedResponse, ...],
+        notes: Counter[str],
+    ) -> RenderedGroup | str:
+        """Drop the edges whose sides became the same tokens, and re-index the rest."""
+        place = {old: new for new, old in enumerate(used)}
+        edges = []
+        for edge in group.edges:
+            winner, loser = responses[place[edge.winner]], responses[place[edge.loser]]
+            if winner.ids == loser.ids and prompts[winner.prompt] == prompts[loser.prompt]:
+                notes["edges dropped: both sides are the same tokens"] += 1
+            else:
+                edges.append(dataclasses.replace(edge, winner=place[edge.winner], loser=place[edge.loser]))
+        labels = tuple(dataclasses.replace(label, response=place[label.response]) for label in group.labels)
+        if group.edges and not edges and not labels:
+            return "every pair became the same tokens"
+        ranks = tuple(group.responses[i].rank for i in used)
+        scores = tuple(group.responses[i].score for i in used)
+        return RenderedGroup(group, prompts, responses, tuple(edges), labels, ranks, scores)
+
+    def _fitting_prompt(
+        self, template: Template, prompt: Content, extra: dict[str, object], longest: int
+    ) -> tuple[tuple[int, ...], int]:
+        """The prompt with as few turns cut from its left as the longest response needs, and how many were cut."""
+        ids, num_cut = self._prompt_tokens(template, template.prompt(prompt, extra)), 0
+        for shorter in template.shorter_prompts(prompt):
+            if len(ids) + longest <= self.rules.max_tokens:
+                break
+            ids, num_cut = self._prompt_tokens(template, template.prompt(shorter, extra)), num_cut + 1
+        return ids, num_cut
+
+    def _prompt_tokens(self, template: Template, text: str) -> tuple[int, ...]:
+        prefix = () if template.writes_special_tokens else self.special_prefix
+        return (*prefix, *self._encode(text))
+
+    def _response_tokens(self, segments: Sequence[Segment]) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+        """Token ids of a response and their scored flags, with EOS at the end if the template put none there."""
+        ids: list[int] = []
+        scored: list[bool] = []
+        for segment in segments:
+            tokens = self._continue(segment.text)
+            ids += tokens
+            scored += [segment.scored] * len(tokens)
+        if self.eos not in ids[-3:]:
+            ids.append(self.eos)
+            scored.append(True)
+        return tuple(ids), tuple(scored)
+
+    def _encode(self, text: str) -> list[int]:
+        return self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+
+    def _continue(self, text: str) -> list[int]:
+        """Token ids of a text that stands behind another one, for tokenizers that mark the start of a text."""
+        if not self._anchor:
+            return self._encode(text)
+        anchored = self._encode(ANCHOR + text)
+        if anchored[: len(self._anchor)] == self._anchor:
+            return anchored[len(self._anchor) :]
+        return self._encode(text)
+
+    def _special_prefix(self) -> tuple[int, ...]:
+        """What the tokenizer puts before a text by itself: nothing, or a beginning-of-sequence token."""
+        bare = self._encode("a")
+        special = list(self.tokenizer("a").input_ids)
+        return tuple(special[: special.index(bare[0])]) if bare and bare[0] in special else ()
+
+    def _continuation_anchor(self) -> list[int]:
+        """The ids of the anchor where the tokenizer treats the start of a text differently, else nothing."""
+        anchor = self._encode(ANCHOR)
+        return anchor if self._encode(ANCHOR + "a") != [*anchor, *self._encode("a")] else []
+
+
+ANCHOR = "\n"
+
+
+def used_responses(group: PreferenceGroup) -> list[int]:
+    """The responses that any feedback speaks of; all of them where there is none."""
+    used = {i for edge in group.edges for i in (edge.winner, edge.loser)} | {label.response for label in group.labels}
+    used |= {i for i, response in enumerate(group.responses) if response.rank is not None}
+    return sorted(used) or list(range(len(group.responses)))
+
+
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> Sequence[int]:
+    """The longest beginning that two sequences share."""
+    for index, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a != b:
+            return first[:index]
+    return first[: min(len(first), len(second))]
+
+
+def require_groups(rendered: Sequence[RenderedGroup], account: Account, rules: RenderRules, *, what: str) -> None:
+    """Refuse to go on with nothing.
+
+    Raises:
+        DataError: where no group is left, with the reasons.
+    """
+    if not rendered:
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in account.dropped.items()) or "there was none"
+        raise DataError(
+            f"no group is left for {what}: {reasons} (data.max_tokens is {rules.max_tokens}).",
+            remedy="Raise data.max_tokens up to the model's context, or use shorter prompts.",
+        )

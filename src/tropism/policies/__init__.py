@@ -1,0 +1,1 @@
+"""Models that score and generate responses, and the references they are compared with."""

@@ -1,0 +1,69 @@
+"""What the trainer and the evaluations ask of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tropism.groups import Content
+from tropism.layout.padded import PaddedBatch
+from tropism.layout.render import RenderedGroup
+from tropism.scores import ResponseScores
+
+
+class Policy(ABC):
+    """A model that scores and generates responses.
+
+    Attributes:
+        model: the module that is trained; `score` is handed it back, possibly wrapped by a distributed engine.
+    """
+
+    model: nn.Module
+
+    @abstractmethod
+    def collate(self, groups: Sequence[RenderedGroup], *, groups_per_batch: int) -> list[PaddedBatch]:
+        """Cut groups into micro-batches of tensors on the CPU."""
+
+    @abstractmethod
+    def token_logp(self, model: nn.Module, batch: PaddedBatch) -> Float[Tensor, " scored"]:
+        """Log-probability of every scored token, nats, float32; backbone and head run in one forward of `model`."""
+
+    @abstractmethod
+    def generate(
+        self,
+        prompts: Sequence[Content],
+        *,
+        temperature: float,
+        max_new_tokens: int,
+        seed: int,
+        batch_size: int = 64,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[str]:
+        """One answer to each prompt. Temperature 0 takes the likeliest token."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the model whole or not at all, so that `from_pretrained` loads it."""
+
+    def score(self, model: nn.Module, batch: PaddedBatch) -> ResponseScores:
+        """Scores of every response of a batch, with the reference that the batch carries."""
+        return ResponseScores(response_sums(self.token_logp(model, batch), batch), batch.reference, batch.length)
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Identity of the weights and of everything else that decides a score; equal where scores are equal."""
+
+
+def response_sums(token_logp: Float[Tensor, " scored"], batch: PaddedBatch) -> Float[Tensor, " responses"]:
+    """Sums of token log-probabilities per response, in float64 where the device has it.
+
+    A float32 sum of hundreds of terms costs two digits of the loss.
+    """
+    dtype = torch.float32 if token_logp.device.type == "mps" else torch.float64
+    zero = torch.zeros(batch.length.shape[0], dtype=dtype, device=token_logp.device)
+    return zero.index_add(0, batch.response, token_logp.to(dtype))

@@ -1,0 +1,108 @@
+"""Opening a model folder as a policy, with plain errors for what may be missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import AutoPeftModelForCausalLM, LoraConfig, get_peft_model
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from tropism.errors import ConfigError, ModelError
+from tropism.layout.render import Renderer, RenderRules
+from tropism.policies.text import TextPolicy
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
+
+
+def load_text_policy(
+    path: str, *, max_tokens: int | None, min_response_tokens: int, template: str, dtype: str, lora: dict[str, Any] | None
+) -> TextPolicy:
+    """Open a model as a policy.
+
+    Args:
+        path: a folder (of a model, or of a peft adapter), or a hub id.
+        max_tokens: prompt and response together; None takes 1,024 or the model's context, whichever is smaller.
+        min_response_tokens: see `RenderRules`.
+        template: see `tropism.layout.templates`.
+        dtype: `float32` or `bfloat16`, of the weights in memory.
+        lora: rank `r`, `alpha`, `dropout`, `targets` of an adapter to train; None trains every weight.
+
+    Raises:
+        ModelError: where the folder lacks a model or a tokenizer, or cannot be loaded.
+        ConfigError: where `max_tokens` is beyond the model's context.
+    """
+    tokenizer = load_tokenizer(path)
+    model = load_model(path, dtype=dtype)
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if max_tokens is None:
+        max_tokens = min(1024, context or 1024)
+    elif context and max_tokens > context:
+        raise ConfigError(
+            f"data.max_tokens is {max_tokens}, but the context of {path} is {context} tokens.",
+            remedy=f"Set data.max_tokens to {context} or less.",
+        )
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        raise ModelError(
+            f"the tokenizer of {path} has {len(tokenizer)} tokens, its model only "
+            f"{model.get_input_embeddings().num_embeddings} embeddings.",
+            remedy="Use the tokenizer that belongs to the model.",
+        )
+    rules = RenderRules(max_tokens=max_tokens, min_response_tokens=min_response_tokens, template=template)
+    return TextPolicy(add_lora(model, lora) if lora else model, tokenizer, Renderer(tokenizer, rules))
+
+
+def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
+    """Load a tokenizer, or say that the folder has none."""
+    folder = Path(path)
+    if not folder.exists() and (path.startswith((".", "/", "~")) or path.count("/") != 1):
+        raise ModelError(f"the model folder {path} does not exist.", remedy="Check `model` in the recipe.")
+    if folder.is_dir() and not any((folder / name).exists() for name in TOKENIZER_FILES):
+        raise ModelError(
+            f"the model folder {path} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}).",
+            remedy="Save the tokenizer into it with tokenizer.save_pretrained.",
+        )
+    try:
+        return AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, json.JSONDecodeError, KeyError) as error:
+        raise ModelError(
+            f"the tokenizer of {path} cannot be loaded: {first_line(error)}", remedy="Save it again, or check the path."
+        ) from None
+
+
+def load_model(path: str, *, dtype: str) -> nn.Module:
+    """Load a model or a peft adapter over one, from safetensors only, without running code that came with it."""
+    folder = Path(path)
+    is_adapter = (folder / "adapter_config.json").exists()
+    loader = AutoPeftModelForCausalLM if is_adapter else AutoModelForCausalLM
+    options = {"is_trainable": True} if is_adapter else {"use_safetensors": True, "trust_remote_code": False}
+    try:
+        return loader.from_pretrained(path, dtype=getattr(torch, dtype), **options)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"the model {path} cannot be loaded: {first_line(error)}",
+            remedy="It must be a causal language model in safetensors with a config.json.",
+        ) from None
+
+
+def add_lora(model: nn.Module, lora: dict[str, Any]) -> nn.Module:
+    """Put a fresh LoRA adapter on a model; one that already carries an adapter goes on training that one."""
+    if hasattr(model, "peft_config"):
+        return model
+    config = LoraConfig(
+        r=lora["r"],
+        lora_alpha=lora["alpha"],
+        lora_dropout=lora["dropout"],
+        target_modules=lora["targets"],
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of another library's message, ended by a full stop."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
+    return line if line.endswith((".", "!")) else line + "."

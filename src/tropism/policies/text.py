@@ -1,0 +1,174 @@
+"""Any causal language model of transformers as a policy."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (torch's own name for it)
+from jaxtyping import Float
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from tropism.errors import ModelError
+from tropism.groups import Content
+from tropism.layout import padded
+from tropism.layout.padded import PaddedBatch
+from tropism.layout.render import RenderedGroup, Renderer
+from tropism.policies.base import Policy
+
+NOT_PART_OF_A_SCORE = ("_name_or_path", "transformers_version", "use_cache", "architectures", "torch_dtype")
+
+
+class TextPolicy(Policy):
+    """A causal language model with its tokenizer.
+
+    Args:
+        model: a model of transformers, or a peft model over one. Dropout is switched off in it: a score must not
+            depend on chance, and the reference is computed without.
+        tokenizer: its tokenizer.
+        renderer: how groups become token ids.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, renderer: Renderer) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.renderer = renderer
+        if model.get_output_embeddings() is None:
+            raise ModelError(
+                f"{type(model).__name__} has no output embeddings, so it gives no log-probabilities of tokens.",
+                remedy="Give a causal language model (AutoModelForCausalLM).",
+            )
+        switch_off_dropout(model)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    def collate(self, groups: Sequence[RenderedGroup], *, groups_per_batch: int) -> list[PaddedBatch]:
+        """Padded micro-batches of like length."""
+        return [padded.collate(part) for part in padded.split(groups, groups_per_batch=groups_per_batch)]
+
+    def token_logp(self, model: nn.Module, batch: PaddedBatch) -> Float[Tensor, " scored"]:
+        """Log-probability of every scored token, nats, float32.
+
+        Only the states that predict a scored token meet the vocabulary: the head's input is cut down on its way in,
+        so whatever a model does around its head (bias, scale, soft cap, an adapter) stays in place.
+        """
+        with head_sees_only(self.model.get_output_embeddings(), batch.predicting):
+            logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
+        return -F.cross_entropy(logits[0].float(), batch.targets, reduction="none")
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompts: Sequence[Content],
+        *,
+        temperature: float,
+        max_new_tokens: int,
+        seed: int,
+        batch_size: int = 64,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[str]:
+        """One answer to each prompt, in batches of like length, reproducible for a seed."""
+        ids = [self.renderer.prompt_ids(prompt) for prompt in prompts]
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        answers = [""] * len(ids)
+        was_training = self.model.training
+        self.model.eval()
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            for start in range(0, len(order), batch_size):
+                part = order[start : start + batch_size]
+                texts = self._generate_batch([ids[i] for i in part], temperature, max_new_tokens)
+                for i, text in zip(part, texts, strict=True):
+                    answers[i] = text
+                if progress:
+                    progress(len(part))
+        self.model.train(was_training)
+        return answers
+
+    def _generate_batch(self, rows: list[tuple[int, ...]], temperature: float, max_new_tokens: int) -> list[str]:
+        width = max(map(len, rows))
+        input_ids = torch.full((len(rows), width), self.renderer.eos, dtype=torch.long)
+        attention_mask = torch.zeros_like(input_ids)
+        for row, ids in enumerate(rows):
+            input_ids[row, width - len(ids) :] = torch.tensor(ids, dtype=torch.long)
+            attention_mask[row, width - len(ids) :] = 1
+        sampling = {"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}
+        output = self.model.generate(
+            input_ids=input_ids.to(self.device),
+            attention_mask=attention_mask.to(self.device),
+            do_sample=temperature > 0,
+            max_new_tokens=max_new_tokens,
+            pad_token_id=self.renderer.eos,
+            eos_token_id=self.renderer.eos,
+            use_cache=True,
+            **sampling,
+        )
+        return [text.strip() for text in self.tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)]
+
+    def save(self, folder: Path) -> None:
+        """Write model and tokenizer as safetensors, whole or not at all."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            self.model.config.use_cache = True
+            self.model.save_pretrained(beside)
+            self.tokenizer.save_pretrained(beside)
+            beside.chmod(0o755)
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(beside, folder)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+
+    def fingerprint(self) -> str:
+        """Digest of every weight with its name and dtype, and of the configuration that decides a score."""
+        digest = hashlib.blake2b(digest_size=20)
+        config = {k: v for k, v in self.model.config.to_dict().items() if k not in NOT_PART_OF_A_SCORE and k != "dtype"}
+        digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether only an adapter is trained."""
+        return isinstance(self.model, PeftModel)
+
+
+@contextlib.contextmanager
+def head_sees_only(head: nn.Module, places: Tensor) -> Iterator[None]:
+    """Cut the input of a model's head down to the given flat places, for one forward pass."""
+
+    def cut(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
+        hidden = inputs[0]
+        return (hidden.flatten(0, -2)[places].unsqueeze(0),)
+
+    handle = head.register_forward_pre_hook(cut)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def switch_off_dropout(model: nn.Module) -> None:
+    """Set every dropout of a model to zero, those in attention (a number in the configuration) included."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name in ("attention_dropout", "dropout_p"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)

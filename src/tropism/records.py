@@ -1,0 +1,185 @@
+"""The JSON records that builds, runs, evaluations and reports share. No torch, no arithmetic."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tropism.errors import DataError
+
+
+class Record(BaseModel):
+    """A frozen JSON object; unknown keys are refused, so that an old file never passes as a new one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class Estimate(Record):
+    """A number with its 95 % interval and the number of samples behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Account(Record):
+    """What was read, dropped and made, in numbers that add up.
+
+    `rows_read` = `rows_used` + the sum of `dropped`. A row is one record of the file: a comment, a pair, a label.
+    """
+
+    rows_read: int
+    rows_used: int
+    dropped: dict[str, int] = Field(default_factory=dict)
+    groups: int
+    responses: int
+    edges: int
+    labels: int
+    ties: int = 0
+    notes: dict[str, int] = Field(default_factory=dict)
+    """Counts of what was changed but not dropped, such as keys that were split."""
+    examples: dict[str, list[str]] = Field(default_factory=dict)
+    """Up to a few row numbers or keys for each reason in `dropped` and `notes`."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Account:
+        assert self.rows_read == self.rows_used + sum(self.dropped.values()), f"the account does not add up: {self}"
+        return self
+
+
+class DataCard(Record):
+    """Where preference data came from, what became of every row, and what could be mistaken for taste."""
+
+    source: str
+    rule: str = ""
+    account: Account
+    confounds: dict[str, Estimate] = Field(default_factory=dict)
+
+
+class StepLog(Record):
+    """One line of a stage's `log.jsonl`: the monitors of an optimizer step."""
+
+    step: int
+    values: dict[str, float]
+
+
+class Sample(Record):
+    """One held-out prompt with the answers of the model before and after, and what a judge gave them."""
+
+    prompt: str
+    before: str
+    after: str
+    before_score: float | None = None
+    after_score: float | None = None
+
+
+class Evaluation(Record):
+    """What changed between two models, on held-out prompts."""
+
+    before: str
+    after: str
+    judge: str | None = None
+    metrics: dict[str, Estimate] = Field(default_factory=dict)
+    margins: list[float] = Field(default_factory=list)
+    """Log-ratio margin (nats) of every held-out edge, for the histogram."""
+    samples: list[Sample] = Field(default_factory=list)
+
+
+class Stage(Record):
+    """One training stage: its losses, its steps and what it cost."""
+
+    name: str
+    loss: dict[str, dict[str, Any]]
+    reference: str
+    start_model: str
+    model: str
+    log: str
+    """Path of its `log.jsonl`, relative to the run's folder."""
+    groups: int
+    steps: int
+    first_loss: float
+    last_loss: float
+    seconds: float
+    tokens_computed: int
+    tokens_distinct: int
+    reference_tokens_scored: int
+    account: Account
+    """What rendering did with the groups: a row is a group here."""
+
+
+class Run(Record):
+    """A whole run, as its `run.json` keeps it."""
+
+    kind: Literal["tropism.run"] = "tropism.run"
+    version: int = 1
+    title: str
+    command: str
+    recipe: dict[str, Any]
+    environment: dict[str, str]
+    cards: list[DataCard]
+    stages: list[Stage]
+    evaluation: Evaluation | None = None
+    seconds: float
+    peak_memory_mb: float
+
+
+def write_json(record: Record, path: Path) -> None:
+    """Write a record whole or not at all.
+
+    Raises:
+        OSError: where the folder cannot be written; the old file, if any, is untouched.
+    """
+    write_text(record.model_dump_json(indent=1) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file whole or not at all, by way of a neighbour that is renamed into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_run(path: Path) -> Run:
+    """Read a run's `run.json`.
+
+    Raises:
+        DataError: where the file is missing or not such a record.
+    """
+    try:
+        return Run.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(
+            f"no finished run in {path.parent} (its run.json is missing).",
+            remedy="Give the `output` folder of a `tropism train` that ended, or run it with --resume.",
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(
+            f"{path} is not a run of this version: {'.'.join(map(str, first['loc']))}: {first['msg']}.",
+            remedy="Run `tropism train` again.",
+        ) from None
+
+
+def read_log(path: Path) -> list[StepLog]:
+    """Read a stage's `log.jsonl`; a last line cut short by a kill is left out."""
+    steps = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        steps.append(StepLog(step=int(values.pop("step")), values=values))
+    return steps

@@ -1,0 +1,107 @@
+"""Threads with edges become `PreferenceGroup`s, a batch at a time; their texts are read from the file again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, TypeAlias
+
+import ibis
+from ibis import Table
+from pyarrow import ListArray, RecordBatch
+
+from tropism.groups import Edge, PreferenceGroup, Response
+from tropism.signals.answers import VoteColumns
+from tropism.signals.engines import ROW, data_errors
+
+Weight: TypeAlias = Literal["one", "gap"]
+
+_GROUPS_PER_BATCH = 2_000
+
+
+class GroupStream:
+    """Groups in the order of their ids; every iteration is a new one.
+
+    Args:
+        table: the rows as they are in the file.
+        columns: the names of its columns.
+        answers: of the threads that have an edge, from `to_answers`.
+        edges: from `to_pairs`.
+        split: the keys that carry several prompts; the ids of their groups end in a hash of the prompt.
+        weight: `one`, or `gap`.
+        source: what every group names as its source.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        columns: VoteColumns,
+        answers: Table,
+        edges: Table,
+        split: Table,
+        *,
+        weight: Weight,
+        source: str,
+    ) -> None:
+        texts = table.select(
+            text_row=table[ROW],
+            prompt=table[columns.prompt].cast("string"),
+            response=table[columns.response].cast("string"),
+        )
+        responses = _responses(answers, texts)
+        heads = _heads(answers, texts, split)
+        joined = heads.join(responses, "thread").join(_edges(edges, weight), "thread")
+        self._groups = joined.drop("thread").order_by("id")
+        self._source = source
+
+    def __iter__(self) -> Iterator[PreferenceGroup]:
+        with data_errors(self._source):
+            for batch in self._groups.to_pyarrow_batches(chunk_size=_GROUPS_PER_BATCH):
+                yield from _to_groups(batch, self._source)
+
+
+def _responses(answers: Table, texts: Table) -> Table:
+    """One list of responses per thread."""
+    told = answers.join(texts, answers.row == texts.text_row)
+    fields = ibis.struct(
+        {"place": told.place, "id": told.response_id, "content": told.response, "score": told.score}
+    )
+    return told.group_by("thread").agg(responses=fields.collect())
+
+
+def _heads(answers: Table, texts: Table, split: Table) -> Table:
+    """Id and prompt of every thread; the number of a thread is one of its rows."""
+    first = answers.filter(answers.row == answers.thread)
+    first = first.left_join(split.mutate(is_split=True), "key").select(first, "is_split")
+    name = first.is_split.fill_null(False).ifelse(first.key + "/" + first.prompt_id, first.key)
+    named = first.select("thread", id=name)
+    return named.join(texts, named.thread == texts.text_row).select("thread", "id", "prompt")
+
+
+def _edges(edges: Table, weight: Weight) -> Table:
+    """One list of edges per thread."""
+    amount = edges.gap if weight == "gap" else ibis.literal(1.0)
+    fields = ibis.struct({"winner": edges.winner, "loser": edges.loser, "weight": amount})
+    return edges.group_by("thread").agg(edges=fields.collect())
+
+
+def _to_groups(batch: RecordBatch, source: str) -> Iterator[PreferenceGroup]:
+    ids, prompts = batch.column("id").to_pylist(), batch.column("prompt").to_pylist()
+    responses = _rows(batch.column("responses"))
+    edges = _rows(batch.column("edges"))
+    for name, prompt, told, compared in zip(ids, prompts, responses, edges, strict=True):
+        yield PreferenceGroup(
+            id=name,
+            prompts=(prompt,),
+            responses=tuple(Response(id=one, content=text, score=score) for _, one, text, score in told),
+            edges=tuple(Edge(winner, loser, weight=weight) for winner, loser, weight in compared),
+            source=source,
+        )
+
+
+def _rows(lists: ListArray) -> Iterator[list[tuple[Any, ...]]]:
+    """Each list of structs as sorted tuples of their fields; the first fields are an order of their own."""
+    values, offsets = lists.flatten(), lists.offsets.to_pylist()
+    rows = list(zip(*(column.to_pylist() for column in values.flatten()), strict=True))
+    start = offsets[0]
+    for left, right in zip(offsets[:-1], offsets[1:], strict=True):
+        yield sorted(rows[left - start : right - start])

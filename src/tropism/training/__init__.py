@@ -1,0 +1,1 @@
+"""The recipe, the trainer and what it watches."""

@@ -1,0 +1,231 @@
+"""The recipe: one YAML file, checked key by key, with `key=value` overrides."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tropism.errors import ConfigError
+
+LossSettings = dict[str, dict[str, Any]]
+
+
+class Section(BaseModel):
+    """A part of the recipe; unknown keys are errors that name the nearest known one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceRecipe(Section):
+    """One of several data sources: its path and how much of it to take, in (0, 1]."""
+
+    path: str
+    fraction: float = Field(default=1.0, gt=0, le=1)
+
+
+class DataRecipe(Section):
+    """What to train on, and how long a sequence may be (tokens)."""
+
+    train: tuple[SourceRecipe, ...]
+    eval: tuple[SourceRecipe, ...] = ()
+    holdout: float = Field(default=0.1, ge=0, lt=1)
+    max_groups: int | None = Field(default=None, gt=0)
+    max_tokens: int | None = Field(default=None, gt=1)
+    min_response_tokens: int = Field(default=16, gt=0)
+    template: Literal["auto", "chat", "dialogue", "plain"] = "auto"
+
+    @field_validator("train", "eval", mode="before")
+    @classmethod
+    def _sources(cls, value: Any) -> Any:
+        """A path, a source, or a list of either."""
+        if value is None:
+            return ()
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple({"path": item} if isinstance(item, str) else item for item in items)
+
+
+class LoraRecipe(Section):
+    """A LoRA adapter: rank, scale, dropout, and which layers get one."""
+
+    r: int = Field(default=16, gt=0)
+    alpha: float = Field(default=32, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: str | list[str] = "all-linear"
+
+
+class EvaluationRecipe(Section):
+    """What to measure on held-out prompts when training is over; `judge` is `file.py:function` or `module:function`."""
+
+    prompts: int = Field(default=200, ge=0)
+    judge: str | None = None
+    temperature: float = Field(default=0.7, ge=0)
+    max_new_tokens: int = Field(default=128, gt=0)
+    seed: int = 0
+
+
+def as_losses(value: Any) -> Any:
+    """`dpo`, `{dpo: null}` and `{dpo: {beta: 0.1}}` are all settings of losses."""
+    if isinstance(value, str):
+        return {value: {}}
+    if isinstance(value, dict):
+        return {name: arguments or {} for name, arguments in value.items()}
+    return value
+
+
+class StageRecipe(Section):
+    """One training stage; what it leaves out it takes from the recipe."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    loss: LossSettings | None = None
+    reference: Literal["cached", "adapter", "none"] | None = None
+    train: dict[str, Any] = Field(default_factory=dict)
+
+    _losses = field_validator("loss", mode="before")(as_losses)
+
+
+class Recipe(Section):
+    """A whole run."""
+
+    model: str
+    data: DataRecipe
+    loss: LossSettings = Field(default_factory=lambda: {"dpo": {}})
+    reference: Literal["cached", "adapter", "none"] = "cached"
+    layout: Literal["padded"] = "padded"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    lora: LoraRecipe | None = None
+    train: dict[str, Any] = Field(default_factory=dict)
+    stages: tuple[StageRecipe, ...] = ()
+    evaluation: EvaluationRecipe = EvaluationRecipe()
+    output: str
+
+    _losses = field_validator("loss", mode="before")(as_losses)
+
+    @field_validator("stages")
+    @classmethod
+    def _names_differ(cls, stages: tuple[StageRecipe, ...]) -> tuple[StageRecipe, ...]:
+        if len({stage.name for stage in stages}) != len(stages):
+            raise ValueError("two stages have one name")
+        return stages
+
+    def resolved_stages(self) -> tuple[StageRecipe, ...]:
+        """The stages with everything filled in; a recipe without stages is one stage named after its losses."""
+        stages = self.stages or (StageRecipe(name="-".join(self.loss)),)
+        return tuple(
+            StageRecipe(
+                name=stage.name,
+                loss=stage.loss or self.loss,
+                reference=stage.reference or self.reference,
+                train={**self.train, **stage.train},
+            )
+            for stage in stages
+        )
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply `key=value` overrides (dotted keys, YAML values).
+
+    Raises:
+        ConfigError: for a missing file, broken YAML, an unknown key (naming the nearest), or a wrong value.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"the recipe {path} does not exist.", remedy="Check the path.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the recipe {path} is not YAML: {' '.join(str(error).split())}.", remedy="Mend it.") from None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"the recipe {path} holds no keys.", remedy="Start with `model:`, `data:` and `output:`.")
+    for override in overrides:
+        override_setting(settings, override)
+    return parse_recipe(settings)
+
+
+def override_setting(settings: dict[str, Any], override: str) -> None:
+    """Set one dotted key, such as `loss.dpo.beta=0.05`, in place."""
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"an override must look like key=value, not {override!r}.", remedy="Try loss.dpo.beta=0.05.")
+    *parents, last = key.split(".")
+    place: Any = settings
+    for parent in parents:
+        if isinstance(place.get(parent), str) and parent == "loss":
+            place[parent] = as_losses(place[parent])
+        if place.get(parent) is None:
+            place[parent] = {}
+        place = place[parent]
+        if not isinstance(place, dict):
+            raise ConfigError(f"{key!r} cannot be set: {parent!r} holds {place!r}.", remedy="Override the whole key.")
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"the value of {override!r} is not YAML.", remedy="Quote it.") from None
+
+
+def parse_recipe(settings: dict[str, Any]) -> Recipe:
+    """Check a recipe's settings.
+
+    Raises:
+        ConfigError: for the first thing that is wrong.
+    """
+    try:
+        recipe = Recipe.model_validate(settings)
+    except ValidationError as error:
+        raise recipe_error(error) from None
+    for stage in recipe.resolved_stages():
+        check_training_keys(stage.train)
+    return recipe
+
+
+def recipe_error(error: ValidationError) -> ConfigError:
+    """The first fault of a recipe in plain words."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = known_keys([part for part in first["loc"][:-1] if isinstance(part, str)])
+        return ConfigError(f"the recipe has an unknown key {where!r}.", remedy=nearest(str(first["loc"][-1]), known))
+    if first["type"] == "missing":
+        return ConfigError(f"the recipe lacks {where!r}.", remedy=f"Add `{where}: ...`.")
+    return ConfigError(
+        f"the recipe's {where!r} is {first.get('input')!r}: {first['msg'].lower()}.", remedy="Give a value that fits."
+    )
+
+
+def known_keys(parents: list[str]) -> list[str]:
+    """The keys of a section of the recipe."""
+    section: type[BaseModel] = Recipe
+    for name in parents:
+        annotation = section.model_fields[name].annotation
+        while get_origin(annotation) is not None:
+            annotation = next((a for a in get_args(annotation) if a not in (type(None), ...)), None)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            section = annotation
+    return list(section.model_fields)
+
+
+def check_training_keys(train: dict[str, Any]) -> None:
+    """Refuse keys under `train:` that are not fields of transformers' TrainingArguments, or that we set ourselves."""
+    from transformers import TrainingArguments
+
+    fields = {field.name for field in dataclasses.fields(TrainingArguments) if field.init}
+    for key in train:
+        if key == "output_dir":
+            raise ConfigError("train.output_dir is set by `output`.", remedy="Set `output` instead.")
+        if key not in fields:
+            raise ConfigError(
+                f"the recipe has an unknown key 'train.{key}'.",
+                remedy=nearest(key, sorted(fields), all_of_them=False)
+                + " `train` takes the fields of transformers.TrainingArguments.",
+            )
+
+
+def nearest(name: str, known: Sequence[str], *, all_of_them: bool = True) -> str:
+    """A remedy that names the nearest known key."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    remedy = f"Did you mean {close[0]!r}?" if close else "Remove it."
+    return f"{remedy} Known here: {', '.join(known)}." if all_of_them else remedy

@@ -1,0 +1,268 @@
+"""The trainer: a step's groups, cut into micro-batches, followed down the gradient of a mixture of losses.
+
+The gradient does not depend on how a step is cut into micro-batches, on accumulation, or on the number of processes:
+weights are summed over the whole step first, and each term is divided by that global weight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Sampler
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from tropism.errors import DataError, OutputError
+from tropism.layout.padded import PaddedBatch
+from tropism.layout.render import RenderedGroup
+from tropism.losses import Mixture
+from tropism.policies.base import Policy
+from tropism.policies.reference import NoReference, Reference, assert_is_start
+from tropism.scores import Terms
+from tropism.training.monitors import Monitors, all_reduce
+
+
+class PreferenceTrainer(Trainer):
+    """Trains a policy on groups.
+
+    One item of the data loader is one optimizer step's groups on this process: `per_device_train_batch_size` groups
+    form a micro-batch, `gradient_accumulation_steps` of them a step.
+
+    Args:
+        policy: what is trained.
+        mixture: the losses.
+        reference: where log-probabilities under the reference come from.
+        args: any of transformers' training arguments.
+        train_groups: rendered groups to train on.
+        eval_groups: rendered groups for `evaluate`, may be empty.
+        callbacks: more callbacks of transformers.
+
+    Raises:
+        DataError: where the losses need pairs and the groups hold none.
+        ReferenceMismatchError: where the reference is not the policy's start state, at step 0.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        mixture: Mixture,
+        reference: Reference,
+        args: TrainingArguments,
+        *,
+        train_groups: Sequence[RenderedGroup],
+        eval_groups: Sequence[RenderedGroup] = (),
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> None:
+        self.policy = policy
+        self.mixture = mixture
+        self.reference = reference if mixture.needs("reference") else NoReference()
+        self.monitors = Monitors()
+        self.tokens_computed = 0
+        self.tokens_distinct = 0
+        self.step_zero_gap: float | None = None
+        self._groups_per_batch = args.per_device_train_batch_size
+        self._groups_per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps
+        args = copy.copy(args)
+        args.gradient_accumulation_steps = 1
+        super().__init__(model=policy.model, args=args, train_dataset=list(train_groups), callbacks=list(callbacks))
+        self.remove_callback(PrinterCallback)
+        self.eval_groups = list(eval_groups)
+        self.train_dataset = self._only_what_is_read(train_groups)
+
+    def _only_what_is_read(self, groups: Sequence[RenderedGroup]) -> list[RenderedGroup]:
+        """The groups without the responses that no term of these losses reads."""
+        kept = []
+        for group in groups:
+            (batch,) = self.policy.collate([group], groups_per_batch=1)
+            wanted = self.mixture.responses_read(batch.length, batch.feedback).tolist()
+            if any(wanted):
+                kept.append(group.keep(wanted))
+        if not kept:
+            need = "pairs" if self.mixture.needs("edges") else "responses"
+            raise DataError(
+                f"none of the {len(groups)} groups holds {need} for {', '.join(p.name for p in self.mixture.parts)}.",
+                remedy="Check the data's edges and their weights, or choose another loss.",
+            )
+        return kept
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Steps of groups; every process sees its share of every step."""
+        assert isinstance(self.train_dataset, list)
+        steps = StepSampler(
+            len(self.train_dataset),
+            groups_per_step=self._groups_per_step,
+            rank=self.args.process_index,
+            world=self.args.world_size,
+            seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
+        )
+        return StepLoader(self.train_dataset, batch_sampler=steps, collate_fn=self._collate,
+                          generator=torch.Generator())  # fmt: skip
+
+    def _collate(self, groups: list[RenderedGroup]) -> list[PaddedBatch]:
+        return self.policy.collate(groups, groups_per_batch=self._groups_per_batch)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Prepare the reference and train; see transformers."""
+        with self.compute_loss_context_manager():
+            self.reference.prepare([*self.train_dataset, *self.eval_groups])
+        return super().train(*args, **kwargs)
+
+    def training_step(
+        self, model: nn.Module, inputs: list[PaddedBatch], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """One optimizer step's forward and backward passes."""
+        model.train()
+        weights, num_rounds = self._agree_on(inputs)
+        batches = inputs + [self._empty_batch()] * (num_rounds - len(inputs))
+        step_loss = torch.zeros((), device=self.args.device)
+        for index, batch in enumerate(batches):
+            is_last = index == num_rounds - 1
+            with contextlib.nullcontext() if is_last else self.accelerator.no_sync(model):
+                loss = self._micro_batch_loss(model, batch.to(self.args.device), weights)
+                self.accelerator.backward(loss * self.args.world_size)
+            step_loss += loss.detach() * self.args.world_size
+            self.tokens_distinct += batch.num_distinct_tokens
+        if not math.isfinite(step_loss.item()):
+            ids = [name for batch in inputs for name in batch.group_ids][:5]
+            raise DataError(
+                f"the loss of step {self.state.global_step + 1} is {step_loss.item()}, on groups {', '.join(ids)}.",
+                remedy="Lower train.learning_rate, or look at these groups.",
+            )
+        return step_loss
+
+    def _micro_batch_loss(self, model: nn.Module, batch: PaddedBatch, weights: dict[str, float]) -> Tensor:
+        """This micro-batch's share of the step's loss, with gradient."""
+        with self.compute_loss_context_manager():
+            batch = self.reference.attach(batch, model)
+            if self.state.global_step == 0 and self.step_zero_gap is None and batch.reference is not None:
+                self.step_zero_gap = assert_is_start(self.policy, model, batch)
+            scores = self.policy.score(model, batch)
+        self.tokens_computed += batch.num_computed_tokens
+        if batch.num_distinct_tokens:
+            self.monitors.add(scores, batch.feedback, num_tokens=batch.num_computed_tokens)
+        return self._share(self.mixture.terms(scores, batch.feedback), weights)
+
+    def _share(self, terms: dict[str, Terms], weights: dict[str, float]) -> Tensor:
+        shares = [
+            part.weight * terms[part.name].weighted_sum() / weights[part.name]
+            for part in self.mixture.parts
+            if weights[part.name] > 0
+        ]
+        nothing = sum(term.value.sum() * 0 for term in terms.values())
+        return torch.stack(shares).sum() if shares else torch.as_tensor(nothing)
+
+    def _agree_on(self, batches: Sequence[PaddedBatch]) -> tuple[dict[str, float], int]:
+        """Global weight of every loss in this step, and how many micro-batches each process must run."""
+        local = [self.mixture.terms_at_zero(batch.length, batch.feedback) for batch in batches]
+        names = [part.name for part in self.mixture.parts]
+        totals = torch.tensor(
+            [sum(float(terms[name].weight.double().sum()) for terms in local) for name in names], dtype=torch.float64
+        )
+        num_rounds = len(batches)
+        if self.args.world_size > 1:
+            counts = torch.zeros(self.args.world_size, dtype=torch.float64)
+            counts[self.args.process_index] = num_rounds
+            totals, num_rounds = all_reduce(totals), int(all_reduce(counts).max())
+        return dict(zip(names, totals.tolist(), strict=True)), num_rounds
+
+    def _empty_batch(self) -> PaddedBatch:
+        """A batch that weighs nothing, for a process that has run out of groups in this step."""
+        assert isinstance(self.train_dataset, list)
+        (batch,) = self.policy.collate([self.train_dataset[0]], groups_per_batch=1)
+        return batch.without_weight()
+
+    @torch.no_grad()
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Loss and monitors on the held-out groups."""
+        model, monitors = self.model_wrapped, Monitors()
+        model.eval()
+        mine = self.eval_groups[self.args.process_index :: self.args.world_size]
+        names = [part.name for part in self.mixture.parts]
+        totals = torch.zeros(len(names), 2, dtype=torch.float64)
+        for batch in self.policy.collate(mine, groups_per_batch=self.args.per_device_eval_batch_size):
+            batch = batch.to(self.args.device)
+            with self.compute_loss_context_manager():
+                batch = self.reference.attach(batch, model)
+                scores = self.policy.score(model, batch)
+            monitors.add(scores, batch.feedback, num_tokens=batch.num_computed_tokens)
+            for row, terms in enumerate(self.mixture.terms(scores, batch.feedback).values()):
+                totals[row] += torch.stack([terms.weighted_sum(), terms.weight.sum()]).double().cpu()
+        if self.args.world_size > 1:
+            totals = all_reduce(totals)
+        means = {name: float(value / weight) for name, (value, weight) in zip(names, totals, strict=True) if weight > 0}
+        loss = sum(part.weight * means.get(part.name, 0.0) for part in self.mixture.parts)
+        metrics = {f"{metric_key_prefix}_{key}": value for key, value in {"loss": loss, **monitors.drain()}.items()}
+        model.train()
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log a step with its monitors."""
+        if "loss" in logs:
+            logs |= self.monitors.drain()
+        super().log(logs, start_time)
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted: a step is a list of batches."""
+        return 0
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        try:
+            super()._save_checkpoint(model, trial)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise OutputError(
+                f"the checkpoint {folder} cannot be written: {error}.",
+                remedy="Free some space, then go on from the last one with --resume.",
+            ) from error
+
+
+class StepSampler(Sampler[list[int]]):
+    """Which groups a process sees in each step: a new order in each epoch, no group twice, the last step may be short."""
+
+    def __init__(self, num_groups: int, *, groups_per_step: int, rank: int, world: int, seed: int) -> None:
+        self.num_groups = num_groups
+        self.groups_per_step = groups_per_step * world
+        self.rank = rank
+        self.world = world
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(self.num_groups / self.groups_per_step)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = torch.randperm(self.num_groups, generator=torch.Generator().manual_seed(self.seed + self.epoch)).tolist()
+        for start in range(0, self.num_groups, self.groups_per_step):
+            yield order[start : start + self.groups_per_step][self.rank :: self.world]
+
+
+class StepLoader(DataLoader):
+    """A data loader that tells its sampler the epoch."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order."""
+        assert isinstance(self.batch_sampler, StepSampler)
+        self.batch_sampler.set_epoch(epoch)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end (its trainer state is written last)."""
+    found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
+    return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)

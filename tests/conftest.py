@@ -1,0 +1,24 @@
+"""Fixtures that every test may use: real data where it is, a cache folder of its own, and no network."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's reference cache."""
+    monkeypatch.setenv("TROPISM_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data and weights that `TROPISM_TEST_DATA` names."""
+    folder = os.environ.get("TROPISM_TEST_DATA")
+    if not folder:
+        pytest.skip("TROPISM_TEST_DATA is not set: no real data and weights on this machine")
+    return Path(folder)
