@@ -22,4 +22,4 @@ def quickstart(
     from tropism.report.page import write_report
 
     run = run_quickstart(folder, num_posts=posts, seed=seed, say=output.say)
-    show(output, run, write_report(folder))
+    show(output, run, write_report(folder / "run"))

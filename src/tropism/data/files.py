@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -49,7 +50,7 @@ def read_rows(path: str) -> Iterator[Row]:
     """
     local = Path(path)
     if local.is_file():
-        return _reader(local)(local)
+        return _guarded(local, _reader(local))
     folder, _, split = path.rpartition(":")
     if local.is_dir():
         return _saved_rows(path, "")
@@ -58,6 +59,17 @@ def read_rows(path: str) -> Iterator[Row]:
     if HUB_ID.fullmatch(path) and _extension(local) not in READERS and not local.parent.exists():
         return _hub_rows(*(path.split(":") if split and folder else (path, "")))
     raise _missing(local)
+
+
+def _guarded(path: Path, reader: Callable[[Path], Iterator[Row]]) -> Iterator[Row]:
+    """A reader's rows, with one clear error where the file turns out to be broken."""
+    try:
+        yield from reader(path)
+    except DataError:
+        raise
+    except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path} cannot be read ({reason}).", remedy="Repair the file or its permissions.") from None
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:

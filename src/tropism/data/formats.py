@@ -1,23 +1,224 @@
-"""Stub."""
+"""Files and hub data sets become groups, and a card says what became of every row."""
 
 from __future__ import annotations
-from collections.abc import Sequence
-from dataclasses import dataclass
-from tropism.groups import PreferenceGroup
-from tropism.records import DataCard
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TypeAlias
+
+from tropism.data.files import Row, read_rows
+from tropism.data.forms import Reading, find_form, read_row, shown_names
+from tropism.data.keys import group_key, prompt_key, short_hash, unit_hash
+from tropism.data.merge import Merger
+from tropism.data.store import group_of, is_groups_file, read_card
+from tropism.data.values import Unusable
+from tropism.errors import DataError
+from tropism.groups import PreferenceGroup, Response, content_key
+from tropism.records import Account, DataCard
+
+NUM_EXAMPLES = 5
+NUM_ROWS_TO_FIND_FORM = 100
+OUTSIDE_FRACTION = "outside the fraction"
 
 
 @dataclass(frozen=True)
 class Source:
+    """One file, folder or hub data set.
+
+    Args:
+        path: a local path or the hub's `owner/name`; folders and hub ids may end in `:SPLIT`.
+        fraction: share of its prompts to take, in (0, 1]; which ones is a hash of the prompt and the seed.
+    """
+
     path: str
     fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise DataError(
+                f"the fraction of {self.path} must lie in (0, 1], not {self.fraction}.", remedy="Use 1 for all of it."
+            )
 
 
 @dataclass(frozen=True)
 class Loaded:
+    """What `load` read.
+
+    Args:
+        groups: in the order in which their prompts were first seen.
+        cards: one per source. `groups`, `responses`, `edges` and `labels` count what a source added to those before
+            it, so that they sum to what is in `groups`.
+    """
+
     groups: tuple[PreferenceGroup, ...]
     cards: tuple[DataCard, ...]
 
 
 def load(sources: Sequence[Source], *, seed: int = 0) -> Loaded:
-    raise NotImplementedError
+    """Read preference data in any of the known forms as groups.
+
+    Args:
+        sources: the files; prompts that several of them share become one group.
+        seed: which prompts a fraction takes.
+
+    Returns:
+        The groups, and a card per source with every row counted as used or dropped.
+
+    Raises:
+        DataError: where a source is missing, in no known form, or leaves no usable row.
+    """
+    if not sources:
+        raise DataError("no data was named.", remedy="Name at least one file.")
+    merger = Merger()
+    cards = tuple(_add_source(merger, place, source, seed) for place, source in enumerate(sources))
+    return Loaded(tuple(merger.groups()), cards)
+
+
+@dataclass
+class _Tally:
+    """What became of the rows so far."""
+
+    num_read: int = 0
+    num_used: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    made: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    unread: dict[str, None] = field(default_factory=dict)
+
+    def drop(self, reason: str, number: int) -> None:
+        """Count a row that is left out."""
+        self.dropped[reason] += 1
+        self._remember(reason, number)
+
+    def note(self, note: str, number: int) -> None:
+        """Count something that was changed."""
+        self.notes[note] += 1
+        self._remember(note, number)
+
+    def account(self) -> Account:
+        """The counts as a record."""
+        unread = {f"columns not read ({shown_names(list(self.unread))})": len(self.unread)} if self.unread else {}
+        made = {name: self.made[name] for name in ("groups", "responses", "edges", "labels", "ties")}
+        return Account(
+            rows_read=self.num_read,
+            rows_used=self.num_used,
+            dropped=dict(self.dropped),
+            notes=dict(self.notes) | unread,
+            examples=self.examples,
+            **made,
+        )
+
+    def _remember(self, reason: str, number: int) -> None:
+        """Keep the first few row numbers of a reason."""
+        rows = self.examples.setdefault(reason, [])
+        if reason != OUTSIDE_FRACTION and len(rows) < NUM_EXAMPLES:
+            rows.append(str(number))
+
+
+Found: TypeAlias = tuple[int, PreferenceGroup | str, tuple[str, ...]]
+"""A row's number, its group or the reason why it has none, and notes."""
+
+
+def _add_source(merger: Merger, place: int, source: Source, seed: int) -> DataCard:
+    """Add one source's groups and say what became of its rows."""
+    path = Path(source.path)
+    is_ours = path.is_file() and path.suffix == ".parquet" and is_groups_file(path)
+    stored = read_card(path) if is_ours else None
+    tally = _Tally()
+    rule, found = ("groups", _whole_groups(source.path)) if is_ours else _row_groups(source.path, tally.unread)
+    for number, group, notes in found:
+        tally.num_read += 1
+        if isinstance(group, str):
+            tally.drop(group, number)
+        elif unit_hash(group_key(group), purpose=f"fraction {seed}") >= source.fraction:
+            tally.drop(OUTSIDE_FRACTION, number)
+        else:
+            tally.num_used += 1
+            change = merger.add(group, source=place, is_whole=is_ours)
+            tally.made += change.made
+            for note in (*notes, *change.notes):
+                tally.note(note, number)
+    if not tally.num_used:
+        raise _nothing_usable(source.path, tally)
+    return DataCard(
+        source=source.path,
+        rule=stored.rule if stored and stored.rule else rule,
+        account=tally.account(),
+        confounds=stored.confounds if stored else {},
+    )
+
+
+def _whole_groups(path: str) -> Iterator[Found]:
+    """The groups of a file that `write_groups` wrote."""
+    for row in read_rows(path):
+        try:
+            yield row.number, group_of(row.values), ()
+        except (DataError, ValueError, TypeError, KeyError):
+            yield row.number, "not a valid group", ()
+
+
+def _row_groups(path: str, unread: dict[str, None]) -> tuple[str, Iterator[Found]]:
+    """The name of a file's form, and what each of its rows says as a group of its own.
+
+    The columns that go unread are put into `unread`.
+    """
+    rows = read_rows(path)
+    first: list[Row] = []
+    num_sound = 0
+    for row in rows:
+        first.append(row)
+        num_sound += not row.problem
+        if num_sound == NUM_ROWS_TO_FIND_FORM:
+            break
+    if not num_sound:
+        return "", ((row.number, row.problem, ()) for row in first)
+    form = find_form([row.values for row in first if not row.problem], path)
+
+    form_columns = {*form.columns, *form.optional}
+
+    def groups() -> Iterator[Found]:
+        for row in chain(first, rows):
+            if row.problem:
+                yield row.number, row.problem, ()
+                continue
+            try:
+                reading, extra = read_row(form, row.values)
+            except Unusable as reason:
+                yield row.number, str(reason), ()
+                continue
+            unread.update(dict.fromkeys(name for name in row.values if name not in form_columns))
+            yield row.number, _group(reading, extra, path), reading.notes
+
+    return form.name, groups()
+
+
+def _group(reading: Reading, extra: dict[str, object], source: str) -> PreferenceGroup:
+    """What one row says as a group of its own."""
+    answers = reading.answers
+    return PreferenceGroup(
+        id=short_hash(prompt_key([reading.prompt], extra, answers[0].content)),
+        prompts=(reading.prompt,),
+        responses=tuple(
+            Response(short_hash(content_key(a.content)), a.content, rank=a.rank, score=a.score) for a in answers
+        ),
+        edges=reading.edges,
+        labels=reading.labels,
+        source=source,
+        extra=extra,
+    )
+
+
+def _nothing_usable(path: str, tally: _Tally) -> DataError:
+    """The error for a source that leaves no row."""
+    if not tally.num_read:
+        return DataError(f"{path} holds no rows.", remedy="Name a file that holds rows.")
+    reasons = "; ".join(
+        f"{reason}: {count}"
+        + (f" (row{'s' * (len(rows) > 1)} {', '.join(rows)})" if (rows := tally.examples.get(reason)) else "")
+        for reason, count in tally.dropped.most_common()
+    )
+    return DataError(f"none of the {tally.num_read} rows of {path} can be used: {reasons}.", remedy="Repair the rows.")

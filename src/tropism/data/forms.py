@@ -82,18 +82,26 @@ def find_form(rows: Sequence[Values], path: str) -> Form:
     Raises:
         DataError: where no row has the columns of any form.
     """
-    found = Counter(name for values in rows if (name := next((f.name for f in FORMS if f.fits(values)), None)))
+    found = Counter(form for values in rows if (form := next((f for f in FORMS if f.fits(values)), None)))
     if found:
-        most = max(found.values())
-        return next(form for form in FORMS if found[form.name] == most)
+        return max(FORMS, key=lambda form: found[form])
     given = list(dict.fromkeys(str(name) for values in rows for name in values))
-    shown = ", ".join(given[:12]) + (", ..." if len(given) > 12 else "")
     expected = "; ".join(dict.fromkeys("/".join(form.columns) for form in FORMS))
     guesses = [(name, get_close_matches(name.lower(), KNOWN, n=1, cutoff=0.7)) for name in given if name not in KNOWN]
-    guess = next((f"Did you mean {near[0]!r} by {name!r}?" for name, near in guesses if near), "Rename the columns.")
-    raise DataError(
-        f"the columns of {path} fit no form: given {shown or 'none'}; expected one of {expected}.", remedy=guess
+    guess = next(
+        (f"Did you mean {near[0]!r} by {shown_names([name])!r}?" for name, near in guesses if near),
+        "Rename the columns.",
     )
+    raise DataError(
+        f"the columns of {path} fit no form: given {shown_names(given) or 'none'}; expected one of {expected}.",
+        remedy=guess,
+    )
+
+
+def shown_names(names: Sequence[str]) -> str:
+    """The first few column names, fit to be printed."""
+    shown = [name.encode("utf-8", "replace").decode()[:40] for name in names[:12]]
+    return ", ".join(shown) + (", ..." if len(names) > 12 else "")
 
 
 def _pair(values: Values) -> Reading:
@@ -106,7 +114,7 @@ def _pair(values: Values) -> Reading:
 
 def _conversation_pair(values: Values) -> Reading:
     """ShareGPT's preferences: the dialogue so far, and two turns that could follow."""
-    both = [turns(values[name], name) for name in ("chosen", "rejected")]
+    both = [dialogues.content(values[name], name) for name in ("chosen", "rejected")]
     asked = _after_system(values, turns(values["conversations"], "conversations"))
     return _compared(*dialogues.with_prompt(asked, both), values)
 
@@ -124,6 +132,8 @@ def _ranking(column: str) -> Callable[[Values], Reading]:
         ranked = decoded(values[column], column)
         if not isinstance(ranked, list | tuple):
             raise Unusable(f"{column!r} is missing" if ranked is None else f"{column!r} is no list")
+        if not ranked:
+            raise Unusable(f"{column!r} is empty")
         places = [_tied(entry) for entry in ranked]
         ranks = [rank for rank, place in enumerate(places) for _ in place]
         contents = [dialogues.content(value, column) for place in places for value in place]
@@ -208,8 +218,7 @@ def _compared(prompt: Content, answers: Sequence[Content], values: Values) -> Re
     swapped = Edge(1, 0, weight=weight(values), margin=-margin, prob=1 - prob) if prob < 0.5 else None
     notes = ("rejected is the likelier winner, by 'prob'",) if swapped else ()
     scored = tuple(
-        Answer(answer, score=_score(values, name))
-        for answer, name in zip(answers, ("chosen", "rejected"), strict=True)
+        Answer(answer, score=_score(values, name)) for answer, name in zip(answers, ("chosen", "rejected"), strict=True)
     )
     return Reading(prompt, scored, tuple(filter(None, (edge, swapped))), notes=notes)
 
@@ -226,7 +235,8 @@ def _instruction(values: Values) -> dialogues.Turns:
     if values.get("input") not in (None, ""):
         words += "\n" + text(values["input"], "input")
     before: list[dialogues.Message] = []
-    for exchange in decoded(values.get("history") or [], "history"):
+    history = decoded(values.get("history") or [], "history")
+    for exchange in history if isinstance(history, list | tuple) else [history]:
         if not (isinstance(exchange, list | tuple) and len(exchange) == 2):
             raise Unusable("'history' is no list of pairs")
         question, answer = (text(item, "history") for item in exchange)
@@ -263,7 +273,8 @@ def _template_extra(values: Values) -> dict[str, Any]:
 
 IMAGES = ("image", "images")
 TEMPLATE = ("tools", "chat_template_kwargs", *IMAGES)
-PAIR = ("weight", "margin", "prob", "tie", "chosen_score", "score_chosen", "rejected_score", "score_rejected", *TEMPLATE)
+SCORES = ("chosen_score", "score_chosen", "rejected_score", "score_rejected")
+PAIR = ("weight", "margin", "prob", "tie", *SCORES, *TEMPLATE)
 ALPACA = ("input", "system", "history")
 UNRANKED = ("labels", "scores", "ranks", "ratings")
 

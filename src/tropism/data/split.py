@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tropism.data.keys import group_key, unit_hash
 from tropism.errors import ConfigError, DataError
-from tropism.groups import PreferenceGroup
+from tropism.groups import PreferenceGroup, Split
 
 
 def split_groups(
@@ -49,6 +49,6 @@ def split_groups(
     return train, held_out
 
 
-def _side(group: PreferenceGroup, holdout: float) -> str:
+def _side(group: PreferenceGroup, holdout: float) -> Split:
     """The side that a group's prompt falls on."""
     return "eval" if unit_hash(group_key(group), purpose="split") < holdout else "train"

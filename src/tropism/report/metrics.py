@@ -37,7 +37,8 @@ METRICS: dict[str, Metric] = {
         "Win rate",
         "share",
         "higher",
-        "How often the answer after training beats the answer before, to the same prompt. 50 % is no difference.",
+        "How often the judge prefers the answer after training to the one before, for the same prompt; a tie counts "
+        "one half. 50 % is no difference.",
         0.5,
     ),
     "ties": Metric("Ties", "share", "neither", "How often the two answers were called equal."),
@@ -45,20 +46,32 @@ METRICS: dict[str, Metric] = {
         "Pair accuracy",
         "share",
         "higher",
-        "How often the model sides with people on pairs of answers it never trained on. 50 % is a coin toss.",
+        "How often the model sides with people on pairs of answers that it never trained on. 50 % is a coin toss.",
         0.5,
     ),
     "judge_score": Metric("Judge\u2019s score", "number", "higher", "What the judge gives an answer, on its own scale."),
     "on_topic": Metric("On topic", "share", "higher", "How many answers stay with what the prompt asks about."),
     "parsed": Metric("Well formed", "share", "higher", "How many answers have the form that was asked for."),
     "words": Metric("Words per answer", "number", "neither", "How long answers are. Judges often like long ones."),
+    "distinct_1": Metric(
+        "Distinct-1",
+        "number",
+        "higher",
+        "Variety: the share of words in the answers that are different ones. It also falls when answers grow longer.",
+    ),
     "distinct_2": Metric(
         "Distinct-2",
         "number",
         "higher",
-        "Variety: the share of different word pairs in the answers. It also falls when answers grow longer.",
+        "Variety: the share of word pairs in the answers that are different ones. It also falls when answers grow "
+        "longer.",
     ),
-    "perplexity": Metric("Perplexity", "number", "lower", "How much ordinary text surprises the model."),
+    "perplexity": Metric(
+        "Perplexity",
+        "number",
+        "lower",
+        "How much the held-out answers, preferred and rejected, surprise the model. 1 is not at all.",
+    ),
     "kl": Metric(
         "KL from the start",
         "number",
@@ -66,20 +79,31 @@ METRICS: dict[str, Metric] = {
         "How far the model has moved, in nats per answer. 0 is not at all.",
     ),
     "winners_logp_change": Metric(
-        "Preferred answers, log-probability",
+        "Log-probability of preferred answers",
         "number",
         "higher",
         "Change in nats per answer. Below 0, even the preferred answers became less likely.",
         0.0,
     ),
     "losers_logp_change": Metric(
-        "Rejected answers, log-probability",
+        "Log-probability of rejected answers",
         "number",
         "neither",
         "Change in nats per answer. It should fall below the preferred answers\u2019 change.",
         0.0,
     ),
 }
+
+CONFOUNDS: dict[str, Metric] = {
+    "chosen_longer": Metric("The winner is the longer one", "share", "neither", "", 0.5),
+    "length_only_accuracy": Metric("Winners found by length alone", "share", "neither", "", 0.5),
+    "chosen_earlier": Metric("The winner came first", "share", "neither", "", 0.5),
+    "author_only_accuracy": Metric("Winners found by author alone", "share", "neither", "", 0.5),
+}
+"""What a winner could be told by without reading it. An unknown one is shown as a number under its own name."""
+
+FEWEST = 10
+"""A change seen on fewer samples is never called clear: resampling so few makes intervals that are too narrow."""
 
 
 class Row(NamedTuple):
@@ -105,8 +129,8 @@ def humanise(name: str) -> str:
 
 
 def metric_of(name: str) -> Metric:
-    """The metric of that name; one that no table knows is shown as a number without a direction."""
-    return METRICS.get(name) or Metric(humanise(name), "number", "neither", "")
+    """The metric or confound of that name; one that no table knows is a number without a direction."""
+    return METRICS.get(name) or CONFOUNDS.get(name) or Metric(humanise(name), "number", "neither", "")
 
 
 def difference(after: Estimate, before: Estimate) -> Estimate:
@@ -124,12 +148,12 @@ def difference(after: Estimate, before: Estimate) -> Estimate:
 
 
 def kind_of(metric: Metric, after: Estimate, change: Estimate | None) -> Kind:
-    """Whether a metric moved: only where the 95 % interval leaves out "no difference"."""
+    """Whether a metric moved: only where the 95 % interval leaves out "no difference", on enough samples."""
     moved, still = (change, 0.0) if change is not None else (after, metric.baseline)
     if still is None:
         return "note"
     bounds = (moved.low, moved.value, moved.high)
-    if not all(map(math.isfinite, bounds)) or moved.low <= still <= moved.high:
+    if moved.n < FEWEST or not all(map(math.isfinite, bounds)) or moved.low <= still <= moved.high:
         return "unclear"
     if metric.better == "neither":
         return "changed"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from tropism.records import Estimate
@@ -52,11 +51,16 @@ def compact(value: float) -> str:
 
 
 def decimals_of(*estimates: Estimate) -> int:
-    """Digits after the point at which the narrowest interval still has two digits of width, from 0 to 4."""
+    """Digits after the point that the narrowest interval supports: its last digit stands for a third of it or less.
+
+    Example:
+        >>> decimals_of(Estimate(value=52.1, low=50.1, high=54.1, n=9)), decimals_of(Estimate(value=2, low=1.9, high=2.1, n=9))
+        (1, 2)
+    """
     widths = [e.high - e.low for e in estimates if math.isfinite(e.high - e.low) and e.high > e.low]
     if not widths:
         return 2
-    return min(4, max(0, 1 - math.floor(math.log10(min(widths) / 2))))
+    return min(4, max(0, math.ceil(-math.log10(min(widths) / 6))))
 
 
 def value_text(estimate: Estimate, unit: Unit, *, decimals: int | None = None, signed: bool = False) -> str:
@@ -110,8 +114,3 @@ def size(megabytes: float) -> str:
     if not math.isfinite(megabytes):
         return MISSING
     return f"{megabytes:,.0f} MB" if megabytes < 1024 else f"{megabytes / 1024:,.1f} GB"
-
-
-def shares(counts: Mapping[str, int], total: int) -> dict[str, str]:
-    """Each count as a share of the total, in percent."""
-    return {name: f"{100 * count / total:.1f}{SPACE}%" if total else MISSING for name, count in counts.items()}

@@ -13,10 +13,11 @@ NOT_MEASURED = "Nothing was measured on held-out prompts, so this report cannot 
 
 
 class Finding(NamedTuple):
-    """One metric that moved, or did not: its name and its numbers."""
+    """One metric that moved, or did not: its name, what it was and is, and the change or the value's interval."""
 
     label: str
     numbers: str
+    interval: str
 
 
 def headline(run: Run) -> str:
@@ -40,7 +41,7 @@ def findings(evaluation: Evaluation | None) -> dict[Kind, list[Finding]]:
     found: dict[Kind, list[Finding]] = {"better": [], "worse": [], "unclear": [], "changed": []}
     for row in rows_of(evaluation.metrics if evaluation else {}):
         if row.kind in found:
-            found[row.kind].append(Finding(row.metric.label, _numbers(row)))
+            found[row.kind].append(Finding(row.metric.label, *_numbers(row)))
     return found
 
 
@@ -111,14 +112,14 @@ def _share(estimate: Estimate) -> str:
     return f"{value} {interval_text(estimate, 'share', decimals=decimals)}".replace(", ", f",{SPACE}")
 
 
-def _numbers(row: Row) -> str:
+def _numbers(row: Row) -> tuple[str, str]:
     """Before, after and the change with its interval; or the value with its interval."""
     unit = row.metric.unit
     if row.before is None or row.change is None:
         signed = row.metric.baseline == 0
-        return f"{value_text(row.after, unit, signed=signed)} {interval_text(row.after, unit, signed=signed)}"
-    digits = 1 if unit == "share" else decimals_of(row.change)
+        return value_text(row.after, unit, signed=signed), interval_text(row.after, unit, signed=signed)
+    digits = 1 if unit == "share" else decimals_of(row.before, row.after)
     before, after = (value_text(estimate, unit, decimals=digits) for estimate in (row.before, row.after))
     change = plain((100 if unit == "share" else 1) * row.change.value, digits, signed=True)
     interval = interval_text(row.change, unit, decimals=digits, signed=True)
-    return f"{before} \u2192 {after}, change {change} {interval}"
+    return f"{before} \u2192 {after}", f"change {change} {interval}"

@@ -6,6 +6,8 @@ that millions of comments fit in memory. Orders come from values (time, hash), n
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass
 
 import ibis
@@ -13,14 +15,16 @@ from ibis import Table
 from ibis.expr.types import NumericValue, StringValue, Value
 
 from tropism.errors import ConfigError, DataError
-from tropism.signals.engines import ROW
+from tropism.signals.engines import ROW, scalar
 
 REPEATED = "repeated response"
 ALONE = "only answer to its prompt"
 NO_PAIR = "no pair of its thread passes the rule"
 
 _DELETED = ("[deleted]", "[removed]")
+_DELETED_TEXT = r"^\s*\[(deleted|removed)\]\s*$"
 _BLANKS = "\t\n\v\f\r\u00a0"
+_FILLED_TEXT = f"[^ {_BLANKS}]"
 _BAD = {
     "score is not a number": ("score", "a number"),
     "score is not finite": ("score", "a finite number"),
@@ -110,7 +114,7 @@ def refuse_bad_rows(rows: Table, table: Table, columns: VoteColumns) -> None:
     role, expected = _BAD[reason]
     name = columns.given()[role]
     value = table.filter(table[ROW] == row)[name].cast("string").to_pyarrow()[0].as_py()
-    count = bad.filter(bad.reason == reason).count().execute()
+    count = scalar(bad.filter(bad.reason == reason).count())
     raise DataError(
         f"row {row}: column {name!r} must hold {expected}, not {value!r} ({count} such row{'s' if count > 1 else ''}).",
         remedy="Correct it, or drop and count such rows with --skip-bad.",
@@ -138,7 +142,7 @@ def usable(rows: Table) -> Table:
 
 
 def to_answers(rows: Table) -> Table:
-    """Distinct answers with their place: `thread` (a number without meaning), `place` in it from 0, and `size`."""
+    """Distinct answers: `thread` (a number without meaning), its `size`, `place` in it from 0, and the hash `mix`."""
     once = rows.filter(rows.copy == 0)
     thread = ibis.window(group_by=[once.key, once.prompt_id])
     in_time = ibis.window(
@@ -156,6 +160,7 @@ def to_answers(rows: Table) -> Table:
         thread=once.row.min().over(thread),
         place=ibis.row_number().over(in_time).cast("int32"),
         size=once.row.count().over(thread),
+        mix=_mix(once.response_id),
     )
 
 
@@ -196,20 +201,26 @@ def _fingerprint(text: StringValue) -> StringValue:
     return text.hexdigest("md5").substr(0, 16)
 
 
+def _mix(fingerprint: StringValue) -> NumericValue:
+    """The first 24 bits of a fingerprint as a number: engines agree on MD5, but not on a hash that is a number."""
+    digits = (ibis.literal("0123456789abcdef").find(fingerprint.substr(i, 1)) * 16**i for i in range(6))
+    return functools.reduce(operator.add, digits).cast("int64")
+
+
 def _words(text: StringValue) -> NumericValue:
-    parts = text.translate(_BLANKS, " " * len(_BLANKS)).split(" ")
+    spaced = text.re_search(f"[{_BLANKS}]").ifelse(text.translate(_BLANKS, " " * len(_BLANKS)), text)
+    parts = spaced.split(" ")
     return parts.filter(lambda part: part != "").length().cast("int32")
 
 
 def _reason(text: Table, *, needs_time: bool) -> StringValue:
     """The first reason that holds; a row has one."""
-    prompt, response = text.prompt.strip(), text.response.strip()
     no_time = text.time_text.isnull() if needs_time else ibis.literal(False)
     return ibis.cases(
-        (text.prompt.isnull() | (prompt == ""), "empty prompt"),
-        (prompt.isin(_DELETED), "deleted prompt"),
-        (text.response.isnull() | (response == ""), "empty response"),
-        (response.isin(_DELETED), "deleted response"),
+        (text.prompt.isnull() | ~text.prompt.re_search(_FILLED_TEXT), "empty prompt"),
+        (text.prompt.re_search(_DELETED_TEXT), "deleted prompt"),
+        (text.response.isnull() | ~text.response.re_search(_FILLED_TEXT), "empty response"),
+        (text.response.re_search(_DELETED_TEXT), "deleted response"),
         (text.key.isnull(), "empty group key"),
         (text.score_text.isnull(), "missing score"),
         (text.score.isnull(), "score is not a number"),

@@ -16,6 +16,7 @@ from ibis import Table
 from numpy.typing import NDArray
 
 from tropism.records import Estimate
+from tropism.signals.pairs import in_halves
 
 _Z = 1.959963984540054
 
@@ -54,18 +55,17 @@ def share(halves: NDArray[np.int64], edges: NDArray[np.int64]) -> Estimate:
 
     Example:
         >>> round(share(np.array([2, 2, 0, 2]), np.array([1, 1, 1, 1])).low, 3)
-        0.301
+        0.256
     """
     held = edges > 0
     halves, edges = halves[held], edges[held]
-    num_edges, num_groups = int(edges.sum()), len(edges)
+    num_edges = int(edges.sum())
     if not num_edges:
         return Estimate(value=0.5, low=0.0, high=1.0, n=0)
     value = float(halves.sum()) / (2 * num_edges)
     n = _effective(halves, edges, value=value)
     middle = (value + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     reach = _Z / (1 + _Z**2 / n) * math.sqrt(value * (1 - value) / n + _Z**2 / (4 * n**2))
-    assert num_groups <= num_edges
     return Estimate(value=value, low=max(0.0, middle - reach), high=min(1.0, middle + reach), n=num_edges)
 
 
@@ -74,9 +74,8 @@ def _effective(halves: NDArray[np.int64], edges: NDArray[np.int64], *, value: fl
     num_edges, num_groups = float(edges.sum()), len(edges)
     if num_groups == 1 or value in (0.0, 1.0):
         return float(num_groups)
-    of_halves, of_both, of_edges = (float(np.sum(a * b)) for a, b in ((halves, halves), (halves, edges), (edges, edges)))
-    squares = of_halves / 4 - value * of_both + value**2 * of_edges
-    variance = num_groups / (num_groups - 1) * squares / num_edges**2
+    squares = np.sum(halves**2) / 4 - value * np.sum(halves * edges) + value**2 * np.sum(edges**2)
+    variance = float(num_groups / (num_groups - 1) * squares) / num_edges**2
     independent = value * (1 - value) / num_edges
     return min(num_edges, num_edges * independent / variance) if variance > 0 else num_edges
 
@@ -84,9 +83,8 @@ def _effective(halves: NDArray[np.int64], edges: NDArray[np.int64], *, value: fl
 def _sums(edges: Table, halves: ibis.Value) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Per group: the sum of the halves, and the number of edges that have one."""
     per_group = edges.group_by("thread").agg(halves=halves.sum(), edges=halves.count()).to_pyarrow()
-    return tuple(  # type: ignore[return-value]  (two columns, two arrays)
-        per_group[name].fill_null(0).to_numpy().astype(np.int64) for name in ("halves", "edges")
-    )
+    held, counted = (per_group[name].fill_null(0).to_numpy().astype(np.int64) for name in ("halves", "edges"))
+    return held, counted
 
 
 def _by_direction(halves: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -106,9 +104,9 @@ def _by_author(edges: Table, answers: Table) -> Table:
         "author",
         mean=((elsewhere.all_total - elsewhere.total) / (elsewhere.all_count - elsewhere["count"])).round(9),
     )
-    winners = means.select("thread", winner_author="author", winner_mean="mean")
-    losers = means.select("thread", loser_author="author", loser_mean="mean")
-    judged = edges.left_join(winners, ["thread", "winner_author"]).select(edges, "winner_mean")
-    judged = judged.left_join(losers, ["thread", "loser_author"]).select(judged, "loser_mean")
-    higher = (judged.winner_mean > judged.loser_mean).cast("int8") + (judged.winner_mean >= judged.loser_mean).cast("int8")
-    return judged.select("thread", right=higher.fill_null(1))
+    placed = known.join(means, ["thread", "author"]).select("thread", "place", "mean")
+    winners = placed.select("thread", winner="place", winner_mean="mean")
+    losers = placed.select("thread", loser="place", loser_mean="mean")
+    judged = edges.left_join(winners, ["thread", "winner"]).select(edges, "winner_mean")
+    judged = judged.left_join(losers, ["thread", "loser"]).select(judged, "loser_mean")
+    return judged.select("thread", right=in_halves(judged.winner_mean, judged.loser_mean).fill_null(1))

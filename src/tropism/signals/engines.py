@@ -10,16 +10,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import ibis
 from ibis import Table
 from ibis.backends.duckdb import Backend
+from ibis.expr.types import Scalar
+from pyarrow import RecordBatch
 
 from tropism.errors import DataError
 
 ROW = "__row__"
-"""Column that `open_file` adds: the number of the record, from 1 and without a header. For messages, never for results."""
+"""Column that `open_file` adds: the record's number, from 1 and without a header. For messages, never for results."""
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
@@ -62,12 +65,42 @@ def data_errors(source: str) -> Iterator[None]:
     """Turn what the engine says about unreadable data into a `DataError` of one line."""
     try:
         yield
-    except duckdb.Error as error:
+    except duckdb.OutOfMemoryException as error:
+        raise DataError(
+            f"{source or 'the table'} makes more pairs than memory or disk can hold.",
+            remedy="Ask for a larger gap, or split the file by thread.",
+        ) from error
+    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise DataError(
             f"{source or 'the table'} cannot be read: {reason}.",
             remedy="Correct or remove that part of the file, or save it again as JSONL, CSV or Parquet in UTF-8.",
         ) from error
+
+
+def keep(table: Table) -> Table:
+    """Compute a table once; its rows stay in the engine until they are released."""
+    return ibis.get_backend(table).create_table(ibis.util.gen_name("tropism"), table, temp=True)
+
+
+def release(*tables: Table) -> None:
+    """Free what `keep` keeps."""
+    for table in tables:
+        ibis.get_backend(table).raw_sql(f'DROP TABLE "{table.op().name}"')
+
+
+def batches(table: Table, *, num_rows: int) -> Iterator[RecordBatch]:
+    """The rows of a table in its order, some at a time; nothing else may ask the table's engine meanwhile.
+
+    Not through Ibis' own method: Ibis 12 calls one that DuckDB 2 removed.
+    """
+    backend = ibis.get_backend(table)
+    yield from backend.con.sql(backend.compile(table)).to_arrow_reader(num_rows)
+
+
+def scalar(value: Scalar) -> Any:
+    """One computed value. Not by `execute`, which goes through pandas only to warn about its options."""
+    return value.to_pyarrow().as_py()
 
 
 def nearest(name: str, names: Sequence[str]) -> str | None:
@@ -104,7 +137,7 @@ def _missing(path: Path) -> DataError:
     if not path.parent.is_dir():
         return DataError(f"{path} does not exist, nor does its folder.", remedy="Check the path.")
     close = nearest(path.name, sorted(other.name for other in path.parent.iterdir() if other.is_file()))
-    remedy = f"Did you mean {path.parent / close}?" if close else f"Check the path; nothing in {path.parent} is like it."
+    remedy = f"Did you mean {path.parent / close}?" if close else "Check the path; its folder has nothing like it."
     return DataError(f"{path} does not exist.", remedy=remedy)
 
 
@@ -182,7 +215,7 @@ def _open_json(connection: Backend, path: Path, columns: Sequence[str], *, lines
         )
         if set(columns) <= set(guessed.columns):
             break
-    if guessed.limit(1).count().execute() == 0:
+    if scalar(guessed.limit(1).count()) == 0:
         raise _empty(path)
     _require_columns(path, columns, guessed.columns)
     _require_plain(path, guessed, columns)

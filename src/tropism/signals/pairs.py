@@ -7,15 +7,16 @@ from ibis import Table
 
 from tropism.signals.rules import VoteRule
 
-_SIDES = ("place", "score", "time", "words", "author", "response_id")
+_SIDES = ("place", "score", "time", "words", "mix")
+_PRIME = 16_777_213
 
 
 def to_pairs(answers: Table, rule: VoteRule) -> Table:
     """Every pair of a thread that the rule passes, with what confounds need.
 
-    Columns: thread, winner and loser (places), winner_author, loser_author, gap (votes), `longer` and `earlier` (does
-    the winner have more words, was it written first: in halves, so that a tie is 1 and sums are exact; `earlier` is
-    null without both times), and the fingerprints of both responses.
+    Columns: thread, winner and loser (places), gap (votes), `longer` and `earlier` (does the winner have more words,
+    was it written first: in halves, so that a tie is 1 and sums are exact; `earlier` is null without both times), and
+    `mix`, a hash of both responses.
     """
     several = answers.filter(answers.size > 1)
     winners = several.select("thread", **{f"winner_{side}": several[side] for side in _SIDES})
@@ -26,15 +27,12 @@ def to_pairs(answers: Table, rule: VoteRule) -> Table:
     passed = joined.filter(rule.passes(joined))
     return passed.select(
         "thread",
-        "winner_author",
-        "loser_author",
-        "winner_response_id",
-        "loser_response_id",
         winner=passed.winner_place,
         loser=passed.loser_place,
         gap=passed.winner_score - passed.loser_score,
-        longer=_halves(passed.winner_words, passed.loser_words),
-        earlier=_halves(passed.loser_time, passed.winner_time),
+        longer=in_halves(passed.winner_words, passed.loser_words),
+        earlier=in_halves(passed.loser_time, passed.winner_time),
+        mix=(passed.winner_mix * 7_919 + passed.loser_mix * 104_729) % _PRIME,
     )
 
 
@@ -43,16 +41,16 @@ def capped(pairs: Table, cap: int | None) -> Table:
 
     `num_pairs` tells how many the thread had.
     """
-    ids = ("winner_response_id", "loser_response_id")
     num_pairs = pairs.thread.count().over(ibis.window(group_by=pairs.thread))
     if cap is None:
-        return pairs.mutate(num_pairs=num_pairs).drop(*ids)
-    mixed = (pairs.winner_response_id + pairs.loser_response_id).hexdigest("md5")
-    best_first = ibis.window(group_by=pairs.thread, order_by=[ibis.desc(pairs.gap), mixed])
+        return pairs.mutate(num_pairs=num_pairs).drop("mix")
+    best_first = ibis.window(
+        group_by=pairs.thread, order_by=[ibis.desc(pairs.gap), pairs.mix, pairs.winner, pairs.loser]
+    )
     ranked = pairs.mutate(at=ibis.row_number().over(best_first), num_pairs=num_pairs)
-    return ranked.filter(ranked["at"] < cap).drop("at", *ids)
+    return ranked.filter(ranked["at"] < cap).drop("at", "mix")
 
 
-def _halves(larger: ibis.Value, smaller: ibis.Value) -> ibis.Value:
+def in_halves(larger: ibis.Value, smaller: ibis.Value) -> ibis.Value:
     """2 where the first is larger, 1 where both are equal, 0 where it is smaller, null where one is missing."""
     return ((larger > smaller).cast("int8") + (larger >= smaller).cast("int8")).cast("int8")

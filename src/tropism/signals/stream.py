@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 import ibis
@@ -11,7 +12,7 @@ from pyarrow import ListArray, RecordBatch
 
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.signals.answers import VoteColumns
-from tropism.signals.engines import ROW, data_errors
+from tropism.signals.engines import ROW, batches, data_errors, scalar
 
 Weight: TypeAlias = Literal["one", "gap"]
 
@@ -51,20 +52,22 @@ class GroupStream:
         heads = _heads(answers, texts, split)
         joined = heads.join(responses, "thread").join(_edges(edges, weight), "thread")
         self._groups = joined.drop("thread").order_by("id")
+        self._num_groups = scalar(edges.thread.nunique())
         self._source = source
 
     def __iter__(self) -> Iterator[PreferenceGroup]:
+        num_read = 0
         with data_errors(self._source):
-            for batch in self._groups.to_pyarrow_batches(chunk_size=_GROUPS_PER_BATCH):
+            for batch in batches(self._groups, num_rows=_GROUPS_PER_BATCH):
                 yield from _to_groups(batch, self._source)
+                num_read += batch.num_rows
+        assert num_read == self._num_groups, f"{num_read} of {self._num_groups} groups: the engine was asked meanwhile"
 
 
 def _responses(answers: Table, texts: Table) -> Table:
     """One list of responses per thread."""
     told = answers.join(texts, answers.row == texts.text_row)
-    fields = ibis.struct(
-        {"place": told.place, "id": told.response_id, "content": told.response, "score": told.score}
-    )
+    fields = ibis.struct({"place": told.place, "id": told.response_id, "content": told.response, "score": told.score})
     return told.group_by("thread").agg(responses=fields.collect())
 
 
@@ -79,7 +82,7 @@ def _heads(answers: Table, texts: Table, split: Table) -> Table:
 
 def _edges(edges: Table, weight: Weight) -> Table:
     """One list of edges per thread."""
-    amount = edges.gap if weight == "gap" else ibis.literal(1.0)
+    amount = edges.gap if weight == "gap" else ibis.literal(1.0, "float64")
     fields = ibis.struct({"winner": edges.winner, "loser": edges.loser, "weight": amount})
     return edges.group_by("thread").agg(edges=fields.collect())
 
@@ -103,5 +106,5 @@ def _rows(lists: ListArray) -> Iterator[list[tuple[Any, ...]]]:
     values, offsets = lists.flatten(), lists.offsets.to_pylist()
     rows = list(zip(*(column.to_pylist() for column in values.flatten()), strict=True))
     start = offsets[0]
-    for left, right in zip(offsets[:-1], offsets[1:], strict=True):
+    for left, right in pairwise(offsets):
         yield sorted(rows[left - start : right - start])

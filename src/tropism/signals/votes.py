@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import ibis
 from ibis import Table
@@ -23,7 +24,7 @@ from tropism.signals.answers import (
     usable,
 )
 from tropism.signals.confounds import confounds
-from tropism.signals.engines import ROW, data_errors
+from tropism.signals.engines import ROW, data_errors, keep, release, scalar
 from tropism.signals.pairs import capped, to_pairs
 from tropism.signals.rules import GapRule, ShpRule, VoteRule
 from tropism.signals.stream import GroupStream, Weight
@@ -31,7 +32,8 @@ from tropism.signals.stream import GroupStream, Weight
 __all__ = ["SPLIT_KEYS", "GapRule", "ShpRule", "VoteColumns", "VoteRule", "Votes", "votes_to_groups"]
 
 SPLIT_KEYS = "keys split because they carry several prompts"
-"""The note of an `Account` that counts them."""
+NO_EDGE = "responses without an edge"
+OVER_CAP = "pairs over the cap"
 
 _NUM_EXAMPLES = 5
 
@@ -55,7 +57,7 @@ def votes_to_groups(
     rule: VoteRule,
     *,
     cap: int | None = None,
-    weight: Literal["one", "gap"] = "one",
+    weight: Weight = "one",
     skip_bad: bool = False,
     source: str = "",
 ) -> Votes:
@@ -81,31 +83,55 @@ def votes_to_groups(
     if ROW not in table.columns:
         table = table.mutate(**{ROW: ibis.row_number() + 1})
     with data_errors(source):
-        rows = read_rows(table, columns, needs_time=rule.needs_time).cache()
-        if not skip_bad:
-            refuse_bad_rows(rows, table, columns)
-        used = usable(rows).cache()
-        answers = to_answers(used).cache()
-        edges = capped(to_pairs(answers, rule), cap).cache()
-        threads = edges.group_by("thread").agg(num_edges=edges.count(), num_pairs=edges.num_pairs.max()).cache()
-        kept = answers.semi_join(threads, "thread").cache()
-        split = split_keys(answers).cache()
-        account = _account(rows, _fates(rows, used, answers, kept), kept, edges, threads, split)
+        made = _make(table, columns, rule, cap=cap, skip_bad=skip_bad)
+        account = _account(made)
         if not account.edges:
-            raise _no_edge(account, answers, rule, source)
+            raise _no_edge(account, made.answers, rule, source)
         card = DataCard(
             source=source,
             rule=_describe(rule, cap, weight),
             account=account,
-            confounds=confounds(edges, kept, with_time=bool(columns.time), with_author=bool(columns.author)),
+            confounds=confounds(made.edges, made.kept, with_time=bool(columns.time), with_author=bool(columns.author)),
         )
-    return Votes(GroupStream(table, columns, kept, edges, split, weight=weight, source=source), card)
+        release(made.rows, made.used, made.answers, made.threads)
+    return Votes(GroupStream(table, columns, made.kept, made.edges, made.split, weight=weight, source=source), card)
+
+
+class _Made(NamedTuple):
+    """The tables on the way from rows to groups, computed."""
+
+    rows: Table
+    """Every record of the file."""
+    used: Table
+    """Those that can be used."""
+    answers: Table
+    """Those that are no repetition."""
+    edges: Table
+    threads: Table
+    """Those that have an edge."""
+    kept: Table
+    """The answers of such threads."""
+    split: Table
+    """Keys that carry several prompts."""
+
+
+def _make(table: Table, columns: VoteColumns, rule: VoteRule, *, cap: int | None, skip_bad: bool) -> _Made:
+    rows = keep(read_rows(table, columns, needs_time=rule.needs_time))
+    if not skip_bad:
+        refuse_bad_rows(rows, table, columns)
+    used = keep(usable(rows))
+    answers = keep(to_answers(used))
+    edges = keep(capped(to_pairs(answers, rule), cap))
+    threads = keep(edges.group_by("thread").agg(num_pairs=edges.num_pairs.max()))
+    return _Made(
+        rows, used, answers, edges, threads, keep(answers.semi_join(threads, "thread")), keep(split_keys(answers))
+    )
 
 
 def _check_settings(columns: VoteColumns, rule: VoteRule, cap: int | None) -> None:
     if rule.needs_time and columns.time is None:
         raise ConfigError(
-            f"the rule \"{rule}\" compares when answers were written, but no column holds that.",
+            f'the rule "{rule}" compares when answers were written, but no column holds that.',
             remedy="Name the column with --time.",
         )
     if cap is not None and cap < 1:
@@ -122,40 +148,42 @@ def _describe(rule: VoteRule, cap: int | None, weight: Weight) -> str:
     return "; ".join(parts)
 
 
-def _fates(rows: Table, used: Table, answers: Table, kept: Table) -> Table:
-    """`row` and `reason` of every row that is not in a group."""
-    lost = answers.anti_join(kept, "row")
-    return ibis.union(
-        rows.filter(rows.reason.notnull()).select("row", "reason"),
-        used.filter(used.copy > 0).select("row", reason=ibis.literal(REPEATED)),
-        lost.select("row", reason=(lost.size == 1).ifelse(ALONE, NO_PAIR)),
-    )
-
-
-def _account(rows: Table, fates: Table, kept: Table, edges: Table, threads: Table, split: Table) -> Account:
+def _account(made: _Made) -> Account:
     """Count every row, and name a few of each kind."""
+    fates = _fates(made)
     counts = fates.group_by("reason").agg(count=fates.count()).to_pyarrow().to_pylist()
     dropped = {one["reason"]: one["count"] for one in sorted(counts, key=lambda one: (-one["count"], one["reason"]))}
     examples = {
         reason: [f"row {row}" for row in _first(fates.filter(fates.reason == reason), "row")] for reason in dropped
     }
-    num_split = split.count().execute()
-    num_kept, num_edges = kept.count().execute(), edges.count().execute()
-    num_idle = kept.count().execute() - _in_an_edge(edges).count().execute()
-    over_cap = int(threads.num_pairs.sum().execute() or 0) - num_edges
-    notes = {SPLIT_KEYS: num_split, "responses without an edge": num_idle, "pairs over the cap": over_cap}
+    num_split, num_kept, num_edges = (scalar(table.count()) for table in (made.split, made.kept, made.edges))
+    notes = {
+        SPLIT_KEYS: num_split,
+        NO_EDGE: num_kept - scalar(_in_an_edge(made.edges).count()),
+        OVER_CAP: int(scalar(made.threads.num_pairs.sum()) or 0) - num_edges,
+    }
     if num_split:
-        examples[SPLIT_KEYS] = _first(split, "key")
+        examples[SPLIT_KEYS] = _first(made.split, "key")
     return Account(
-        rows_read=rows.count().execute(),
+        rows_read=scalar(made.rows.count()),
         rows_used=num_kept,
         dropped=dropped,
-        groups=threads.count().execute(),
+        groups=scalar(made.threads.count()),
         responses=num_kept,
         edges=num_edges,
         labels=0,
         notes={note: count for note, count in notes.items() if count},
         examples=examples,
+    )
+
+
+def _fates(made: _Made) -> Table:
+    """`row` and `reason` of every row that is not in a group."""
+    lost = made.answers.anti_join(made.kept, "row")
+    return ibis.union(
+        made.rows.filter(made.rows.reason.notnull()).select("row", "reason"),
+        made.used.filter(made.used.copy > 0).select("row", reason=ibis.literal(REPEATED)),
+        lost.select("row", reason=(lost.size == 1).ifelse(ALONE, NO_PAIR)),
     )
 
 
@@ -166,9 +194,7 @@ def _first(table: Table, column: str) -> list[str]:
 
 
 def _in_an_edge(edges: Table) -> Table:
-    return ibis.union(
-        edges.select("thread", place="winner"), edges.select("thread", place="loser"), distinct=True
-    )
+    return ibis.union(edges.select("thread", place="winner"), edges.select("thread", place="loser"), distinct=True)
 
 
 def _no_edge(account: Account, answers: Table, rule: VoteRule, source: str) -> DataError:
@@ -178,7 +204,7 @@ def _no_edge(account: Account, answers: Table, rule: VoteRule, source: str) -> D
         return DataError(f"{what} has no record.", remedy="Give a file with at least one record.")
     several = answers.filter(answers.size > 1)
     threads = several.group_by("thread").agg(gap=several.score.max() - several.score.min())
-    num_threads, gap = threads.count().execute(), threads.gap.max().execute()
+    num_threads, gap = scalar(threads.count()), scalar(threads.gap.max())
     if not num_threads:
         reasons = ", ".join(f"{count} x {reason}" for reason, count in account.dropped.items())
         return DataError(
@@ -186,7 +212,7 @@ def _no_edge(account: Account, answers: Table, rule: VoteRule, source: str) -> D
             remedy="Name with --group the column that holds the answers to one prompt together, or add answers.",
         )
     return DataError(
-        f"no pair passes the rule \"{rule}\": {what} has {num_threads} "
+        f'no pair passes the rule "{rule}": {what} has {num_threads} '
         f"thread{'s' if num_threads > 1 else ''} with two answers or more, and the largest gap in one is {gap:g}.",
-        remedy="Relax the rule, or add votes." if gap > 0 else "Add votes; every answer of a thread has the same score.",
+        remedy="Relax the rule, or add votes." if gap > 0 else "Add votes; all answers of a thread have one score.",
     )

@@ -72,9 +72,15 @@ class PreferenceTrainer(Trainer):
         self._groups_per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps
         args = copy.copy(args)
         args.gradient_accumulation_steps = 1
-        super().__init__(model=policy.model, args=args, train_dataset=list(train_groups), callbacks=list(callbacks))
-        self.remove_callback(PrinterCallback)
         self.eval_groups = list(eval_groups)
+        super().__init__(
+            model=policy.model,
+            args=args,
+            train_dataset=list(train_groups),
+            eval_dataset=self.eval_groups or None,
+            callbacks=list(callbacks),
+        )
+        self.remove_callback(PrinterCallback)
         self.train_dataset = self._only_what_is_read(train_groups)
 
     def _only_what_is_read(self, groups: Sequence[RenderedGroup]) -> list[RenderedGroup]:

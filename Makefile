@@ -1,0 +1,47 @@
+# Everything is set up by the first target that needs it: `make quickstart` and `make test` work from a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test check bench docs pocket clean
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.installed  ## Make .venv with everything needed (again only when pyproject.toml changes)
+
+# torch comes first and alone, so that pip takes the build it is pinned to before others ask for it.
+$(VENV)/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --editable ".[dev,peers]"
+	touch $@
+
+quickstart: setup  ## The whole road on the embedded default: votes to a better model and a report
+	$(BIN)/tropism quickstart
+
+test: setup  ## Run the tests
+	$(BIN)/python -m pytest
+
+check: setup  ## Lint, types, layers, and whether the generated docs are fresh
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/make_cli.py --check
+
+docs: setup  ## Write docs/cli.md from the commands themselves
+	$(BIN)/python docs/make_cli.py
+
+bench: setup  ## Measure against TRL (arrives with the forest layout); so far: what a step of the padded layout costs
+	$(BIN)/python benchmarks/step_cpu.py
+
+pocket: setup  ## Train the embedded default's pocket model anew (some ten minutes)
+	$(BIN)/python -m tropism.applications.quickstart.pocket
+
+clean:  ## Remove the virtual environment, caches and runs
+	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

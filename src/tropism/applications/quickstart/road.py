@@ -1,0 +1,141 @@
+"""The whole road on the embedded default: forum, votes, groups, supervised fine-tuning, DPO, evaluation, record."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from tropism.applications.quickstart import taste
+from tropism.applications.quickstart.forum import Post, simulate_posts, votes_rows
+from tropism.data.store import write_groups
+from tropism.errors import OutputError
+from tropism.evals.task import mean_by_cluster
+from tropism.records import Estimate, Run, Sample, write_json
+from tropism.signals.engines import open_table
+from tropism.signals.rules import GapRule
+from tropism.signals.votes import VoteColumns, votes_to_groups
+from tropism.training.config import Recipe, parse_recipe
+from tropism.training.run import run_recipe
+
+POCKET = Path(__file__).parent / "pocket"
+NUM_HELD_OUT_POSTS = 400
+COLUMNS = VoteColumns(
+    prompt="question", response="answer", score="score", group="thread", time="written_at", author="author"
+)
+
+
+def run_quickstart(folder: Path, *, num_posts: int, seed: int, say: Callable[[str], None]) -> Run:
+    """Simulate a forum, learn from its votes, and measure what changed.
+
+    Args:
+        folder: where everything goes; a folder that holds an earlier quickstart is replaced.
+        num_posts: posts to learn from.
+        seed: of the forum, of training and of the answers.
+        say: prints a line.
+
+    Returns:
+        The record of the run, with the exact measures of the hidden taste added to its evaluation.
+
+    Raises:
+        OutputError: where the folder holds something else.
+    """
+    clear(folder)
+    torch.set_num_threads(best_thread_count())
+    say(f"A forum about gardening: {num_posts:,} posts to learn from, {NUM_HELD_OUT_POSTS:,} held out.")
+    for name, held_out, count in (("votes", False, num_posts), ("held_out", True, NUM_HELD_OUT_POSTS)):
+        posts = simulate_posts(count, seed=seed, held_out=held_out)
+        build(posts, folder / f"{name}.csv", folder / f"{name}.parquet")
+    say(f"Votes became preference groups in {folder / 'votes.parquet'}; the pocket model trains on them now.")
+    recipe = quickstart_recipe(folder, seed=seed)
+    run = run_recipe(recipe, command=f"tropism quickstart --seed {seed}", resume=False)
+    assert run.evaluation is not None
+    metrics = run.evaluation.metrics | exact_measures(run.evaluation.samples)
+    run = run.model_copy(
+        update={"title": "Quickstart", "evaluation": run.evaluation.model_copy(update={"metrics": metrics})}
+    )
+    write_json(run, folder / "run" / "run.json")
+    return run
+
+
+def build(posts: Sequence[Post], votes: Path, groups: Path) -> None:
+    """Write posts as a votes table, and the groups that `tropism build` makes of it."""
+    rows = votes_rows(posts)
+    votes.parent.mkdir(parents=True, exist_ok=True)
+    with votes.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    made = votes_to_groups(open_table(votes), COLUMNS, GapRule(min_gap=2, later=True), cap=4)
+    write_groups(made.groups, groups, card=made.card)
+
+
+def quickstart_recipe(folder: Path, *, seed: int) -> Recipe:
+    """The settings that a prototype and the runs in docs/decisions found to hold on three seeds."""
+    return parse_recipe({
+        "model": str(POCKET),
+        "data": {
+            "train": str(folder / "votes.parquet"),
+            "eval": str(folder / "held_out.parquet"),
+            "max_tokens": 256,
+            "template": "chat",
+        },
+        "train": {"per_device_train_batch_size": 16, "weight_decay": 0.0, "max_grad_norm": 1.0, "seed": seed,
+                  "save_strategy": "no", "use_cpu": True},
+        "stages": [
+            {"name": "sft", "loss": "nll", "train": {
+                "max_steps": 80, "learning_rate": 1e-3, "lr_scheduler_type": "cosine"}},
+            {"name": "dpo", "loss": {"dpo": {"beta": 0.3}, "nll": {"weight": 1.0}}, "train": {
+                "max_steps": 200, "learning_rate": 1e-3, "warmup_steps": 0.1}},
+        ],
+        "evaluation": {"prompts": 400, "judge": f"{taste.__name__}:score", "temperature": 0.7, "max_new_tokens": 120,
+                       "seed": seed},
+        "output": str(folder / "run"),
+    })  # fmt: skip
+
+
+def exact_measures(samples: Sequence[Sample]) -> dict[str, Estimate]:
+    """Share of answers that are on topic, and that consist of known sentences alone, before and after."""
+    found: dict[str, Estimate | None] = {}
+    prompts = [sample.prompt for sample in samples]
+    for side in ("before", "after"):
+        seen = [taste.diagnose(sample.prompt, getattr(sample, side)) for sample in samples]
+        found[f"on_topic_{side}"] = mean_by_cluster([float(one.on_topic) for one in seen], prompts)
+        found[f"parsed_{side}"] = mean_by_cluster([float(not one.broken) for one in seen], prompts)
+    return {name: estimate for name, estimate in found.items() if estimate is not None}
+
+
+def best_thread_count() -> int:
+    """One thread or all of them, whichever multiplies small matrices faster on this machine right now."""
+    available = torch.get_num_threads()
+    speeds = {}
+    for threads in sorted({1, min(2, available), available}):
+        torch.set_num_threads(threads)
+        speeds[threads] = multiplications_per_second(seconds=0.3)
+    return max(speeds, key=lambda threads: speeds[threads])
+
+
+def multiplications_per_second(*, seconds: float) -> float:
+    """How many products of the pocket model's size this process computes in a second."""
+    left, right = torch.randn(1500, 96), torch.randn(96, 256)
+    done, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        torch.tanh(left @ right)
+        done += 1
+    return done / (time.perf_counter() - start)
+
+
+def clear(folder: Path) -> None:
+    """Make way for a run: delete an earlier quickstart, refuse anything else."""
+    import shutil
+
+    known = {"votes.csv", "votes.parquet", "held_out.csv", "held_out.parquet", "run"}
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if folder.exists() and (not folder.is_dir() or not there <= known):
+        raise OutputError(
+            f"the output folder {folder} holds something else than a quickstart.", remedy="Give another --output."
+        )
+    shutil.rmtree(folder, ignore_errors=True)

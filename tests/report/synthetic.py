@@ -1,0 +1,174 @@
+"""A whole run that never was: realistic numbers, and answers that try to break the page."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from tropism.records import Account, DataCard, Estimate, Evaluation, Run, Sample, Stage, StepLog
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "</style><style>body{display:none}</style>",
+    "{{7*7}} {% include '/etc/passwd' %}",
+    '<img src=http://evil.example/pixel.png onerror="alert(2)">',
+    "\u202eשלום עולם, this runs the other way\u202c مرحبا",
+    "long " * 1000,
+    "x" * 5000,
+    "</div></main><a href='https://evil.example'>click</a>\x00\x1b[31m",
+)
+
+
+def estimate(value: float, half: float, n: int = 400) -> Estimate:
+    """An estimate with a symmetric interval."""
+    return Estimate(value=value, low=value - half, high=value + half, n=n)
+
+
+METRICS = {
+    "win_rate": estimate(0.77, 0.04),
+    "ties": estimate(0.06, 0.02),
+    "pair_accuracy": estimate(0.713, 0.031, 812),
+    "judge_score_before": estimate(4.81, 0.21),
+    "judge_score_after": estimate(6.02, 0.19),
+    "words_before": estimate(52.1, 2.0),
+    "words_after": estimate(61.3, 2.2),
+    "distinct_2_before": estimate(0.742, 0.008),
+    "distinct_2_after": estimate(0.701, 0.009),
+    "perplexity_before": estimate(14.2, 0.5, 1624),
+    "perplexity_after": estimate(16.9, 0.6, 1624),
+    "on_topic_before": estimate(0.885, 0.031),
+    "on_topic_after": estimate(0.902, 0.029),
+    "kl": estimate(11.4, 1.2),
+    "winners_logp_change": estimate(-4.2, 0.8, 812),
+    "losers_logp_change": estimate(-12.9, 1.0, 812),
+    "refusal_rate": estimate(0.031, 0.012),
+}
+
+PROMPTS = (
+    "My sourdough starter smells like nail polish remover. Is it ruined?",
+    "Why does bread go stale faster in the fridge?",
+    "Can I use olive oil instead of butter in brownies?",
+    "How do I keep rice from sticking to the pot?",
+)
+BEFORE = "It is fine. You can feed it and it will be ok. Starter is a living thing and it smells."
+AFTER = (
+    "No, it is hungry. That sharp smell is acetone, which the yeast makes when it runs out of food.\n\n"
+    "Feed it twice a day for three days:\n  1. keep 20 g of starter,\n  2. add 40 g of flour and 40 g of water.\n\n"
+    "If pink or orange streaks show, throw it away."
+)
+
+
+def samples(*, hostile: bool) -> list[Sample]:
+    """Samples to look at, or to be afraid of."""
+    if hostile:
+        return [Sample(prompt=text, before=text, after=text, before_score=1.0, after_score=2.5) for text in HOSTILE]
+    scores = ((4.5, 7.0), (5.0, 5.0), (6.5, 4.0), (3.0, 8.25))
+    return [
+        Sample(prompt=prompt, before=BEFORE, after=AFTER, before_score=a, after_score=b)
+        for prompt, (a, b) in zip(PROMPTS * 2, scores * 2, strict=True)
+    ]
+
+
+def account(*, groups: bool = False) -> Account:
+    """An account that adds up, of rows or of groups."""
+    if groups:
+        return Account(
+            rows_read=3218, rows_used=3190, dropped={"prompt longer than 1,024 tokens": 28}, groups=3190,
+            responses=9120, edges=7204, labels=0, notes={"answers cut to 1,024 tokens": 12},
+            examples={"prompt longer than 1,024 tokens": ["q-1182", "q-2001"]},
+        )  # fmt: skip
+    return Account(
+        rows_read=20000, rows_used=17120, groups=3218, responses=9402, edges=7311, labels=0, ties=214,
+        dropped={"deleted comment": 2110, "score hidden": 604, "empty text": 166},
+        notes={"keys split because they hold several prompts": 31},
+        examples={"deleted comment": ["row 14", "row 92", "row 101"], "empty text": ["<b>row 7</b>"]},
+    )  # fmt: skip
+
+
+def stage(name: str, *, steps: int, loss: dict[str, dict[str, object]]) -> Stage:
+    """One stage."""
+    return Stage(
+        name=name, loss=loss, reference="cached", start_model="models/pocket", model=f"runs/a/{name}",
+        log=f"{name}/log.jsonl", groups=3190, steps=steps, first_loss=0.6931, last_loss=0.4127, seconds=184.2,
+        tokens_computed=2_114_802, tokens_distinct=2_070_113, reference_tokens_scored=812_330,
+        account=account(groups=True),
+    )  # fmt: skip
+
+
+def sft_log(steps: int) -> list[StepLog]:
+    """A log of a stage without pairs."""
+    dice = random.Random(1)
+    return [
+        StepLog(
+            step=i,
+            values={
+                "loss": 2.1 + 1.6 * math.exp(-i / 30) + dice.gauss(0, 0.08),
+                "logp_per_token": -2.1 - 1.6 * math.exp(-i / 30) + dice.gauss(0, 0.08),
+                "grad_norm": 1 + math.exp(-i / 20) + abs(dice.gauss(0, 0.2)),
+                "learning_rate": 2e-5 * (1 - i / (steps + 1)),
+            },
+        )
+        for i in range(1, steps + 1)
+    ]
+
+
+def dpo_log(steps: int) -> list[StepLog]:
+    """A log of a stage with pairs, in which winners fall too."""
+    dice = random.Random(2)
+    log = []
+    for i in range(1, steps + 1):
+        far = 1 - math.exp(-3 * i / steps)
+        winners, losers = -4.5 * far + dice.gauss(0, 0.6), -13 * far + dice.gauss(0, 0.9)
+        values = {
+            "loss": 0.693 - 0.28 * far + dice.gauss(0, 0.04),
+            "pair_accuracy": min(1.0, max(0.0, 0.5 + 0.24 * far + dice.gauss(0, 0.07))),
+            "margin": winners - losers,
+            "winners_logp_change": winners,
+            "losers_logp_change": losers,
+            "winners_logp": -112 + winners + dice.gauss(0, 3),
+            "losers_logp": -108 + losers + dice.gauss(0, 3),
+            "reference_gap": -0.11 * far + dice.gauss(0, 0.006),
+            "winner_length": 61 + dice.gauss(0, 3),
+            "loser_length": 55 + dice.gauss(0, 3),
+            "logp_per_token": -2.2,
+            "grad_norm": 2 + abs(dice.gauss(0, 0.5)),
+            "learning_rate": 5e-7 * min(1, i / (0.1 * steps)) * (1 - i / (steps + 1)),
+        }
+        log.append(StepLog(step=i, values=values))
+    return log
+
+
+def full_run(*, hostile: bool = True) -> Run:
+    """A run with everything in it."""
+    dice = random.Random(3)
+    extra = HOSTILE[0] if hostile else ""
+    return Run(
+        title=f"Cooking answers, round 2 {extra}".strip(),
+        command=f"tropism train recipe.yaml loss.dpo.beta=0.05 {extra}".strip(),
+        recipe={
+            "model": "models/pocket", "data": {"train": "groups.parquet", "holdout": 0.1, "max_tokens": 1024},
+            "loss": {"dpo": {"beta": 0.05}}, "reference": "cached", "layout": "forest", "lora": None,
+            "train": {"learning_rate": 5e-7, "num_train_epochs": 1}, "output": f"runs/a{extra}",
+        },
+        environment={"tropism": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "device": "cpu, 2 cores",
+                     "machine": extra or "Linux x86_64"},
+        cards=[
+            DataCard(
+                source=f"votes.csv{extra}", rule="shp", account=account(),
+                confounds={"chosen_longer": estimate(0.581, 0.014, 7311), "chosen_earlier": estimate(0.49, 0.02, 7311),
+                           "author_karma_gap": estimate(1.24, 0.31, 7311)},
+            )
+        ],
+        stages=[stage("sft", steps=160, loss={"nll": {}}), stage("dpo", steps=600, loss={"dpo": {"beta": 0.05}})],
+        evaluation=Evaluation(
+            before="models/pocket", after="runs/a/dpo", judge="rules.py:helpful", metrics=METRICS,
+            margins=[dice.gauss(8, 12) for _ in range(812)], samples=samples(hostile=hostile),
+        ),
+        seconds=431.8,
+        peak_memory_mb=3312.5,
+    )  # fmt: skip
+
+
+def full_logs() -> dict[str, list[StepLog]]:
+    """The logs of `full_run`."""
+    return {"sft": sft_log(160), "dpo": dpo_log(600)}

@@ -1,0 +1,79 @@
+"""The recipe: every wrong key names the nearest right one."""
+
+import pytest
+import yaml
+
+from tropism.errors import ConfigError
+from tropism.training.config import load_recipe
+
+MINIMAL = {"model": "m", "data": {"train": "groups.parquet"}, "output": "runs/a"}
+
+
+def written(tmp_path, **changes):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**MINIMAL, **changes}))
+    return path
+
+
+def test_a_minimal_recipe_is_one_stage_of_dpo(tmp_path):
+    recipe = load_recipe(written(tmp_path))
+    (stage,) = recipe.resolved_stages()
+    assert (stage.name, stage.loss, stage.reference) == ("dpo", {"dpo": {}}, "cached")
+    assert recipe.data.train[0].path == "groups.parquet"
+
+
+def test_overrides_reach_into_any_section(tmp_path):
+    overrides = ["loss.dpo.beta=0.05", "train.learning_rate=1.0e-4", "data.holdout=0.2", "lora.r=8", "output=runs/b"]
+    recipe = load_recipe(written(tmp_path, loss="dpo"), overrides)
+    assert recipe.loss == {"dpo": {"beta": 0.05}}
+    assert recipe.train == {"learning_rate": 1e-4}
+    assert (recipe.data.holdout, recipe.lora.r, recipe.output) == (0.2, 8, "runs/b")
+
+
+def test_stages_inherit_what_they_leave_out(tmp_path):
+    stages = [{"name": "sft", "loss": "nll", "train": {"max_steps": 3}}, {"name": "dpo"}]
+    recipe = load_recipe(written(tmp_path, stages=stages, train={"learning_rate": 1e-4, "max_steps": 9}))
+    first, second = recipe.resolved_stages()
+    assert first.train == {"learning_rate": 1e-4, "max_steps": 3}
+    assert (second.loss, second.train["max_steps"]) == ({"dpo": {}}, 9)
+
+
+def test_several_sources_with_fractions(tmp_path):
+    recipe = load_recipe(written(tmp_path, data={"train": ["a.jsonl", {"path": "b.csv", "fraction": 0.5}]}))
+    assert [(source.path, source.fraction) for source in recipe.data.train] == [("a.jsonl", 1.0), ("b.csv", 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lss": "dpo"}, "the recipe has an unknown key 'lss'. Did you mean 'loss'?"),
+        ({"data": {"train": "a", "holdot": 1}}, "unknown key 'data.holdot'. Did you mean 'holdout'?"),
+        ({"lora": {"rank": 8}}, "unknown key 'lora.rank'."),
+        ({"train": {"learning_rat": 1}}, "unknown key 'train.learning_rat'. Did you mean 'learning_rate'?"),
+        ({"train": {"output_dir": "x"}}, "train.output_dir is set by `output`. Set `output` instead."),
+        ({"model": None}, "the recipe's 'model' is None"),
+        ({"data": {}}, "the recipe lacks 'data.train'. Add `data.train: ...`."),
+        ({"reference": "frozen"}, "the recipe's 'reference' is 'frozen'"),
+        ({"stages": [{"name": "a"}, {"name": "a"}]}, "two stages have one name"),
+        ({"stages": [{"name": "../a"}]}, "the recipe's 'stages.0.name' is '../a'"),
+    ],
+)
+def test_a_wrong_recipe_says_what_and_where(tmp_path, changes, message):
+    with pytest.raises(ConfigError) as error:
+        load_recipe(written(tmp_path, **changes))
+    assert message in str(error.value)
+
+
+def test_broken_files_and_overrides_are_plain_errors(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_recipe(tmp_path / "none.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [")
+    with pytest.raises(ConfigError, match="is not YAML"):
+        load_recipe(tmp_path / "broken.yaml")
+    (tmp_path / "list.yaml").write_text("- a")
+    with pytest.raises(ConfigError, match="holds no keys"):
+        load_recipe(tmp_path / "list.yaml")
+    with pytest.raises(ConfigError, match="must look like key=value, not 'beta'"):
+        load_recipe(written(tmp_path), ["beta"])
+    with pytest.raises(ConfigError, match="'model.a' cannot be set"):
+        load_recipe(written(tmp_path), ["model.a=1"])

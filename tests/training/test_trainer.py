@@ -1,0 +1,296 @@
+"""The trainer's contract: one gradient however a step is cut, resume equals straight, the reference is the start."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import TrainerCallback, TrainingArguments
+
+from tropism.errors import DataError, OutputError, ReferenceMismatchError
+from tropism.losses import mixture
+from tropism.policies.reference import AdapterReference, CachedReference, NoReference
+from tropism.testing import pairs, tiny_llama, tiny_policy
+from tropism.training.callbacks import JsonlLog, StopOnInterrupt
+from tropism.training.trainer import PreferenceTrainer, StepSampler, last_checkpoint
+
+PROMPTS = [f"question {i} {'x' * (5 * i % 13)}" for i in range(18)]
+
+
+def make_trainer(
+    folder: Path,
+    *,
+    batch=4,
+    accumulation=2,
+    loss=None,
+    policy=None,
+    reference=None,
+    callbacks=(),
+    groups=None,
+    **settings,
+) -> PreferenceTrainer:
+    policy = policy or tiny_policy()
+    rendered, _ = policy.renderer.render(groups or pairs(PROMPTS))
+    losses = mixture(loss or {"dpo": {"beta": 0.1}, "nll": {"weight": 0.5}})
+    args = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=batch,
+        gradient_accumulation_steps=accumulation,
+        **{
+            "learning_rate": 1e-3,
+            "max_steps": 5,
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+            "use_cpu": True,
+            "seed": 0,
+            **settings,
+        },
+    )
+    reference = reference or CachedReference(policy)
+    return PreferenceTrainer(
+        policy, losses, reference, args, train_groups=rendered, eval_groups=rendered[:5], callbacks=callbacks
+    )
+
+
+def steps(trainer: PreferenceTrainer) -> list[tuple[float, float]]:
+    return [(line["loss"], line["grad_norm"]) for line in trainer.state.log_history if "loss" in line]
+
+
+def weights(trainer: PreferenceTrainer) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in trainer.policy.model.state_dict().items()}
+
+
+@pytest.mark.parametrize(("batch", "accumulation"), [(4, 2), (2, 4), (1, 8)])
+def test_the_gradient_does_not_depend_on_the_cut_into_micro_batches(tmp_path, batch, accumulation):
+    whole = make_trainer(tmp_path / "a", batch=8, accumulation=1)
+    cut = make_trainer(tmp_path / "b", batch=batch, accumulation=accumulation)
+    whole.train()
+    cut.train()
+    for mine, theirs in zip(steps(cut), steps(whole), strict=True):
+        assert mine == pytest.approx(theirs, rel=2e-5)
+
+
+def test_two_processes_follow_the_same_gradient_as_one(tmp_path):
+    alone = make_trainer(tmp_path / "alone", batch=8, accumulation=1)
+    alone.train()
+    script = Path(__file__).parent / "two_processes.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29617", str(script)]
+    done = subprocess.run(
+        [*command, str(tmp_path / "two")],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    two = json.loads((tmp_path / "two" / "steps.json").read_text())
+    for mine, theirs in zip(two, steps(alone), strict=True):
+        assert mine == pytest.approx(theirs, rel=2e-5)
+
+
+def test_first_dpo_loss_is_log2_and_the_reference_is_the_start(tmp_path):
+    trainer = make_trainer(tmp_path, loss={"dpo": {"beta": 0.3}})
+    trainer.train()
+    assert steps(trainer)[0][0] == pytest.approx(math.log(2), abs=1e-6)
+    assert trainer.step_zero_gap is not None
+    assert trainer.step_zero_gap <= 1e-3
+
+
+def test_first_ipo_loss_is_its_value_at_zero_log_ratio(tmp_path):
+    trainer = make_trainer(tmp_path, loss={"ipo": {"tau": 0.5}})
+    trainer.train()
+    assert steps(trainer)[0][0] == pytest.approx(1.0, rel=1e-4)
+
+
+def test_another_reference_than_the_start_is_refused(tmp_path):
+    policy = tiny_policy(tiny_llama(seed=1))
+    trainer = make_trainer(tmp_path, policy=policy, reference=CachedReference(tiny_policy(tiny_llama(seed=2))))
+    with pytest.raises(ReferenceMismatchError, match=r"a log-ratio at step 0 is .* nats \(at most 0.001"):
+        trainer.train()
+
+
+def test_the_reference_stays_the_start_state_while_the_policy_moves(tmp_path):
+    trainer = make_trainer(tmp_path, loss={"dpo": {}})
+    trainer.train()
+    assert steps(trainer)[-1][0] < math.log(2) - 0.05
+    assert trainer.state.log_history[-2]["winners_logp_change"] > 0.1
+
+
+@pytest.mark.parametrize("strategy", ["middle of an epoch", "end of an epoch"])
+def test_resume_gives_the_same_bits_as_an_uninterrupted_run(tmp_path, strategy):
+    save = {"save_strategy": "steps", "save_steps": 2 if strategy == "middle of an epoch" else 3, "max_steps": 7}
+    straight = make_trainer(tmp_path / "straight", **save)
+    straight.train()
+    broken = make_trainer(tmp_path / "broken", callbacks=[StopAfter(save["save_steps"])], **save)
+    broken.train()
+    assert broken.state.global_step < 7
+    resumed = make_trainer(tmp_path / "broken", **save)
+    resumed.train(resume_from_checkpoint=str(last_checkpoint(tmp_path / "broken")))
+    assert resumed.state.global_step == 7
+    wanted, given = weights(straight), weights(resumed)
+    assert all(torch.equal(given[name], wanted[name]) for name in wanted)
+
+
+class StopAfter(TrainerCallback):
+    """Ends training after a step, as a kill would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_save(self, args, state, control, **kwargs):
+        control.should_training_stop = state.global_step >= self.step
+
+
+def test_ctrl_c_keeps_a_checkpoint_and_resume_gives_the_same_bits(tmp_path):
+    class PressCtrlC(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            if state.global_step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    straight = make_trainer(tmp_path / "straight")
+    straight.train()
+    interrupt = StopOnInterrupt()
+    broken = make_trainer(tmp_path / "broken", callbacks=[PressCtrlC(), interrupt])
+    with interrupt.listening():
+        broken.train()
+    assert interrupt.interrupted_at == 3
+    checkpoint = last_checkpoint(tmp_path / "broken")
+    assert checkpoint is not None
+    assert checkpoint.name == "checkpoint-3"
+    resumed = make_trainer(tmp_path / "broken")
+    resumed.train(resume_from_checkpoint=str(checkpoint))
+    wanted, given = weights(straight), weights(resumed)
+    assert all(torch.equal(given[name], wanted[name]) for name in wanted)
+
+
+def test_a_checkpoint_that_was_cut_short_is_not_the_last_one(tmp_path):
+    (tmp_path / "checkpoint-2").mkdir()
+    (tmp_path / "checkpoint-2" / "trainer_state.json").write_text("{}")
+    (tmp_path / "checkpoint-10").mkdir()
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-2"
+
+
+def test_a_failed_checkpoint_leaves_nothing_behind(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path, save_strategy="steps", save_steps=2)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trainer, "_save_optimizer_and_scheduler", full)
+    with pytest.raises(OutputError, match=r"No space left on device.*Free some space, then go on"):
+        trainer.train()
+    assert list(tmp_path.glob("checkpoint-*")) == []
+
+
+def test_the_log_holds_every_step_once_across_a_resume(tmp_path):
+    save = {"save_strategy": "steps", "save_steps": 2}
+    log = JsonlLog(tmp_path / "log.jsonl")
+    make_trainer(tmp_path, callbacks=[StopAfter(2), log], **save).train()
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"step": 3, "loss": 1.0}\n{"step": 4, "lo')
+    trainer = make_trainer(tmp_path, callbacks=[JsonlLog(tmp_path / "log.jsonl")], **save)
+    trainer.train(resume_from_checkpoint=str(last_checkpoint(tmp_path)))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
+    wanted = {"loss", "pair_accuracy", "margin", "winners_logp", "losers_logp", "winners_logp_change", "reference_gap"}
+    assert wanted | {"winner_length", "loser_length", "grad_norm", "tokens_per_second"} <= lines[-1].keys()
+
+
+def test_monitors_equal_hand_worked_values():
+    from tropism.scores import ResponseScores
+    from tropism.training.monitors import Monitors
+
+    policy = tiny_policy()
+    rendered, _ = policy.renderer.render(pairs(["a", "b"]))
+    (batch,) = policy.collate(rendered, groups_per_batch=2)
+    scores = ResponseScores(
+        torch.tensor([-1.0, -5.0, -4.0, -2.0], dtype=torch.float64),
+        torch.tensor([-2.0, -3.0, -4.0, -3.0], dtype=torch.float64),
+        torch.tensor([4, 2, 4, 2]),
+    )
+    monitors = Monitors()
+    monitors.add(scores, batch.feedback, num_tokens=24)
+    means = monitors.drain()
+    # log-ratios 1, -2, 0, 1: margins 3 and -1
+    assert means["margin"] == 1.0
+    assert means["pair_accuracy"] == 0.5
+    assert (means["winners_logp"], means["losers_logp"]) == (-2.5, -3.5)
+    assert (means["winners_logp_change"], means["losers_logp_change"]) == (0.5, -0.5)
+    assert means["reference_gap"] == 0.0
+    assert (means["winner_length"], means["loser_length"]) == (4.0, 2.0)
+    assert means["logp_per_token"] == -1.0
+
+
+def test_evaluate_gives_the_loss_of_the_held_out_groups(tmp_path):
+    trainer = make_trainer(tmp_path, loss={"dpo": {}}, eval_strategy="steps", eval_steps=5)
+    trainer.train()
+    line = next(line for line in trainer.state.log_history if "eval_loss" in line)
+    assert 0 < line["eval_loss"] < math.log(2)
+    assert line["eval_pair_accuracy"] == 1.0
+
+
+def test_an_adapter_is_its_own_reference_when_switched_off(tmp_path):
+    from tropism.policies.loading import add_lora
+
+    lora = {"r": 4, "alpha": 8, "dropout": 0.0, "targets": "all-linear"}
+    cached, switched = (tiny_policy(add_lora(tiny_llama(), lora)) for _ in range(2))
+    for one in (cached, switched):
+        torch.manual_seed(3)
+        for name, parameter in one.model.named_parameters():
+            if "lora_A" in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+    first = make_trainer(tmp_path / "a", policy=cached, loss={"dpo": {}})
+    second = make_trainer(tmp_path / "b", policy=switched, loss={"dpo": {}}, reference=AdapterReference(switched))
+    first.train()
+    second.train()
+    assert steps(first)[0][0] == pytest.approx(math.log(2), abs=1e-6)
+    for mine, theirs in zip(steps(second), steps(first), strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-4)
+    assert second.reference.tokens_scored > 0
+
+
+def test_an_adapter_reference_without_an_adapter_is_an_error():
+    with pytest.raises(ValueError, match=r"but the model has none\. Set `lora: \{r: 16\}`"):
+        AdapterReference(tiny_policy())
+
+
+def test_a_pairwise_loss_without_pairs_is_an_error(tmp_path):
+    from tropism.groups import PreferenceGroup, Response
+
+    bare = [PreferenceGroup("a", ("Q",), (Response("r", "x"),))]
+    with pytest.raises(DataError, match="none of the 1 groups holds pairs for dpo"):
+        make_trainer(tmp_path, loss={"dpo": {}}, groups=bare)
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_groups(tmp_path):
+    policy = tiny_policy()
+    trainer = make_trainer(tmp_path, policy=policy, loss={"nll": {}}, reference=NoReference())
+    with torch.no_grad():
+        policy.model.lm_head.weight[0] = math.nan
+    with pytest.raises(DataError, match=r"the loss of step 1 is nan, on groups p\d+.*Lower train.learning_rate"):
+        trainer.train()
+
+
+def test_sft_computes_only_the_winners(tmp_path):
+    trainer = make_trainer(tmp_path, loss={"nll": {}}, reference=NoReference())
+    assert {len(group.responses) for group in trainer.train_dataset} == {1}
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_group_is_seen_once_in_an_epoch_by_one_process(world):
+    samplers = [StepSampler(17, groups_per_step=2, rank=rank, world=world, seed=3) for rank in range(world)]
+    assert len({len(sampler) for sampler in samplers}) == 1
+    assert len({len(list(sampler)) for sampler in samplers}) == 1
+    seen = [index for sampler in samplers for step in sampler for index in step]
+    assert sorted(seen) == list(range(17))
+    before = list(samplers[0])
+    samplers[0].set_epoch(1)
+    assert list(samplers[0]) != before

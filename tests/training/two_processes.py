@@ -1,0 +1,14 @@
+"""Run by torchrun from test_trainer.py: the same training on two gloo processes, 4 groups a step on each."""
+
+import json
+import sys
+from pathlib import Path
+
+from tests.training.test_trainer import make_trainer, steps
+
+folder = Path(sys.argv[1])
+trainer = make_trainer(folder, batch=2, accumulation=2, ddp_backend="gloo")
+assert trainer.args.world_size == 2
+trainer.train()
+if trainer.is_world_process_zero():
+    (folder / "steps.json").write_text(json.dumps(steps(trainer)))
