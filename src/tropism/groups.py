@@ -144,7 +144,9 @@ class PreferenceGroup:
                 remedy="Remove the group.",
             )
         if len({response.id for response in self.responses}) != num_responses:
-            raise DataError(f"group {self.id!r} has two responses with one id.", remedy="Give each response its own id.")
+            raise DataError(
+                f"group {self.id!r} has two responses with one id.", remedy="Give each response its own id."
+            )
         for response in self.responses:
             if not 0 <= response.prompt < len(self.prompts):
                 raise DataError(

@@ -1,4 +1,4 @@
-"""What a loss sees of a model (`ResponseScores`), what it sees of people (`Feedback`), and what it gives back (`Terms`)."""
+"""What a loss sees of a model (`ResponseScores`) and of people (`Feedback`), and what it gives back (`Terms`)."""
 
 from __future__ import annotations
 

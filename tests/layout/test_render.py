@@ -30,7 +30,9 @@ def test_text_is_rendered_as_it_is_with_eos():
 
 
 def test_messages_go_through_the_chat_template_whose_end_is_not_doubled():
-    group = PreferenceGroup("a", (turns("Hi"),), (Response("w", turns("x", "Yo")[1:]), Response("l", "No")), (Edge(0, 1),))
+    group = PreferenceGroup(
+        "a", (turns("Hi"),), (Response("w", turns("x", "Yo")[1:]), Response("l", "No")), (Edge(0, 1),)
+    )
     one = renderer()
     (rendered,), _ = one.render([group])
     assert decoded(one, rendered.prompts[0]) == "<|user|>Hi<|end|><|assistant|>"
@@ -44,7 +46,10 @@ def test_a_text_prompt_becomes_a_user_turn_where_the_recipe_asks_for_chat():
 
 def test_a_plain_dialogue_marks_turns():
     one = renderer(template="dialogue")
-    assert decoded(one, one.prompt_ids(turns("Hi", "Yo", "And?"))) == "\n\nHuman: Hi\n\nAssistant: Yo\n\nHuman: And?\n\nAssistant:"
+    assert (
+        decoded(one, one.prompt_ids(turns("Hi", "Yo", "And?")))
+        == "\n\nHuman: Hi\n\nAssistant: Yo\n\nHuman: And?\n\nAssistant:"
+    )
     (group,), _ = one.render([pair("a", "Hi", "Yo", "No")])
     assert decoded(one, group.responses[0].ids) == " Yo<|end|>"
 
@@ -57,8 +62,11 @@ def test_only_assistant_turns_are_scored_in_a_dialogue(template):
     (rendered,) = group.responses
     scored = decoded(one, [i for i, flag in zip(rendered.ids, rendered.scored, strict=True) if flag])
     unscored = decoded(one, [i for i, flag in zip(rendered.ids, rendered.scored, strict=True) if not flag])
-    assert "one" in scored and "three" in scored and "two" not in scored
-    assert "two" in unscored and "one" not in unscored
+    assert "one" in scored
+    assert "three" in scored
+    assert "two" not in scored
+    assert "two" in unscored
+    assert "one" not in unscored
     assert rendered.scored[-1]
 
 
@@ -131,7 +139,9 @@ def test_response_keys_tell_prompts_and_responses_apart():
 
 def test_rows_may_pass_arguments_to_the_template():
     tokenizer = byte_tokenizer()
-    tokenizer.chat_template = "{{ mood }}|{{ tools | length if tools else 0 }}|{% for m in messages %}{{ m.content }}{% endfor %}"
+    tokenizer.chat_template = (
+        "{{ mood }}|{{ tools | length if tools else 0 }}|{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
     one = Renderer(tokenizer, RenderRules(max_tokens=64, min_response_tokens=4))
     extra = {"tools": [{"type": "function"}], "chat_template_kwargs": {"mood": "calm"}}
     group = PreferenceGroup("a", (turns("Hi"),), (Response("r", "Yo"),), extra=extra)

@@ -75,5 +75,5 @@ def test_broken_files_and_overrides_are_plain_errors(tmp_path):
         load_recipe(tmp_path / "list.yaml")
     with pytest.raises(ConfigError, match="must look like key=value, not 'beta'"):
         load_recipe(written(tmp_path), ["beta"])
-    with pytest.raises(ConfigError, match="'model.a' cannot be set"):
+    with pytest.raises(ConfigError, match=r"'model\.a' cannot be set"):
         load_recipe(written(tmp_path), ["model.a=1"])

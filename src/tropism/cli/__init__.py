@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
-from click.exceptions import Abort, ClickException, Exit
 
 from tropism.cli import build, quickstart, report, train
 from tropism.cli.output import fail
 from tropism.errors import Interrupted, OutputError, TropismError
+
+USAGE_ERRORS: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What typer raises for a wrong command line; it has no public name of its own for the whole family."""
 
 app = typer.Typer(
     name="tropism",
@@ -25,16 +28,22 @@ app.command("train")(train.train)
 app.command("report")(report.report)
 
 
-@app.callback()
-def version(
-    show: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
-) -> None:
-    """From votes, ratings and choices to a better model, and the proof of what changed."""
-    if show:
+def print_version(asked: bool) -> None:
+    """Print the version and exit, where it was asked for."""
+    if asked:
         from tropism import __version__
 
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", is_eager=True, callback=print_version
+    ),
+) -> None:
+    """From votes, ratings and choices to a better model, and the proof of what changed."""
 
 
 def main() -> None:
@@ -48,12 +57,10 @@ def run(arguments: list[str]) -> int:
         status = app(args=arguments, prog_name="tropism", standalone_mode=False)
     except TropismError as error:
         return fail(error, arguments)
-    except ClickException as error:
+    except USAGE_ERRORS as error:
         error.show()
         return error.exit_code
-    except Exit as error:
-        return int(error.exit_code)
-    except (KeyboardInterrupt, Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return fail(Interrupted("Interrupted.", remedy="Run the same command again to start over."), arguments)
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""

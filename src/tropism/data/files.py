@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from tropism.data.store import open_parquet
+from tropism.data.values import NOT_UTF8
 from tropism.errors import DataError
 
-NOT_UTF8 = "text that is not valid UTF-8"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 BATCH_ROWS = 1_000
 

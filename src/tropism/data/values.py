@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 DEEPEST = 100
-NOT_UNICODE = "text that is not valid UTF-8"
+NOT_UTF8 = "text that is not valid UTF-8"
 
 
 class Unusable(Exception):  # noqa: N818  (a row that is left out is no error)
@@ -79,7 +79,7 @@ def check_json(value: object, depth: int = 0) -> None:
         try:
             value.encode("utf-8")
         except UnicodeEncodeError:
-            raise Unusable(NOT_UNICODE) from None
+            raise Unusable(NOT_UTF8) from None
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise Unusable("a number that is not finite")

@@ -10,7 +10,7 @@ from tropism.evals import drift, preference, win_rate
 from tropism.evals.judge import RuleJudge
 from tropism.evals.task import mean_by_cluster
 from tropism.groups import Content, PreferenceGroup, Response, content_key, content_text
-from tropism.layout.render import RenderedGroup
+from tropism.layout.render import RenderedGroup, RenderedResponse
 from tropism.policies.reference import CachedReference
 from tropism.policies.text import TextPolicy
 from tropism.records import Estimate, Evaluation, Sample
@@ -53,11 +53,14 @@ def compare(
     prompts = chosen_prompts(groups, num_prompts)
     samples: list[Sample] = []
     if prompts:
-        settings = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed}
         answers = []
         for name, policy in zip(names, (before, after), strict=True):
             with progress(f"Answering held-out prompts ({name})", len(prompts)) as done:
-                answers.append(policy.generate(prompts, **settings, progress=done))
+                answers.append(
+                    policy.generate(
+                        prompts, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed, progress=done
+                    )
+                )
         texts = [content_text(prompt) for prompt in prompts]
         samples = [Sample(prompt=p, before=a, after=b) for p, a, b in zip(texts, *answers, strict=True)]
         samples = win_rate.judged(samples, judge) if judge else samples
@@ -86,22 +89,25 @@ def kl(
 ) -> Estimate | None:
     """KL divergence of the tuned model from its start, nats per answer: the mean log-ratio of its own samples.
 
-    Samples are drawn at temperature 1, as the definition asks; an answer is read back from its text.
+    Samples are drawn at temperature 1, as the definition asks, and end after `max_new_tokens` at the latest.
     """
-    texts = after.generate(prompts, temperature=1.0, max_new_tokens=max_new_tokens, seed=seed)
+    starts = [after.renderer.prompt_ids(prompt) for prompt in prompts]
+    answers = after.sample(starts, temperature=1.0, max_new_tokens=max_new_tokens, seed=seed)
     groups = [
-        PreferenceGroup(str(index), (prompt,), (Response("0", text),))
-        for index, (prompt, text) in enumerate(zip(prompts, texts, strict=True))
-        if text
+        sampled_group(str(index), prompt, start, answer)
+        for index, (prompt, start, answer) in enumerate(zip(prompts, starts, answers, strict=True))
     ]
-    rendered, _ = after.renderer.render(groups)
     logp = []
     for policy in (before, after):
         scores = CachedReference(policy, keep=False)
-        scores.prepare(rendered)
-        logp.append(scores.known)
-    ratios = [
-        logp[1][group.response_key(group.responses[0])] - logp[0][group.response_key(group.responses[0])]
-        for group in rendered
-    ]
-    return mean_by_cluster(ratios, [content_key(group.group.prompts[0]) for group in rendered])
+        scores.prepare(groups)
+        logp.append([scores.known[group.response_key(group.responses[0])] for group in groups])
+    ratios = [tuned - start for start, tuned in zip(*logp, strict=True)]
+    return mean_by_cluster(ratios, [content_key(prompt) for prompt in prompts])
+
+
+def sampled_group(name: str, prompt: Content, start: tuple[int, ...], answer: tuple[int, ...]) -> RenderedGroup:
+    """A sampled answer as a group of one response, in the very tokens that were drawn."""
+    group = PreferenceGroup(name, (prompt,), (Response("0", None),))
+    response = RenderedResponse(answer, (True,) * len(answer), 0, complete=True)
+    return RenderedGroup(group, (start,), (response,), (), (), (None,), (None,))

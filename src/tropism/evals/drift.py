@@ -30,8 +30,6 @@ def distinct_n(texts: Sequence[str], n: int) -> float:
         0.5
     """
     grams = [
-        tuple(words[i : i + n])
-        for words in (text.lower().split() for text in texts)
-        for i in range(len(words) - n + 1)
+        tuple(words[i : i + n]) for words in (text.lower().split() for text in texts) for i in range(len(words) - n + 1)
     ]
     return len(set(grams)) / len(grams) if grams else 0.0

@@ -48,12 +48,14 @@ def load_judge(name: str) -> RuleJudge:
     place, colon, function = name.rpartition(":")
     if not colon:
         raise ConfigError(
-            f"a judge is named `file.py:function` or `module:function`, not {name!r}.", remedy="Add the function's name."
+            f"a judge is named `file.py:function` or `module:function`, not {name!r}.",
+            remedy="Add the function's name.",
         )
     try:
         if place.endswith(".py"):
             spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-            assert spec is not None and spec.loader is not None
+            assert spec is not None
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
         else:

@@ -18,9 +18,7 @@ class HeldOut(NamedTuple):
     margins: list[float]
 
 
-def held_out(
-    groups: Sequence[RenderedGroup], before: Mapping[bytes, float], after: Mapping[bytes, float]
-) -> HeldOut:
+def held_out(groups: Sequence[RenderedGroup], before: Mapping[bytes, float], after: Mapping[bytes, float]) -> HeldOut:
     """Pair accuracy of the implicit reward, displacement of winners and losers, and perplexity.
 
     Args:

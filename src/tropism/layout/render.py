@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -82,7 +83,7 @@ class RenderedGroup:
         for prompt, ids in enumerate(self.prompts):
             rows = sorted(response.ids for response in self.responses if response.prompt == prompt)
             if rows:
-                shared = sum(len(common_prefix(a, b)) for a, b in zip(rows, rows[1:], strict=False))
+                shared = sum(len(common_prefix(a, b)) for a, b in itertools.pairwise(rows))
                 total += len(ids) + sum(map(len, rows)) - shared
         return total
 
@@ -186,7 +187,9 @@ class Renderer:
         whole = [self._response_tokens(parts) for parts in segments]
         prompts = []
         for index, prompt in enumerate(group.prompts):
-            longest = max((len(whole[k][0]) for k, i in enumerate(used) if group.responses[i].prompt == index), default=0)
+            longest = max(
+                (len(whole[k][0]) for k, i in enumerate(used) if group.responses[i].prompt == index), default=0
+            )
             ids, num_cut = self._fitting_prompt(template, prompt, dict(group.extra), longest)
             notes["prompts cut from the left at a turn"] += num_cut > 0
             prompts.append(ids)

@@ -1,4 +1,4 @@
-"""Three ways to write a prompt and a response as text: the tokenizer's chat template, a plain dialogue, or as they are."""
+"""Three ways to write prompt and response as text: the tokenizer's chat template, a plain dialogue, or as is."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class ChatTemplate(Template):
     def _rest(self, whole: str, written: str) -> str:
         """What the template adds to the text that was there, which it must not change."""
         if not whole.startswith(written):
-            at = len(os.path.commonprefix([whole, written]))
+            at = len(os.path.commonpath([whole, written]))
             raise ModelError(
                 f"the chat template rewrites what comes before a response (first at character {at}: "
                 f"{written[at : at + 30]!r} becomes {whole[at : at + 30]!r}), so a response has no beginning.",

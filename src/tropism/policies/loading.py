@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 from peft import AutoPeftModelForCausalLM, LoraConfig, get_peft_model
-from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from tropism.errors import ConfigError, ModelError
 from tropism.layout.render import Renderer, RenderRules
@@ -19,7 +18,13 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer
 
 
 def load_text_policy(
-    path: str, *, max_tokens: int | None, min_response_tokens: int, template: str, dtype: str, lora: dict[str, Any] | None
+    path: str,
+    *,
+    max_tokens: int | None,
+    min_response_tokens: int,
+    template: str,
+    dtype: str,
+    lora: dict[str, Any] | None,
 ) -> TextPolicy:
     """Open a model as a policy.
 
@@ -73,7 +78,7 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
         ) from None
 
 
-def load_model(path: str, *, dtype: str) -> nn.Module:
+def load_model(path: str, *, dtype: str) -> PreTrainedModel:
     """Load a model or a peft adapter over one, from safetensors only, without running code that came with it."""
     folder = Path(path)
     is_adapter = (folder / "adapter_config.json").exists()
@@ -88,7 +93,7 @@ def load_model(path: str, *, dtype: str) -> nn.Module:
         ) from None
 
 
-def add_lora(model: nn.Module, lora: dict[str, Any]) -> nn.Module:
+def add_lora(model: PreTrainedModel, lora: dict[str, Any]) -> PreTrainedModel:
     """Put a fresh LoRA adapter on a model; one that already carries an adapter goes on training that one."""
     if hasattr(model, "peft_config"):
         return model

@@ -39,7 +39,9 @@ class Reference(ABC):
     tokens_scored = 0
 
     def prepare(self, groups: Sequence[RenderedGroup], *, progress: Callable[[int], None] | None = None) -> None:
-        """Make sure that the scores of these groups are at hand."""
+        """Make sure that the scores of these groups are at hand; nothing to do where they are made in every step."""
+        if progress:
+            progress(len(groups))
 
     @abstractmethod
     def attach(self, batch: PaddedBatch, model: nn.Module) -> PaddedBatch:
@@ -91,7 +93,12 @@ class CachedReference(Reference):
     kind = "cached"
 
     def __init__(
-        self, policy: Policy, *, folder: Path | None = None, groups_per_batch: int = 8, precision: str = "",
+        self,
+        policy: Policy,
+        *,
+        folder: Path | None = None,
+        groups_per_batch: int = 8,
+        precision: str = "",
         keep: bool = True,
     ) -> None:
         self.policy = policy
@@ -136,7 +143,9 @@ class CachedReference(Reference):
 
     def attach(self, batch: PaddedBatch, model: nn.Module) -> PaddedBatch:
         """Look the batch up."""
-        reference: Float[Tensor, " responses"] = torch.tensor([self.known[key] for key in batch.keys], dtype=torch.float64)
+        reference: Float[Tensor, " responses"] = torch.tensor(
+            [self.known[key] for key in batch.keys], dtype=torch.float64
+        )
         if batch.input_ids.device.type == "mps":
             reference = reference.float()
         return batch.with_reference(reference.to(batch.input_ids.device))

@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812  (torch's own name for it)
 from jaxtyping import Float
 from peft import PeftModel
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tropism.errors import ModelError
 from tropism.groups import Content
@@ -38,7 +38,11 @@ class TextPolicy(Policy):
         renderer: how groups become token ids.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, renderer: Renderer) -> None:
+    model: PreTrainedModel | PeftModel
+
+    def __init__(
+        self, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, renderer: Renderer
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.renderer = renderer
@@ -68,7 +72,6 @@ class TextPolicy(Policy):
             logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
         return -F.cross_entropy(logits[0].float(), batch.targets, reduction="none")
 
-    @torch.no_grad()
     def generate(
         self,
         prompts: Sequence[Content],
@@ -79,25 +82,57 @@ class TextPolicy(Policy):
         batch_size: int = 64,
         progress: Callable[[int], None] | None = None,
     ) -> list[str]:
-        """One answer to each prompt, in batches of like length, reproducible for a seed."""
-        ids = [self.renderer.prompt_ids(prompt) for prompt in prompts]
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        answers = [""] * len(ids)
+        """One answer to each prompt as text; see `sample`."""
+        rows = self.sample(
+            [self.renderer.prompt_ids(prompt) for prompt in prompts],
+            temperature=temperature,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            batch_size=batch_size,
+            progress=progress,
+        )
+        return [text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)]
+
+    @torch.no_grad()
+    def sample(
+        self,
+        prompts: Sequence[tuple[int, ...]],
+        *,
+        temperature: float,
+        max_new_tokens: int,
+        seed: int,
+        batch_size: int = 64,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[tuple[int, ...]]:
+        """One answer to each prompt, token ids in and out, up to and with EOS; in batches of like length.
+
+        Args:
+            prompts: token ids of each prompt.
+            temperature: 0 takes the likeliest token.
+            max_new_tokens: an answer without EOS is cut here.
+            seed: the same seed gives the same answers, and leaves the global random state alone.
+            batch_size: prompts at a time.
+            progress: called with the number of prompts done since the last call.
+        """
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        answers: list[tuple[int, ...]] = [()] * len(prompts)
         was_training = self.model.training
         self.model.eval()
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)
             for start in range(0, len(order), batch_size):
                 part = order[start : start + batch_size]
-                texts = self._generate_batch([ids[i] for i in part], temperature, max_new_tokens)
-                for i, text in zip(part, texts, strict=True):
-                    answers[i] = text
+                rows = self._sample_batch([prompts[i] for i in part], temperature, max_new_tokens)
+                for i, row in zip(part, rows, strict=True):
+                    answers[i] = row
                 if progress:
                     progress(len(part))
         self.model.train(was_training)
         return answers
 
-    def _generate_batch(self, rows: list[tuple[int, ...]], temperature: float, max_new_tokens: int) -> list[str]:
+    def _sample_batch(
+        self, rows: list[tuple[int, ...]], temperature: float, max_new_tokens: int
+    ) -> list[tuple[int, ...]]:
         width = max(map(len, rows))
         input_ids = torch.full((len(rows), width), self.renderer.eos, dtype=torch.long)
         attention_mask = torch.zeros_like(input_ids)
@@ -115,7 +150,7 @@ class TextPolicy(Policy):
             use_cache=True,
             **sampling,
         )
-        return [text.strip() for text in self.tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)]
+        return [until_eos(row, self.renderer.eos) for row in output[:, width:].tolist()]
 
     def save(self, folder: Path) -> None:
         """Write model and tokenizer as safetensors, whole or not at all."""
@@ -147,6 +182,16 @@ class TextPolicy(Policy):
     def is_adapter(self) -> bool:
         """Whether only an adapter is trained."""
         return isinstance(self.model, PeftModel)
+
+
+def until_eos(ids: list[int], eos: int) -> tuple[int, ...]:
+    """Token ids up to and with the first EOS.
+
+    Example:
+        >>> until_eos([5, 1, 0, 0], 1)
+        (5, 1)
+    """
+    return tuple(ids[: ids.index(eos) + 1] if eos in ids else ids)
 
 
 @contextlib.contextmanager

@@ -114,10 +114,19 @@ def series(log: Sequence[StepLog], key: str) -> Series | None:
     points = [(line.step, line.values[key]) for line in log if math.isfinite(line.values.get(key, math.nan))]
     if not points:
         return None
-    block = math.ceil(len(points) / MOST_POINTS)
+    block = _block(len(points))
     parts = [points[i : i + block] for i in range(0, len(points), block)]
     steps, values = ([sum(point[axis] for point in part) / len(part) for part in parts] for axis in (0, 1))
     return Series(steps, values, points[0][1], points[-1][1])
+
+
+def line_note(log: Sequence[StepLog]) -> str:
+    """What the thin and the thick lines of a stage's curves are; nothing where the log is short."""
+    block = _block(len(log))
+    if len(log) < FEWEST_FOR_MEAN:
+        return ""
+    thin = "what was logged" if block == 1 else f"the mean of every {block} logged steps"
+    return f"Where there are two lines of one colour, the thin one is {thin}, the thick one its running mean."
 
 
 def smooth(values: Sequence[float]) -> list[float]:
@@ -130,6 +139,11 @@ def smooth(values: Sequence[float]) -> list[float]:
     reach = len(values) // 20
     parts = (values[max(0, i - reach) : i + reach + 1] for i in range(len(values)))
     return [sum(part) / len(part) for part in parts]
+
+
+def _block(num_points: int) -> int:
+    """How many neighbouring steps make one point."""
+    return math.ceil(num_points / MOST_POINTS)
 
 
 def _drawn(panels: Sequence[Panel], log: Sequence[StepLog], *, name: str) -> list[Plot]:
@@ -152,7 +166,7 @@ def _curves(panel: Panel, lines: dict[str, Series], *, name: str) -> Plot:
             axes.axhline(panel.baseline, color=INK, linewidth=1, dashes=(3, 3))
         for label, line in lines.items():
             _line(axes, line, colours[label], mean=panel.noisy and len(line.values) >= FEWEST_FOR_MEAN)
-        _steps_axis(axes)
+        _steps_axis(axes, sorted({step for line in lines.values() for step in line.steps}))
         if panel.percent:
             axes.set_ylim(0, 1.02)
             axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
@@ -171,20 +185,22 @@ def _curves(panel: Panel, lines: dict[str, Series], *, name: str) -> Plot:
 
 def _line(axes: Axes, line: Series, colour: str, *, mean: bool) -> None:
     """One line with its running mean; a single value is a dot. The neutral colour is dashed, for print."""
-    dashes = {"linestyle": (0, (5, 2))} if colour == BEFORE else {}
+    style = "--" if colour == BEFORE else "-"
     if len(line.values) == 1:
         axes.plot(line.steps, line.values, color=colour, marker="o", markersize=5)
     elif not mean:
-        axes.plot(line.steps, line.values, color=colour, linewidth=1.8, **dashes)
+        axes.plot(line.steps, line.values, color=colour, linewidth=1.8, linestyle=style)
     else:
         axes.plot(line.steps, line.values, color=colour, linewidth=0.8, alpha=0.35)
-        axes.plot(line.steps, smooth(line.values), color=colour, linewidth=2, **dashes)
+        axes.plot(line.steps, smooth(line.values), color=colour, linewidth=2, linestyle=style)
 
 
-def _steps_axis(axes: Axes) -> None:
-    """Whole steps below."""
+def _steps_axis(axes: Axes, steps: Sequence[float]) -> None:
+    """Whole steps below; a single one stands alone."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    if len(steps) == 1:
+        axes.set_xticks(steps)
     axes.set_xlabel("step", labelpad=2)

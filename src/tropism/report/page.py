@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from tropism.records import Run, Sample, Stage, StepLog, read_log, read_run, write_text
-from tropism.report.curves import displacement_plots, series, training_plots
+from tropism.report.curves import displacement_plots, line_note, series, training_plots
 from tropism.report.metrics import rows_of
 from tropism.report.numbers import compact, plain, size
 from tropism.report.plots import Plot, margin_histogram, share_intervals
@@ -43,6 +43,7 @@ class StageView(NamedTuple):
     stage: Stage
     account: AccountTable
     training: list[Plot]
+    line_note: str
     displacement: list[Plot]
     displacement_in_words: str
 
@@ -108,6 +109,7 @@ def render_report(run: Run, logs: Mapping[str, Sequence[StepLog]]) -> str:
         changes=[line for line in lines if line.change],
         singles=[line for line in lines if not line.change],
         shares=share_intervals(rows),
+        samples_note=samples_note(len(evaluation.samples) if evaluation else 0),
         samples=[sample_view(sample) for sample in evaluation.samples[:MOST_SAMPLES]] if evaluation else [],
         stages=[stage_view(stage, logs.get(stage.name, ()), place) for place, stage in enumerate(run.stages)],
         margins=margin_histogram(evaluation.margins) if evaluation else None,
@@ -126,6 +128,7 @@ def stage_view(stage: Stage, log: Sequence[StepLog], place: int) -> StageView:
         stage,
         account_table(stage.account),
         training_plots(log, name=f"stage{place}"),
+        line_note(log),
         displacement_plots(log, name=f"stage{place}"),
         displacement_in_words(log),
     )
@@ -145,14 +148,21 @@ def displacement_in_words(log: Sequence[StepLog]) -> str:
     return numbers
 
 
+def samples_note(num_samples: int) -> str:
+    """Which samples the page shows; never a choice by what came out."""
+    if num_samples > MOST_SAMPLES:
+        return f"The first {MOST_SAMPLES} of the {num_samples:,} held-out prompts in the record, whatever came out."
+    return "Every held-out prompt in the record."
+
+
 def sample_view(sample: Sample) -> SampleView:
     """A sample with the judge's scores and what they mean."""
     before, after = sample.before_score, sample.after_score
-    scores = ["" if score is None else compact(score) for score in (before, after)]
+    before_text, after_text = ("" if score is None else compact(score) for score in (before, after))
     if before is None or after is None:
-        return SampleView(sample, *scores, "")
+        return SampleView(sample, before_text, after_text, "")
     preferred = "after" if after > before else "before" if before > after else "neither"
-    return SampleView(sample, *scores, preferred)
+    return SampleView(sample, before_text, after_text, preferred)
 
 
 def listing(recipe: Mapping[str, Any]) -> str:

@@ -53,9 +53,12 @@ def margin_histogram(margins: Sequence[float]) -> Plot | None:
         axes.axvline(0, color=INK, linewidth=1)
         axes.set_ylim(0, 1.22 * counts.max())
         axes.locator_params(axis="y", nbins=4, integer=True)
-        side = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
-        axes.annotate(f"{below} below zero", (0, 1), (-8, 0), ha="right", color=BEFORE, **side)
-        axes.annotate(f"{above} above", (0, 1), (8, 0), ha="left", color=AFTER, **side)
+        where = ("data", "axes fraction")
+        for text, shift, side, colour in (
+            (f"{below} below zero", -8, "right", BEFORE),
+            (f"{above} above", 8, "left", AFTER),
+        ):
+            axes.annotate(text, (0, 1), (shift, 0), where, "offset points", color=colour, va="top", ha=side)
         room = 0.3 * (last - first) * width
         axes.set_xlim(min(first * width, -room), max(last * width, room))
         axes.set_xlabel("margin, nats", labelpad=2)

@@ -41,7 +41,7 @@ class AccountLine(NamedTuple):
     """One line of what became of the rows, with its share of them and examples."""
 
     label: str
-    count: str
+    num_rows: str
     share: str
     examples: str
 
@@ -71,7 +71,8 @@ def metric_line(row: Row) -> MetricLine:
     unit = row.metric.unit
     pair = [row.after] if row.before is None else [row.after, row.before]
     digits = 1 if unit == "share" else decimals_of(*pair)
-    after, before = _cell(row, row.after, digits), row.before and _cell(row, row.before, digits)
+    after = _cell(row, row.after, digits)
+    before = None if row.before is None else _cell(row, row.before, digits)
     change = None
     if row.change is not None:
         scale = 100 if unit == "share" else 1
@@ -92,9 +93,7 @@ def account_table(account: Account) -> AccountTable:
         AccountLine(f"dropped: {reason}", f"{count:,}", _part(count, total), _examples(account, reason))
         for reason, count in account.dropped.items()
     ]
-    notes = [
-        AccountLine(note, f"{count:,}", "", _examples(account, note)) for note, count in account.notes.items()
-    ]
+    notes = [AccountLine(note, f"{count:,}", "", _examples(account, note)) for note, count in account.notes.items()]
     kinds = ("groups", "responses", "edges", "labels", "ties")
     made = [(kind, f"{getattr(account, kind):,}") for kind in kinds]
     return AccountTable([used, *dropped], f"{total:,}", notes, made)

@@ -106,7 +106,7 @@ def _training_sentence(run: Run) -> str:
 
 def _share(estimate: Estimate) -> str:
     """A share for the headline: whole percents, or tenths where a bound would round to one half."""
-    near = any(round(100 * bound) == 50 and bound != 0.5 for bound in (estimate.low, estimate.high))
+    near = any(abs(bound - 0.5) < 0.005 and bound != 0.5 for bound in (estimate.low, estimate.high))
     decimals = 1 if near else 0
     value = value_text(estimate, "share", decimals=decimals)
     return f"{value} {interval_text(estimate, 'share', decimals=decimals)}".replace(", ", f",{SPACE}")

@@ -71,7 +71,7 @@ def data_errors(source: str) -> Iterator[None]:
             remedy="Ask for a larger gap, or split the file by thread.",
         ) from error
     except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
+        reason = str(error).strip().splitlines()[0].rstrip(". ")
         raise DataError(
             f"{source or 'the table'} cannot be read: {reason}.",
             remedy="Correct or remove that part of the file, or save it again as JSONL, CSV or Parquet in UTF-8.",
@@ -210,13 +210,16 @@ def _open_json(connection: Backend, path: Path, columns: Sequence[str], *, lines
     """Look for the columns in the first records, then in all; read them as text."""
     layout = "newline_delimited" if lines else "auto"
     for sample in (20_480, -1):
-        guessed = connection.read_json(
-            _literal(path), format=layout, sample_size=sample, map_inference_threshold=-1, records=True
-        )
+        guessed = connection.read_json(_literal(path), format=layout, sample_size=sample, map_inference_threshold=-1)
         if set(columns) <= set(guessed.columns):
             break
     if scalar(guessed.limit(1).count()) == 0:
         raise _empty(path)
+    if guessed.columns == ("json",) and "json" not in columns:
+        raise DataError(
+            f"{path} has values that are no JSON objects.",
+            remedy="Write each answer as one object: its columns by name.",
+        )
     _require_columns(path, columns, guessed.columns)
     _require_plain(path, guessed, columns)
     return connection.read_json(_literal(path), format=layout, columns=dict.fromkeys(columns, "VARCHAR"))

@@ -50,16 +50,17 @@ class GroupStream:
         )
         responses = _responses(answers, texts)
         heads = _heads(answers, texts, split)
-        joined = heads.join(responses, "thread").join(_edges(edges, weight), "thread")
+        joined = heads.join(responses, "thread").join(_edges(edges), "thread")
         self._groups = joined.drop("thread").order_by("id")
         self._num_groups = scalar(edges.thread.nunique())
+        self._weight = weight
         self._source = source
 
     def __iter__(self) -> Iterator[PreferenceGroup]:
         num_read = 0
         with data_errors(self._source):
             for batch in batches(self._groups, num_rows=_GROUPS_PER_BATCH):
-                yield from _to_groups(batch, self._source)
+                yield from _to_groups(batch, self._weight, self._source)
                 num_read += batch.num_rows
         assert num_read == self._num_groups, f"{num_read} of {self._num_groups} groups: the engine was asked meanwhile"
 
@@ -80,14 +81,13 @@ def _heads(answers: Table, texts: Table, split: Table) -> Table:
     return named.join(texts, named.thread == texts.text_row).select("thread", "id", "prompt")
 
 
-def _edges(edges: Table, weight: Weight) -> Table:
+def _edges(edges: Table) -> Table:
     """One list of edges per thread."""
-    amount = edges.gap if weight == "gap" else ibis.literal(1.0, "float64")
-    fields = ibis.struct({"winner": edges.winner, "loser": edges.loser, "weight": amount})
+    fields = ibis.struct({"winner": edges.winner, "loser": edges.loser, "gap": edges.gap})
     return edges.group_by("thread").agg(edges=fields.collect())
 
 
-def _to_groups(batch: RecordBatch, source: str) -> Iterator[PreferenceGroup]:
+def _to_groups(batch: RecordBatch, weight: Weight, source: str) -> Iterator[PreferenceGroup]:
     ids, prompts = batch.column("id").to_pylist(), batch.column("prompt").to_pylist()
     responses = _rows(batch.column("responses"))
     edges = _rows(batch.column("edges"))
@@ -96,7 +96,7 @@ def _to_groups(batch: RecordBatch, source: str) -> Iterator[PreferenceGroup]:
             id=name,
             prompts=(prompt,),
             responses=tuple(Response(id=one, content=text, score=score) for _, one, text, score in told),
-            edges=tuple(Edge(winner, loser, weight=weight) for winner, loser, weight in compared),
+            edges=tuple(Edge(winner, loser, weight=gap if weight == "gap" else 1.0) for winner, loser, gap in compared),
             source=source,
         )
 

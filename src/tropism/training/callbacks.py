@@ -1,4 +1,4 @@
-"""What runs beside the training loop: the log file, the progress bar, and stopping on Ctrl-C without losing anything."""
+"""What runs beside the training loop: the log file, the progress bar, and stopping on Ctrl-C without loss."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ class ProgressBar(TrainerCallback):
                 note += f"  accuracy {logs['pair_accuracy']:.3f}"
             self.bar.update(self.task, note=note)
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self.close()
 
     def close(self) -> None:

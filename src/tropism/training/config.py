@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tropism.errors import ConfigError
 
@@ -22,10 +24,22 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def expanded(path: str) -> str:
+    """A path with `~` and `${VARIABLE}` filled in; an unset variable is an error."""
+    filled = os.path.expanduser(os.path.expandvars(path))
+    unset = re.search(r"\$\{?(\w+)", filled)
+    if unset:
+        raise ValueError(f"the environment variable {unset.group(1)} is not set")
+    return filled
+
+
+UserPath = Annotated[str, AfterValidator(expanded)]
+
+
 class SourceRecipe(Section):
     """One of several data sources: its path and how much of it to take, in (0, 1]."""
 
-    path: str
+    path: UserPath
     fraction: float = Field(default=1.0, gt=0, le=1)
 
 
@@ -92,9 +106,9 @@ class StageRecipe(Section):
 class Recipe(Section):
     """A whole run."""
 
-    model: str
+    model: UserPath
     data: DataRecipe
-    loss: LossSettings = Field(default_factory=lambda: {"dpo": {}})
+    loss: LossSettings = {"dpo": {}}
     reference: Literal["cached", "adapter", "none"] = "cached"
     layout: Literal["padded"] = "padded"
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -102,7 +116,7 @@ class Recipe(Section):
     train: dict[str, Any] = Field(default_factory=dict)
     stages: tuple[StageRecipe, ...] = ()
     evaluation: EvaluationRecipe = EvaluationRecipe()
-    output: str
+    output: UserPath
 
     _losses = field_validator("loss", mode="before")(as_losses)
 
@@ -138,7 +152,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     except FileNotFoundError:
         raise ConfigError(f"the recipe {path} does not exist.", remedy="Check the path.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the recipe {path} is not YAML: {' '.join(str(error).split())}.", remedy="Mend it.") from None
+        raise ConfigError(
+            f"the recipe {path} is not YAML: {' '.join(str(error).split())}.", remedy="Mend it."
+        ) from None
     if not isinstance(settings, dict):
         raise ConfigError(f"the recipe {path} holds no keys.", remedy="Start with `model:`, `data:` and `output:`.")
     for override in overrides:
@@ -192,8 +208,14 @@ def recipe_error(error: ValidationError) -> ConfigError:
     if first["type"] == "missing":
         return ConfigError(f"the recipe lacks {where!r}.", remedy=f"Add `{where}: ...`.")
     return ConfigError(
-        f"the recipe's {where!r} is {first.get('input')!r}: {first['msg'].lower()}.", remedy="Give a value that fits."
+        f"the recipe's {where!r} is {first.get('input')!r}: {plain(first['msg'])}.", remedy="Give a value that fits."
     )
+
+
+def plain(message: str) -> str:
+    """A message of pydantic's without its prefix and capital."""
+    message = message.removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
 
 
 def known_keys(parents: list[str]) -> list[str]:

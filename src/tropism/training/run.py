@@ -8,7 +8,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,8 @@ def run_stage(
     if resume and record.exists():
         return Stage.model_validate_json(record.read_text(encoding="utf-8"))
     started = time.perf_counter()
-    assert stage.loss is not None and stage.reference is not None
+    assert stage.loss is not None
+    assert stage.reference is not None
     losses = mixture(stage.loss)
     args = training_arguments(stage, folder)
     policy = open_policy(recipe, start_model)
@@ -243,9 +244,7 @@ def open_policy(recipe: Recipe, path: str) -> TextPolicy:
     )
 
 
-def render(
-    policy: TextPolicy, groups: Sequence[PreferenceGroup], *, what: str
-) -> tuple[list[RenderedGroup], Account]:
+def render(policy: TextPolicy, groups: Sequence[PreferenceGroup], *, what: str) -> tuple[list[RenderedGroup], Account]:
     """Render groups with a progress bar; none left is an error."""
     with progress("Rendering groups", len(groups)) as done:
         rendered, account = policy.renderer.render(groups, progress=done)
@@ -262,7 +261,7 @@ def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGrou
         before,
         after,
         rendered,
-        names=(Path(stage.start_model).parent.name + " (start)", stage.name + " (tuned)"),
+        names=(short_name(stage.start_model), stage.name),
         num_prompts=settings.prompts,
         judge=load_judge(settings.judge) if settings.judge else None,
         temperature=settings.temperature,
@@ -272,7 +271,13 @@ def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGrou
     )
 
 
-def main_process_first(action: Any) -> None:
+def short_name(model: str) -> str:
+    """What to call a model: the stage that made it, or its folder."""
+    path = Path(model)
+    return path.parent.name if path.name == "model" else path.name
+
+
+def main_process_first(action: Callable[[], None]) -> None:
     """Run an action on the main process alone, before the others go on."""
     state = PartialState()
     with state.main_process_first():

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from tropism.errors import DataError, OutputError
 from tropism.layout.padded import PaddedBatch
@@ -27,6 +27,7 @@ from tropism.losses import Mixture
 from tropism.policies.base import Policy
 from tropism.policies.reference import NoReference, Reference, assert_is_start
 from tropism.scores import Terms
+from tropism.training.callbacks import progress
 from tropism.training.monitors import Monitors, all_reduce
 
 
@@ -109,17 +110,26 @@ class PreferenceTrainer(Trainer):
             world=self.args.world_size,
             seed=self.args.data_seed if self.args.data_seed is not None else self.args.seed,
         )
-        return StepLoader(self.train_dataset, batch_sampler=steps, collate_fn=self._collate,
-                          generator=torch.Generator())  # fmt: skip
+        groups: Any = self.train_dataset
+        return StepLoader(groups, batch_sampler=steps, collate_fn=self._collate, generator=torch.Generator())
 
     def _collate(self, groups: list[RenderedGroup]) -> list[PaddedBatch]:
         return self.policy.collate(groups, groups_per_batch=self._groups_per_batch)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Prepare the reference and train; see transformers."""
-        with self.compute_loss_context_manager():
-            self.reference.prepare([*self.train_dataset, *self.eval_groups])
+        self._prepare_reference([*self.train_dataset, *self.eval_groups])
         return super().train(*args, **kwargs)
+
+    def _prepare_reference(self, groups: list[RenderedGroup]) -> None:
+        """Every process scores its share; then every process reads what the others wrote."""
+        mine = groups[self.args.process_index :: self.args.world_size]
+        with self.compute_loss_context_manager(), progress("Scoring the reference", len(mine)) as done:
+            self.reference.prepare(mine, progress=done)
+        if self.args.world_size > 1:
+            self.accelerator.wait_for_everyone()
+            with self.compute_loss_context_manager():
+                self.reference.prepare(groups)
 
     def training_step(
         self, model: nn.Module, inputs: list[PaddedBatch], num_items_in_batch: Tensor | int | None = None
@@ -210,7 +220,7 @@ class PreferenceTrainer(Trainer):
         metrics = {f"{metric_key_prefix}_{key}": value for key, value in {"loss": loss, **monitors.drain()}.items()}
         model.train()
         self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -236,7 +246,7 @@ class PreferenceTrainer(Trainer):
 
 
 class StepSampler(Sampler[list[int]]):
-    """Which groups a process sees in each step: a new order in each epoch, no group twice, the last step may be short."""
+    """Which groups a process sees in each step: a new order in each epoch, none twice, the last step may be short."""
 
     def __init__(self, num_groups: int, *, groups_per_step: int, rank: int, world: int, seed: int) -> None:
         self.num_groups = num_groups
@@ -254,12 +264,14 @@ class StepSampler(Sampler[list[int]]):
         return math.ceil(self.num_groups / self.groups_per_step)
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = torch.randperm(self.num_groups, generator=torch.Generator().manual_seed(self.seed + self.epoch)).tolist()
+        order = torch.randperm(
+            self.num_groups, generator=torch.Generator().manual_seed(self.seed + self.epoch)
+        ).tolist()
         for start in range(0, self.num_groups, self.groups_per_step):
             yield order[start : start + self.groups_per_step][self.rank :: self.world]
 
 
-class StepLoader(DataLoader):
+class StepLoader(DataLoader[RenderedGroup]):
     """A data loader that tells its sampler the epoch."""
 
     def set_epoch(self, epoch: int) -> None:

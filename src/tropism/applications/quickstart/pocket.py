@@ -42,8 +42,7 @@ CHAT_TEMPLATE = (
 VOCABULARY = 1024
 CONTEXT = 256
 MAX_NEW_TOKENS = 160
-BATCHES_PER_BUCKET = 64
-"""Batches that are sorted by length together."""
+EXAMPLES_PER_BUCKET = 1024  # that many are sorted by length together
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +52,15 @@ class Settings:
     Args:
         num_posts: simulated posts to learn from, four to eight answers each.
         num_steps: optimizer steps.
-        batch_size: answers per step.
+        tokens_per_step: response tokens per step. Equal for short and long answers: batches of equally many answers
+            would weigh the tokens of short ones more, and the model would stop too early.
         learning_rate: highest rate; 3 % warm-up, constant, then linear to zero over the last half.
         seed: of the forum, the initial weights and the order.
     """
 
     num_posts: int = 30_000
-    num_steps: int = 10_000
-    batch_size: int = 16
+    num_steps: int = 14_000
+    tokens_per_step: int = 512
     learning_rate: float = 6e-3
     seed: int = 20_240_301
 
@@ -187,30 +187,26 @@ def sample_answers(
     *,
     temperature: float,
     seed: int,
-    batch_size: int = 100,
 ) -> list[str]:
-    """One sampled answer to each question."""
-    answers: list[str] = []
+    """One sampled answer to each question, all in one batch."""
+    turns = [[{"role": "user", "content": question}] for question in questions]
+    inputs = tokenizer.apply_chat_template(
+        turns, add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
+    )
     model.eval()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for start in range(0, len(questions), batch_size):
-            turns = [[{"role": "user", "content": text}] for text in questions[start : start + batch_size]]
-            inputs = tokenizer.apply_chat_template(
-                turns, add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
-            )
-            output = model.generate(
-                input_ids=inputs["input_ids"],
-                attention_mask=inputs["attention_mask"],
-                do_sample=True,
-                temperature=temperature,
-                top_k=0,
-                top_p=1.0,
-                max_new_tokens=MAX_NEW_TOKENS,
-            )
-            new = output[:, inputs["input_ids"].shape[1] :]
-            answers += [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
-    return answers
+        output = model.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            do_sample=True,
+            temperature=temperature,
+            top_k=0,
+            top_p=1.0,
+            max_new_tokens=MAX_NEW_TOKENS,
+        )
+    new = output[:, inputs["input_ids"].shape[1] :]
+    return [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
 
 
 def quality(found: Sequence[Diagnosis]) -> dict[str, float]:
@@ -270,14 +266,19 @@ def _rate(step: int, num_steps: int) -> float:
 
 
 def _batches(examples: Sequence[Example], settings: Settings) -> Iterator[list[Example]]:
-    """Batches of like length in random order, without end."""
+    """Batches of like length and equally many response tokens in random order, without end."""
     rng = random.Random(settings.seed)
-    size = settings.batch_size
     while True:
         order = rng.sample(examples, len(examples))
-        for start in range(0, len(order), size * BATCHES_PER_BUCKET):
-            bucket = sorted(order[start : start + size * BATCHES_PER_BUCKET], key=len)
-            batches = [bucket[at : at + size] for at in range(0, len(bucket), size)]
+        for start in range(0, len(order), EXAMPLES_PER_BUCKET):
+            batches: list[list[Example]] = [[]]
+            num_tokens = 0
+            for example in sorted(order[start : start + EXAMPLES_PER_BUCKET], key=len):
+                if num_tokens >= settings.tokens_per_step:
+                    batches.append([])
+                    num_tokens = 0
+                batches[-1].append(example)
+                num_tokens += len(example.response)
             yield from rng.sample(batches, len(batches))
 
 

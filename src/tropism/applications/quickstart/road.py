@@ -15,9 +15,8 @@ from tropism.data.store import write_groups
 from tropism.errors import OutputError
 from tropism.evals.task import mean_by_cluster
 from tropism.records import Estimate, Run, Sample, write_json
-from tropism.signals.engines import open_table
-from tropism.signals.rules import GapRule
-from tropism.signals.votes import VoteColumns, votes_to_groups
+from tropism.signals.engines import open_file
+from tropism.signals.votes import GapRule, VoteColumns, votes_to_groups
 from tropism.training.config import Recipe, parse_recipe
 from tropism.training.run import run_recipe
 
@@ -69,7 +68,13 @@ def build(posts: Sequence[Post], votes: Path, groups: Path) -> None:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    made = votes_to_groups(open_table(votes), COLUMNS, GapRule(min_gap=2, later=True), cap=4)
+    made = votes_to_groups(
+        open_file(votes, list(COLUMNS.given().values())),
+        COLUMNS,
+        GapRule(min_gap=2, later=True),
+        cap=4,
+        source=votes.name,
+    )
     write_groups(made.groups, groups, card=made.card)
 
 

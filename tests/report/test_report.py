@@ -1,0 +1,258 @@
+"""The page: what it says, that it is safe, and that it needs nothing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from synthetic import HOSTILE, account, dpo_log, full_logs, full_run
+from typer.testing import CliRunner
+
+from tropism.errors import DataError
+from tropism.records import Evaluation, Sample, StepLog, write_json
+from tropism.report.curves import MOST_POINTS, series
+from tropism.report.numbers import SPACE
+from tropism.report.page import listing, render_report, write_report
+from tropism.report.plots import margin_histogram
+from tropism.report.tables import account_table
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Text, tags and attributes of a page; fails on a tag that is not closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag in {"td", "th", "span"}:
+            self.text += " "
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> is out of order"
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return render_report(full_run(), full_logs())
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def words(text: str) -> str:
+    """Text with every kind of white space made a plain space."""
+    return " ".join(text.replace(SPACE, " ").split())
+
+
+def test_model_output_is_shown_as_text_and_never_as_markup(html: str, page: Page) -> None:
+    assert "<script" not in html.lower()
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    assert html.count("</style>") == 1
+    for text in HOSTILE[:5]:
+        assert text in page.text
+    assert "{{7*7}}" in page.text
+    assert HOSTILE[6] in page.text
+    assert "\x00" not in html
+    assert "\u2400" in page.text
+
+
+def test_page_reaches_for_nothing_outside_itself(page: Page, html: str) -> None:
+    for tag, name, value in page.attributes:
+        assert name not in {"src", "srcset", "action", "background", "data"}, (tag, name)
+        if name in {"href", "xlink:href"}:
+            assert value.startswith("#") or value == "data:,", (tag, value)
+        if name == "style":
+            assert not re.search(r"url\((?!#)", value)
+        assert not name.startswith("on"), (tag, name)
+    assert "@import" not in html
+    assert "url(" not in html[html.index("<style>") : html.index("</style>")]
+    policy = [value for tag, name, value in page.attributes if tag == "meta" and name == "content"]
+    assert any(value.startswith("default-src 'none'") for value in policy)
+
+
+def test_every_id_is_unique_and_every_link_inside_the_page_leads_somewhere(page: Page) -> None:
+    ids = [value for _, name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    links = {value[1:] for _, name, value in page.attributes if name == "href" and value.startswith("#")}
+    links |= {found for _, _, value in page.attributes for found in re.findall(r"url\(#([^)]+)\)", value)}
+    assert links <= set(ids)
+
+
+def test_figures_have_labels_and_follow_the_theme(html: str, page: Page) -> None:
+    labels = [value for tag, name, value in page.attributes if (tag, name) == ("svg", "aria-label")]
+    assert len(labels) == page.tags.count("svg") == 14
+    assert all(labels)
+    drawings = " ".join(re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL))
+    assert set(re.findall(r"#[0-9a-f]{6}\b", drawings)) == set()
+    assert "var(--after)" in drawings
+    assert "DejaVu" not in drawings
+    assert html.count("How to read this:") >= page.tags.count("figure")
+
+
+def test_tables_have_captions_and_headings_do_not_skip_a_level(page: Page) -> None:
+    assert page.tags.count("caption") == page.tags.count("table")
+    levels = [int(tag[1]) for tag in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_numbers_come_with_intervals_and_unknown_metrics_are_shown(page: Page) -> None:
+    text = words(page.text)
+    assert "77.0 % [73.0, 81.0] 400" in text
+    assert "14.2 [13.7, 14.7] 16.9 [16.3, 17.5] +2.7 [+1.9, +3.5] 1,624 worse" in text
+    assert "Refusal rate" in text
+    assert "0.031 [0.019, 0.043]" in text
+    assert "The winner is the longer one 58.1 % [56.7, 59.5] 7,311" in text
+    assert "26 % below zero" in text
+
+
+def test_counts_add_up_to_a_total_line(page: Page) -> None:
+    text = words(page.text)
+    assert "used 17,120 85.6 % dropped: deleted comment 2,110 10.6 % row 14, row 92, row 101" in text
+    assert "read, in total 20,000" in text
+    table = account_table(account())
+    assert sum(int(line.num_rows.replace(",", "")) for line in table.lines) == int(table.total.replace(",", ""))
+    assert "3,218 groups · 9,402 responses · 7,311 edges · 0 labels · 214 ties" in text
+
+
+def test_cost_adds_up(page: Page) -> None:
+    text = words(page.text)
+    assert "sft 3 min 4 s 2,114,802 2,070,113 1.02 812,330" in text
+    assert "everything else (loading, evaluation) 1 min 3 s" in text
+    assert "whole run 7 min 12 s 4,229,604 4,140,226 1.02 1,624,660" in text
+    assert "Peak memory: 3.2 GB" in text
+
+
+def test_only_the_first_eight_samples_are_shown_and_their_number_is_said() -> None:
+    samples = [Sample(prompt=f"prompt {i}", before="a\n  b", after=f"after {i}") for i in range(11)]
+    evaluation = Evaluation(before="a", after="b", samples=samples)
+    text = Page(render_report(full_run().model_copy(update={"evaluation": evaluation}), {})).text
+    assert "The first 8 of the 11 held-out prompts" in text
+    assert "after 7" in text
+    assert "after 8" not in text
+    assert "a\n  b" in text
+
+
+def test_report_of_a_run_with_next_to_nothing() -> None:
+    bare = full_run(hostile=False).model_copy(update={"evaluation": None, "cards": [], "environment": {}, "recipe": {}})
+    for logs in ({}, {"dpo": dpo_log(1)}, {"dpo": [StepLog(step=1, values={"loss": math.nan, "margin": math.inf})]}):
+        page = Page(render_report(bare, logs))
+        assert "This run has no evaluation." in page.text
+        assert ("svg" in page.tags) == (logs.get("dpo") == dpo_log(1))
+    empty = bare.model_copy(update={"stages": []})
+    assert "This run trained nothing." in Page(render_report(empty, {})).text
+
+
+@pytest.mark.parametrize("margins", [[0.0], [0.0] * 5, [-3.0], [1e-9, 2e-9], [1e6, -1e6], [math.nan, 2.0]])
+def test_histogram_of_odd_margins(margins: list[float]) -> None:
+    assert margin_histogram(margins) is not None
+
+
+def test_histogram_without_margins_is_left_out() -> None:
+    assert margin_histogram([]) is None
+    assert margin_histogram([math.nan]) is None
+
+
+def test_a_long_log_is_thinned_to_means() -> None:
+    log = [StepLog(step=i, values={"loss": float(i)}) for i in range(1, 10 * MOST_POINTS + 1)]
+    line = series(log, "loss")
+    assert line is not None
+    assert len(line.values) == MOST_POINTS
+    assert line.values[0] == line.steps[0] == 5.5
+    assert (line.first, line.last) == (1.0, 10.0 * MOST_POINTS)
+
+
+def test_equal_runs_make_equal_bytes_of_modest_size(html: str) -> None:
+    assert render_report(full_run(), full_logs()) == html
+    assert len(html.encode()) < 300_000
+
+
+def test_recipe_is_listed_in_its_own_order() -> None:
+    assert listing({"model": "m", "loss": {"dpo": {"beta": 0.1}}, "lora": None}) == (
+        "model: m\nloss:\n  dpo:\n    beta: 0.1\nlora: null"
+    )
+
+
+def write_run(folder: Path) -> None:
+    run = full_run()
+    write_json(run, folder / "run.json")
+    for stage in run.stages[1:]:
+        path = folder / stage.log
+        path.parent.mkdir()
+        path.write_text("".join(json.dumps({"step": s.step} | s.values) + "\n" for s in dpo_log(5)))
+
+
+def test_write_report_reads_the_folder_and_survives_a_missing_log(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    path = write_report(tmp_path)
+    assert path == tmp_path / "report.html"
+    text = Page(path.read_text(encoding="utf-8")).text
+    assert "This stage left no log" in text
+    assert "Where the probability went, stage dpo" in text
+
+
+def test_write_report_of_no_run_is_an_error_for_people(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no finished run"):
+        write_report(tmp_path)
+
+
+def test_command_prints_its_path_and_one_json_line(tmp_path: Path) -> None:
+    import typer
+
+    from tropism.cli.report import report
+
+    app = typer.Typer()
+    app.command()(report)
+    write_run(tmp_path)
+    result = CliRunner().invoke(app, [str(tmp_path), "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout.splitlines()[-1]) == {"report": str(tmp_path / "report.html")}
+    result = CliRunner().invoke(app, [str(tmp_path)])
+    assert f"Wrote {tmp_path / 'report.html'}" in result.stdout
+    assert "Next: python -m webbrowser" in result.stdout
+
+
+def test_report_imports_no_torch_and_matplotlib_only_to_draw() -> None:
+    code = (
+        "import sys, tropism.report.page\n"
+        "assert 'matplotlib' not in sys.modules, 'matplotlib is imported early'\n"
+        "from synthetic import *\n"
+        "tropism.report.page.render_report(full_run(), full_logs())\n"
+        "bad = {'torch', 'transformers', 'matplotlib.pyplot'} & set(sys.modules)\n"
+        "assert not bad, bad\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
