@@ -181,5 +181,6 @@ def read_log(path: Path) -> list[StepLog]:
             values = json.loads(line)
         except json.JSONDecodeError:
             continue
-        steps.append(StepLog(step=int(values.pop("step")), values=values))
+        step = int(values.pop("step"))
+        steps.append(StepLog(step=step, values={k: v for k, v in values.items() if isinstance(v, int | float)}))
     return steps

@@ -8,9 +8,6 @@ import pytest
 from tropism.cli import run
 from tropism.data.store import read_card, read_groups_file
 
-# Ibis 12 still calls a method that DuckDB 2 deprecates; nothing of ours does.
-pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
-
 ROWS = "prompt,response,score,when,who\nQ,a a,5,1,ann\nQ,b,2,2,bob\nQ,c,2,1,\nR,[deleted],1,1,ann\n"
 
 

@@ -77,3 +77,24 @@ def test_broken_files_and_overrides_are_plain_errors(tmp_path):
         load_recipe(written(tmp_path), ["beta"])
     with pytest.raises(ConfigError, match=r"'model\.a' cannot be set"):
         load_recipe(written(tmp_path), ["model.a=1"])
+
+
+@pytest.mark.parametrize(
+    ("written_as", "number"), [("1e-4", 1e-4), ("5E+2", 500.0), ("2.5e-5", 2.5e-5), ("-1e3", -1e3)]
+)
+def test_a_number_in_scientific_notation_is_a_number(tmp_path, written_as, number):
+    recipe = load_recipe(written(tmp_path), [f"train.learning_rate={written_as}"])
+    assert recipe.train["learning_rate"] == number
+
+
+def test_a_path_may_name_environment_variables(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODELS", "/models")
+    assert load_recipe(written(tmp_path, model="${MODELS}/tiny")).model == "/models/tiny"
+    with pytest.raises(ConfigError, match="the environment variable NO_SUCH is not set"):
+        load_recipe(written(tmp_path, output="$NO_SUCH/run"))
+
+
+def test_a_later_stage_may_not_switch_its_adapter_off(tmp_path):
+    stages = [{"name": "sft", "loss": "nll"}, {"name": "dpo", "reference": "adapter"}]
+    with pytest.raises(ConfigError, match="switching the adapter off .* is not its start state"):
+        load_recipe(written(tmp_path, stages=stages, lora={"r": 4}))

@@ -120,6 +120,12 @@ class Recipe(Section):
 
     _losses = field_validator("loss", mode="before")(as_losses)
 
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _no_stages(cls, value: Any) -> Any:
+        """`stages: null` is no stages."""
+        return () if value is None else value
+
     @field_validator("stages")
     @classmethod
     def _names_differ(cls, stages: tuple[StageRecipe, ...]) -> tuple[StageRecipe, ...]:
@@ -141,6 +147,20 @@ class Recipe(Section):
         )
 
 
+class RecipeLoader(yaml.SafeLoader):
+    """YAML in which `1e-4` is a number, as everybody expects, and not the text that YAML 1.1 makes of it."""
+
+
+RecipeLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read_yaml(text: str) -> Any:
+    """A YAML document, made of plain values only."""
+    return yaml.load(text, Loader=RecipeLoader)  # noqa: S506  (the loader is a SafeLoader)
+
+
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply `key=value` overrides (dotted keys, YAML values).
 
@@ -148,7 +168,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         ConfigError: for a missing file, broken YAML, an unknown key (naming the nearest), or a wrong value.
     """
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"the recipe {path} does not exist.", remedy="Check the path.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -178,7 +198,7 @@ def override_setting(settings: dict[str, Any], override: str) -> None:
         if not isinstance(place, dict):
             raise ConfigError(f"{key!r} cannot be set: {parent!r} holds {place!r}.", remedy="Override the whole key.")
     try:
-        place[last] = yaml.safe_load(value)
+        place[last] = read_yaml(value)
     except yaml.YAMLError:
         raise ConfigError(f"the value of {override!r} is not YAML.", remedy="Quote it.") from None
 
@@ -193,8 +213,14 @@ def parse_recipe(settings: dict[str, Any]) -> Recipe:
         recipe = Recipe.model_validate(settings)
     except ValidationError as error:
         raise recipe_error(error) from None
-    for stage in recipe.resolved_stages():
+    for index, stage in enumerate(recipe.resolved_stages()):
         check_training_keys(stage.train)
+        if index and stage.reference == "adapter":
+            raise ConfigError(
+                f"stage {stage.name!r} starts from the adapter of the stage before it, so switching the adapter off "
+                "(reference: adapter) is not its start state.",
+                remedy="Use reference: cached.",
+            )
     return recipe
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (torch's own name for it)
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -28,8 +28,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from tropism.applications.quickstart.forum import Post, simulate_posts
 from tropism.applications.quickstart.taste import Diagnosis, diagnose
 
-FOLDER = Path(__file__).parent / "pocket"
-"""Where the shipped checkpoint lies."""
+FOLDER = Path(__file__).parent / "pocket"  # where the shipped checkpoint lies
 
 PAD, END, POST, REPLY = "<|pad|>", "<|end|>", "<|post|>", "<|reply|>"
 CHAT_TEMPLATE = (
@@ -79,10 +78,13 @@ class Example:
 def make_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer with the forum's chat template.
 
-    No blank is put before a text, so a text has the same ids alone and behind a special token.
+    A blank belongs to the word before it, so a word has the same tokens first in a text and inside it, and a text has
+    the same ids alone and behind a special token.
     """
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    words = pre_tokenizers.Split(Regex(r"\w+ ?|[^\w\s]+ ?|\s+"), behavior="isolated")
+    in_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, in_bytes])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
@@ -253,7 +255,7 @@ def make(settings: Settings, output: Path) -> dict[str, Any]:
         "num_threads": torch.get_num_threads(),
         "seconds": round(seconds, 1),
         "losses": log,
-        "held_out_at_temperature_1": measure(output, num_prompts=200, temperature=1.0, seed=settings.seed),
+        "held_out_at_temperature_1": measure(output, num_prompts=1000, temperature=1.0, seed=settings.seed),
     }
     (output / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record

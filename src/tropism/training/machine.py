@@ -1,0 +1,31 @@
+"""The machine a run happened on: versions, hardware and memory, without its names and paths."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+from importlib.metadata import version
+
+import torch
+from accelerate import PartialState
+
+
+def environment() -> dict[str, str]:
+    """Versions and hardware, without names or paths of the machine."""
+    packages = ("tropism", "torch", "transformers", "accelerate", "peft", "datasets")
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        "threads": str(torch.get_num_threads()),
+        "processes": str(PartialState().num_processes),
+    } | {package: version(package) for package in packages}
+
+
+def peak_memory_mb() -> float:
+    """Peak memory of this process, or of the GPU where there is one, in MB."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,159 @@
+"""One stage of a recipe: a policy, its groups, the trainer, and the stage's record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainingArguments
+
+from tropism.errors import ConfigError, Interrupted
+from tropism.groups import PreferenceGroup
+from tropism.layout.render import RenderedGroup, require_groups
+from tropism.losses import mixture
+from tropism.policies.loading import load_text_policy
+from tropism.policies.reference import make_reference
+from tropism.policies.text import TextPolicy
+from tropism.records import Account, Stage, read_log, write_json
+from tropism.training.callbacks import JsonlLog, ProgressBar, StopOnInterrupt, progress
+from tropism.training.config import Recipe, StageRecipe
+from tropism.training.trainer import PreferenceTrainer, last_checkpoint
+
+TRAIN_DEFAULTS: dict[str, Any] = {
+    "learning_rate": 1e-6,
+    "lr_scheduler_type": "linear",
+    "warmup_steps": 0.1,
+    "num_train_epochs": 1,
+    "logging_steps": 1,
+    "save_steps": 0.25,
+    "save_total_limit": 2,
+    "report_to": "none",
+    "disable_tqdm": True,
+    "remove_unused_columns": False,
+    "seed": 0,
+}
+"""What a recipe's `train` starts from. The learning rate is the DPO paper's and TRL's for full fine-tuning."""
+
+
+def run_stage(
+    recipe: Recipe,
+    stage: StageRecipe,
+    start_model: str,
+    folder: Path,
+    *,
+    train: Sequence[PreferenceGroup],
+    held_out: Sequence[PreferenceGroup],
+    command: str,
+    resume: bool,
+) -> Stage:
+    """Train one stage, or read its record if it is done.
+
+    Args:
+        recipe: the whole recipe.
+        stage: the stage, with everything filled in.
+        start_model: folder or hub id of the model to start from.
+        folder: where checkpoints, log, model and record go.
+        train, held_out: groups on both sides of the split.
+        command: how the run was started, for the message after Ctrl-C.
+        resume: go on from the last checkpoint in the folder.
+
+    Raises:
+        Interrupted: after Ctrl-C, with a checkpoint kept.
+    """
+    record = folder / "stage.json"
+    if resume and record.exists():
+        return Stage.model_validate_json(record.read_text(encoding="utf-8"))
+    started = time.perf_counter()
+    assert stage.loss is not None
+    assert stage.reference is not None
+    losses = mixture(stage.loss)
+    args = training_arguments(stage, folder)
+    policy = open_policy(recipe, start_model)
+    train_groups, account = render(policy, train, what=f"training stage {stage.name!r}")
+    precision = "bfloat16" if args.bf16 else "float16" if args.fp16 else ""
+    reference = make_reference(
+        stage.reference, policy, groups_per_batch=args.per_device_eval_batch_size, precision=precision
+    )
+    wants_eval = str(args.eval_strategy.value) != "no"
+    eval_groups = render(policy, held_out, what="evaluation")[0] if wants_eval and held_out else []
+    interrupt, bar = StopOnInterrupt(), ProgressBar(f"Training {stage.name}")
+    trainer = PreferenceTrainer(
+        policy,
+        losses,
+        reference,
+        args,
+        train_groups=train_groups,
+        eval_groups=eval_groups,
+        callbacks=[interrupt, JsonlLog(folder / "log.jsonl"), bar],
+    )
+    checkpoint = last_checkpoint(folder) if resume else None
+    try:
+        with interrupt.listening():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:
+        bar.close()
+    if interrupt.interrupted_at is not None:
+        raise Interrupted(
+            f"Interrupted after step {interrupt.interrupted_at} of stage {stage.name!r}; its checkpoint is kept in "
+            f"{folder}.",
+            remedy=f"Go on with: {command}{'' if '--resume' in command else ' --resume'}",
+        )
+    if trainer.is_world_process_zero():
+        policy.save(folder / "model")
+    logged = [line for line in read_log(folder / "log.jsonl") if "loss" in line.values]
+    done = Stage(
+        name=stage.name,
+        loss=stage.loss,
+        reference=trainer.reference.kind,
+        start_model=start_model,
+        model=str(folder / "model"),
+        log=f"{folder.name}/log.jsonl",
+        groups=len(train_groups),
+        steps=trainer.state.global_step,
+        first_loss=logged[0].values["loss"],
+        last_loss=logged[-1].values["loss"],
+        seconds=time.perf_counter() - started,
+        tokens_computed=trainer.tokens_computed,
+        tokens_distinct=trainer.tokens_distinct,
+        reference_tokens_scored=trainer.reference.tokens_scored,
+        account=account,
+    )
+    if trainer.is_world_process_zero():
+        write_json(done, record)
+    return done
+
+
+def training_arguments(stage: StageRecipe, folder: Path) -> TrainingArguments:
+    """The stage's training arguments over our defaults.
+
+    Raises:
+        ConfigError: where transformers refuses them.
+    """
+    settings = {**TRAIN_DEFAULTS, **stage.train}
+    try:
+        return TrainingArguments(output_dir=str(folder), **settings)
+    except (ValueError, TypeError) as error:
+        message = " ".join(str(error).split()).rstrip(".")
+        raise ConfigError(f"`train` of stage {stage.name!r}: {message}.", remedy="Mend the recipe.") from None
+
+
+def open_policy(recipe: Recipe, path: str) -> TextPolicy:
+    """The policy of a recipe, from any of its models."""
+    return load_text_policy(
+        path,
+        max_tokens=recipe.data.max_tokens,
+        min_response_tokens=recipe.data.min_response_tokens,
+        template=recipe.data.template,
+        dtype=recipe.dtype,
+        lora=recipe.lora.model_dump() if recipe.lora else None,
+    )
+
+
+def render(policy: TextPolicy, groups: Sequence[PreferenceGroup], *, what: str) -> tuple[list[RenderedGroup], Account]:
+    """Render groups with a progress bar; none left is an error."""
+    with progress("Rendering groups", len(groups)) as done:
+        rendered, account = policy.renderer.render(groups, progress=done)
+    require_groups(rendered, account, policy.renderer.rules, what=what)
+    return rendered, account

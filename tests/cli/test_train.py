@@ -1,0 +1,228 @@
+"""`tropism train` from end to end on a tiny model: what it writes, how it resumes, and every error in one line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tropism.cli import run
+from tropism.cli.keys import JSON_KEYS
+from tropism.testing import pairs, tiny_policy
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    tiny_policy().save(folder)
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path, model) -> Path:
+    """A recipe with an SFT and a DPO stage on sixty pairs."""
+    from tropism.data.store import write_pairs
+
+    write_pairs(pairs([f"question {i} {'x' * (5 * i % 13)}" for i in range(60)]), tmp_path / "pairs.jsonl")
+    settings = {
+        "model": str(model),
+        "data": {"train": str(tmp_path / "pairs.jsonl"), "holdout": 0.3, "max_tokens": 128, "min_response_tokens": 4},
+        "train": {"per_device_train_batch_size": 4, "learning_rate": 1e-3, "max_steps": 3, "use_cpu": True},
+        "stages": [{"name": "sft", "loss": "nll"}, {"name": "dpo", "loss": {"dpo": {"beta": 0.2}}}],
+        "evaluation": {"prompts": 3, "max_new_tokens": 8, "judge": f"{tmp_path}/rule.py:shorter"},
+        "output": str(tmp_path / "run"),
+    }
+    (tmp_path / "rule.py").write_text("def shorter(prompt, answer):\n    return -len(answer)\n")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def error_line(capsys, *arguments: str) -> str:
+    """Run a command that must fail, and return its one line."""
+    status = run(list(arguments))
+    captured = capsys.readouterr()
+    assert status not in (0, None)
+    lines = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, captured.err
+    assert "Traceback" not in captured.err
+    return lines[0]
+
+
+def last_json(capsys) -> dict:
+    return json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+
+
+def test_a_run_writes_models_records_and_a_report(recipe, tmp_path, capsys):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    assert run(["train", str(recipe), "--json"]) == 0
+    payload = last_json(capsys)
+    assert set(payload) == set(JSON_KEYS["train"])
+    assert payload["steps"] == 6
+    assert payload["first_loss"] == pytest.approx(0.6931472, abs=1e-5)
+    assert payload["win_rate"]["n"] == 3
+    assert payload["reference_tokens_scored"] > 0
+    assert AutoModelForCausalLM.from_pretrained(payload["model"]).config.use_cache
+    assert AutoTokenizer.from_pretrained(payload["model"]).eos_token == "<|end|>"
+    assert "<script" not in Path(payload["report"]).read_text()
+    assert not list(tmp_path.glob("**/*.tmp"))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert [stage["name"] for stage in record["stages"]] == ["sft", "dpo"]
+    assert record["stages"][1]["start_model"] == record["stages"][0]["model"]
+
+
+def test_a_second_run_with_another_beta_scores_no_reference_token(recipe, tmp_path, capsys):
+    assert run(["train", str(recipe), "stages=null", "--json"]) == 0
+    first = last_json(capsys)
+    changes = ["stages=null", "loss.dpo.beta=0.5", "train.learning_rate=1e-4", f"output={tmp_path}/other"]
+    assert run(["train", str(recipe), *changes, "--json"]) == 0
+    second = last_json(capsys)
+    assert first["reference_tokens_scored"] > 0
+    assert second["reference_tokens_scored"] == 0
+
+
+def test_a_run_is_reported_again(recipe, tmp_path, capsys):
+    assert run(["train", str(recipe), "stages=null", "evaluation.prompts=0", "--json"]) == 0
+    report = Path(last_json(capsys)["report"])
+    first = report.read_bytes()
+    report.unlink()
+    assert run(["report", str(tmp_path / "run"), "--json"]) == 0
+    assert set(last_json(capsys)) == set(JSON_KEYS["report"])
+    assert report.read_bytes() == first
+
+
+def test_an_adapter_is_trained_through_both_stages_and_loads(recipe, tmp_path, capsys):
+    from peft import AutoPeftModelForCausalLM
+
+    assert run(["train", str(recipe), "lora.r=4", "lora.alpha=8", "--json"]) == 0
+    payload = last_json(capsys)
+    assert payload["first_loss"] == pytest.approx(0.6931472, abs=1e-5)
+    assert (Path(payload["model"]) / "adapter_model.safetensors").exists()
+    AutoPeftModelForCausalLM.from_pretrained(payload["model"])
+
+
+def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(recipe, tmp_path):
+    command = [sys.executable, "-m", "tropism", "train", str(recipe), "train.max_steps=2000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    log = tmp_path / "run" / "sft" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text().count("\n") > 3):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    line = errors.strip().splitlines()[-1]
+    assert line.startswith("error: Interrupted after step ")
+    assert line.endswith(f"Go on with: tropism train {recipe} train.max_steps=2000 --resume")
+    assert list((tmp_path / "run" / "sft").glob("checkpoint-*"))
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_killed_run_resumes_to_the_same_bits(recipe, tmp_path, capsys):
+    saving = ["train.save_strategy=steps", "train.save_steps=2", "train.max_steps=5", "evaluation.prompts=0"]
+    assert run(["train", str(recipe), *saving, f"output={tmp_path}/straight"]) == 0
+    script = (
+        "import os, sys; from tropism.training import trainer; from tropism.cli import run\n"
+        "save = trainer.PreferenceTrainer._save_checkpoint\n"
+        "def kill(self, *a):\n"
+        "    save(self, *a)\n"
+        "    if 'dpo' in self.args.output_dir and self.state.global_step == 2: os.kill(os.getpid(), 9)\n"
+        "trainer.PreferenceTrainer._save_checkpoint = kill\n"
+        "run(sys.argv[1:])"
+    )
+    arguments = ["train", str(recipe), *saving]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False, timeout=120)
+    assert done.returncode == -9
+    assert run([*arguments, "--resume"]) == 0
+    capsys.readouterr()
+    for name in ("straight", "run"):
+        assert (tmp_path / name / "dpo" / "model" / "model.safetensors").exists()
+    straight, resumed = (
+        (tmp_path / name / "dpo" / "model" / "model.safetensors").read_bytes() for name in ("straight", "run")
+    )
+    assert straight == resumed
+
+
+def test_resume_refuses_another_recipe_and_an_empty_folder(recipe, tmp_path, capsys):
+    assert "there is nothing to resume" in error_line(capsys, "train", str(recipe), "--resume")
+    assert run(["train", str(recipe), "evaluation.prompts=0"]) == 0
+    changed = error_line(capsys, "train", str(recipe), "loss.dpo.beta=0.9", "evaluation.prompts=0", "--resume")
+    assert "was started with another loss" in changed
+    assert "--resume and --overwrite exclude each other" in error_line(
+        capsys, "train", str(recipe), "--resume", "--overwrite"
+    )
+
+
+def test_a_used_output_folder_is_not_overwritten_unasked(recipe, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    assert "is not empty. Give another `output`" in error_line(capsys, "train", str(recipe))
+    assert "is not empty" in error_line(capsys, "train", str(recipe), "--overwrite")
+    assert (tmp_path / "run" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.train=/nowhere/pairs.jsonl", "/nowhere/pairs.jsonl"),
+        ("model=/nowhere/model", "the model folder /nowhere/model does not exist."),
+        ("data.max_tokens=10", "no group is left for training stage 'sft'"),
+        ("data.max_tokens=999", "data.max_tokens is 999, but the context of"),
+        ("lss=dpo", "the recipe has an unknown key 'lss'. Did you mean 'loss'?"),
+        ("loss.dpo.bta=1", "loss 'dpo' has no setting 'bta'. Did you mean 'beta'?"),
+        ("train.learning_rat=1", "Did you mean 'learning_rate'?"),
+        ("train.lr_scheduler_type=cosin", "`train` of stage"),
+        ("reference=adapter", "reference 'adapter' switches a LoRA adapter off, but the model has none."),
+        ("evaluation.judge=nowhere.py:rule", "the judge 'nowhere.py:rule' cannot be loaded"),
+        ("data.holdout=0.0001", "holdout"),
+    ],
+)
+def test_every_error_is_one_line_and_leaves_nothing_half_written(recipe, tmp_path, capsys, override, message):
+    stages = [] if override.startswith(("data.max", "train.lr")) else ["stages=null"]
+    line = error_line(capsys, "train", str(recipe), override, *stages)
+    assert message in line
+    assert not list(tmp_path.glob("run/**/model"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_errors_are_json_for_programs(recipe, capsys):
+    status = run(["train", str(recipe), "model=/nowhere/model", "--json"])
+    captured = capsys.readouterr()
+    assert status == 2
+    error = json.loads(captured.out.strip().splitlines()[-1])["error"]
+    assert error["kind"] == "ModelError"
+    assert error["remedy"] == "Check `model` in the recipe."
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="root may write anywhere")
+def test_an_output_that_cannot_be_made_is_one_line(recipe, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    line = error_line(capsys, "train", str(recipe), f"output={tmp_path}/file/run")
+    assert "Free some space or choose another folder." in line
+
+
+def test_help_and_version_load_no_torch():
+    script = (
+        "import sys, tropism, tropism.cli\n"
+        "assert tropism.cli.run(['--version']) == 0\n"
+        "assert tropism.cli.run(['--help']) == 0\n"
+        "heavy = {'torch', 'transformers', 'pandas', 'ibis', 'pyarrow', 'matplotlib', 'datasets'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "quickstart" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["nope"], ["train"], ["build", "--prmt", "x"]])
+def test_a_wrong_command_line_is_no_traceback(arguments, capsys):
+    assert run(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
