@@ -96,5 +96,5 @@ def test_a_path_may_name_environment_variables(tmp_path, monkeypatch):
 
 def test_a_later_stage_may_not_switch_its_adapter_off(tmp_path):
     stages = [{"name": "sft", "loss": "nll"}, {"name": "dpo", "reference": "adapter"}]
-    with pytest.raises(ConfigError, match="switching the adapter off .* is not its start state"):
+    with pytest.raises(ConfigError, match=r"switching the adapter off .* is not its start state"):
         load_recipe(written(tmp_path, stages=stages, lora={"r": 4}))

@@ -22,7 +22,9 @@ from tropism.groups import PreferenceGroup
 from tropism.losses import mixture
 from tropism.records import Evaluation, Run, Stage, write_json, write_text
 from tropism.training.callbacks import progress
-from tropism.training.config import Recipe, parse_recipe
+from tropism.training.config import Recipe, parse_recipe, read_yaml
+from tropism.training.machine import environment, peak_memory_mb
+from tropism.training.stage import open_policy, render, run_stage, training_arguments
 
 
 @dataclasses.dataclass(frozen=True)

@@ -147,7 +147,6 @@ def train(model: LlamaForCausalLM, examples: Sequence[Example], settings: Settin
     losses: list[float] = []
     every = max(1, settings.num_steps // 20)
     start = time.perf_counter()
-    model.train()
     for step, batch in zip(range(1, settings.num_steps + 1), _batches(examples, settings), strict=False):
         loss = answer_loss(model, batch)
         loss.backward()
@@ -156,7 +155,7 @@ def train(model: LlamaForCausalLM, examples: Sequence[Example], settings: Settin
         schedule.step()
         optimizer.zero_grad()
         losses.append(loss.item())
-        if step % every == 0:
+        if step % every == 0 or step == settings.num_steps:
             seconds = time.perf_counter() - start
             log.append({"step": step, "loss": round(sum(losses) / len(losses), 4), "seconds": round(seconds, 1)})
             losses.clear()
@@ -195,7 +194,6 @@ def sample_answers(
     inputs = tokenizer.apply_chat_template(
         turns, add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
     )
-    model.eval()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         output = model.generate(
@@ -244,16 +242,14 @@ def make(settings: Settings, output: Path) -> dict[str, Any]:
     model = make_model(tokenizer)
     examples = tokenised(posts, tokenizer)
     _say(f"{len(examples)} answers of {len(posts)} posts, {model.num_parameters()} parameters")
-    start = time.perf_counter()
     log = train(model, examples, settings)
-    seconds = time.perf_counter() - start
     model.to(torch.bfloat16).save_pretrained(output)
     tokenizer.save_pretrained(output)
     (output / "model.safetensors").chmod(0o644)
     record = {
         "settings": asdict(settings),
         "num_threads": torch.get_num_threads(),
-        "seconds": round(seconds, 1),
+        "seconds": log[-1]["seconds"],
         "losses": log,
         "held_out_at_temperature_1": measure(output, num_prompts=1000, temperature=1.0, seed=settings.seed),
     }
