@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -135,8 +136,6 @@ def multiplications_per_second(*, seconds: float) -> float:
 
 def clear(folder: Path) -> None:
     """Make way for a run: delete an earlier quickstart, refuse anything else."""
-    import shutil
-
     known = {"votes.csv", "votes.parquet", "held_out.csv", "held_out.parquet", "run"}
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if folder.exists() and (not folder.is_dir() or not there <= known):
