@@ -89,6 +89,8 @@ class Evaluation(Record):
     margins: list[float] = Field(default_factory=list)
     """Log-ratio margin (nats) of every held-out edge, for the histogram."""
     samples: list[Sample] = Field(default_factory=list)
+    account: Account | None = None
+    """What rendering did with the held-out groups: a row is a group here."""
 
 
 class Stage(Record):
@@ -123,6 +125,8 @@ class Run(Record):
     recipe: dict[str, Any]
     environment: dict[str, str]
     cards: list[DataCard]
+    split: dict[str, int] = Field(default_factory=dict)
+    """Where the groups of all sources went: side to number."""
     stages: list[Stage]
     evaluation: Evaluation | None = None
     seconds: float

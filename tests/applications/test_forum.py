@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from statistics import mean
 
@@ -133,6 +134,11 @@ def test_every_question_text_belongs_to_one_topic():
     assert not any("  " in question or "{" in question for question in known_questions())
 
 
+@pytest.mark.parametrize("text", ["Don't  over-water \n them!", " a ", "Où sont mes pois ?", "豆"])
+def test_tokenizer_gives_any_text_back(tokenizer, text):
+    assert tokenizer.decode(tokenizer(text).input_ids) == text
+
+
 def test_all_simulated_text_parses_and_names_the_right_plant(posts):
     found = [diagnose(post.question, comment.text) for post in posts for comment in post.comments]
     assert not any(one.broken or one.num_wrong_plants or one.num_repeated for one in found)
@@ -204,6 +210,15 @@ def test_votes_table_has_a_row_per_comment(posts):
     }
 
 
+@pytest.fixture
+def one_thread():
+    """On a busy machine two threads that wait for each other made these tests a hundred times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def tokenizer():
     return AutoTokenizer.from_pretrained(pocket.FOLDER)
@@ -242,16 +257,28 @@ def test_no_simulated_text_outgrows_the_context(tokenizer, posts):
     assert longest <= pocket.CONTEXT
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_pocket_model_answers_in_the_forum_s_own_sentences(tokenizer):
     model = AutoModelForCausalLM.from_pretrained(pocket.FOLDER, dtype=torch.float32)
     questions = [post.question for post in simulate_posts(40, 11, held_out=True)]
     answers = pocket.sample_answers(model, tokenizer, questions, temperature=0.7, seed=0)
     found = pocket.quality([diagnose(question, answer) for question, answer in zip(questions, answers, strict=True)])
-    assert found["parse_rate"] >= 0.9
-    assert found["on_topic_rate"] >= 0.4
+    assert found["parse_rate"] >= 0.95
+    assert found["on_topic_rate"] >= 0.5
 
 
-def test_one_training_step_lowers_the_loss_on_the_answers_it_saw(tokenizer):
+def test_recorded_quality_of_the_pocket_model_is_near_the_forum_s_and_not_beyond_it():
+    record = json.loads((pocket.FOLDER / "training.json").read_text(encoding="utf-8"))
+    model, forum = (record["held_out_at_temperature_1"][side] for side in ("model", "forum"))
+    assert model["num_answers"] == 1000
+    assert model["parse_rate"] >= 0.98
+    assert 0.55 <= model["on_topic_rate"] <= forum["on_topic_rate"]
+    assert model["wrong_rate"] <= 0.15
+    assert model["mean_taste"] <= forum["mean_taste"]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_few_training_steps_lower_the_loss_on_the_answers_seen(tokenizer):
     torch.manual_seed(0)
     model = pocket.make_model(tokenizer)
     examples = pocket.tokenised(simulate_posts(4, 5, held_out=False), tokenizer)[:16]

@@ -41,6 +41,7 @@ def show(output: Output, run: Run, report: Path) -> None:
     """Print a finished run: the data, the stages, the evaluation, the report's path."""
     for card in run.cards:
         output.card(card)
+    output.table("Split", {name: f"{count:,}" for name, count in run.split.items() if count})
     for stage in run.stages:
         losses = f"loss {stage.first_loss:.4f} -> {stage.last_loss:.4f}"
         output.table(f"Stage {stage.name}", {

@@ -117,6 +117,7 @@ def render_report(run: Run, logs: Mapping[str, Sequence[StepLog]]) -> str:
         cards=[
             CardView(card.source, card.rule, account_table(card.account), confound_lines(card)) for card in run.cards
         ],
+        held_out=account_table(evaluation.account) if evaluation and evaluation.account else None,
         costs=cost_lines(run),
         total=cost_total(run),
     )

@@ -43,6 +43,14 @@ class SourceRecipe(Section):
     fraction: float = Field(default=1.0, gt=0, le=1)
 
 
+def as_sources(value: Any) -> Any:
+    """A path, a source, or a list of either."""
+    if value is None:
+        return ()
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple({"path": item} if isinstance(item, str) else item for item in items)
+
+
 class DataRecipe(Section):
     """What to train on, and how long a sequence may be (tokens)."""
 
@@ -54,14 +62,7 @@ class DataRecipe(Section):
     min_response_tokens: int = Field(default=16, gt=0)
     template: Literal["auto", "chat", "dialogue", "plain"] = "auto"
 
-    @field_validator("train", "eval", mode="before")
-    @classmethod
-    def _sources(cls, value: Any) -> Any:
-        """A path, a source, or a list of either."""
-        if value is None:
-            return ()
-        items = value if isinstance(value, list | tuple) else [value]
-        return tuple({"path": item} if isinstance(item, str) else item for item in items)
+    _sources = field_validator("train", "eval", mode="before")(as_sources)
 
 
 class LoraRecipe(Section):
@@ -93,13 +94,15 @@ def as_losses(value: Any) -> Any:
 
 
 class StageRecipe(Section):
-    """One training stage; what it leaves out it takes from the recipe."""
+    """One training stage; what it leaves out it takes from the recipe. `data` replaces `data.train` for this stage."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     loss: LossSettings | None = None
     reference: Literal["cached", "adapter", "none"] | None = None
+    data: tuple[SourceRecipe, ...] = ()
     train: dict[str, Any] = Field(default_factory=dict)
 
+    _sources = field_validator("data", mode="before")(as_sources)
     _losses = field_validator("loss", mode="before")(as_losses)
 
 
@@ -141,6 +144,7 @@ class Recipe(Section):
                 name=stage.name,
                 loss=stage.loss or self.loss,
                 reference=stage.reference or self.reference,
+                data=stage.data or self.data.train,
                 train={**self.train, **stage.train},
             )
             for stage in stages

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -14,26 +14,28 @@ from accelerate import PartialState
 from transformers.utils import logging as transformers_logging
 
 from tropism.data.formats import Loaded, Source, load
+from tropism.data.keys import group_key, unit_hash
 from tropism.data.split import split_groups
 from tropism.errors import ConfigError, DataError, OutputError
 from tropism.evals.compare import compare
 from tropism.evals.judge import load_judge
 from tropism.groups import PreferenceGroup
 from tropism.losses import mixture
-from tropism.records import Evaluation, Run, Stage, write_json, write_text
+from tropism.records import DataCard, Evaluation, Run, Stage, write_json, write_text
 from tropism.training.callbacks import progress
-from tropism.training.config import Recipe, parse_recipe, read_yaml
+from tropism.training.config import Recipe, SourceRecipe, parse_recipe, read_yaml
 from tropism.training.machine import environment, peak_memory_mb
 from tropism.training.stage import open_policy, render, run_stage, training_arguments
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """The groups of a run on both sides of the split, with what became of the rows."""
+    """The groups of a run: those of each stage in the order of the stages, those held out, and the account."""
 
-    train: tuple[PreferenceGroup, ...]
+    train: tuple[tuple[PreferenceGroup, ...], ...]
     held_out: tuple[PreferenceGroup, ...]
-    loaded: tuple[Loaded, ...]
+    num_left_out: int
+    cards: tuple[DataCard, ...]
 
 
 def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite: bool = False) -> Run:
@@ -62,11 +64,11 @@ def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite:
     with nothing_half_written(output):
         stages: list[Stage] = []
         start_model = recipe.model
-        for stage in recipe.resolved_stages():
+        for stage, groups in zip(recipe.resolved_stages(), data.train, strict=True):
             folder = output / stage.name
             stages.append(
                 run_stage(
-                    recipe, stage, start_model, folder, train=data.train, held_out=data.held_out, command=command,
+                    recipe, stage, start_model, folder, train=groups, held_out=data.held_out, command=command,
                     resume=resume,
                 )
             )  # fmt: skip
@@ -79,7 +81,12 @@ def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite:
         command=command,
         recipe=recipe.model_dump(mode="json"),
         environment=environment(),
-        cards=[card for loaded in data.loaded for card in loaded.cards],
+        cards=list(data.cards),
+        split={
+            **{f"groups for stage {stage.name}": len(part) for stage, part in zip(stages, data.train, strict=True)},
+            "groups held out": len(data.held_out),
+            "groups left out by data.max_groups": data.num_left_out,
+        },
         stages=stages,
         evaluation=evaluation,
         seconds=time.perf_counter() - started,
@@ -113,25 +120,47 @@ def nothing_half_written(output: Path) -> Iterator[None]:
 
 
 def load_data(recipe: Recipe) -> Split:
-    """Read the recipe's sources and split them by prompt."""
-    loaded = load([Source(source.path, source.fraction) for source in recipe.data.train])
-    both = [loaded]
+    """Read the sources of every stage and split them by prompt; no held-out prompt is trained on in any stage."""
+    loaded = {stage.data: read(stage.data) for stage in recipe.resolved_stages()}
+    cards = [card for one in loaded.values() for card in one.cards]
     if recipe.data.eval:
-        held_out = load([Source(source.path, source.fraction) for source in recipe.data.eval])
-        both.append(held_out)
-        sides = loaded.groups, held_out.groups
-        shared = {group.id for group in sides[0]} & {group.id for group in sides[1]}
-        if shared:
-            raise DataError(
-                f"{len(shared)} prompts stand in data.train and in data.eval (group {min(shared)}, say).",
-                remedy="Take them out of one, or leave data.eval empty and set data.holdout.",
-            )
+        held_out = read(recipe.data.eval)
+        cards += held_out.cards
+        sides = {data: (one.groups, held_out.groups) for data, one in loaded.items()}
     else:
-        sides = split_groups(loaded.groups, holdout=recipe.data.holdout)
-    train = tuple(sides[0])
-    if recipe.data.max_groups is not None:
-        train = train[: recipe.data.max_groups]
-    return Split(train, tuple(sides[1]), tuple(both))
+        sides = {data: split_groups(one.groups, holdout=recipe.data.holdout) for data, one in loaded.items()}
+    last = sides[recipe.resolved_stages()[-1].data]
+    kept = {data: at_most(side[0], recipe.data.max_groups) for data, side in sides.items()}
+    refuse_leaks(kept.values(), last[1])
+    return Split(
+        train=tuple(kept[stage.data] for stage in recipe.resolved_stages()),
+        held_out=tuple(last[1]),
+        num_left_out=sum(len(side[0]) - len(kept[data]) for data, side in sides.items()),
+        cards=tuple(cards),
+    )
+
+
+def read(sources: Sequence[SourceRecipe]) -> Loaded:
+    """Groups of a recipe's sources."""
+    return load([Source(source.path, source.fraction) for source in sources])
+
+
+def at_most(groups: Sequence[PreferenceGroup], count: int | None) -> tuple[PreferenceGroup, ...]:
+    """So many groups, chosen by a hash of their prompts and not by their order."""
+    if count is None or count >= len(groups):
+        return tuple(groups)
+    return tuple(sorted(groups, key=lambda group: unit_hash(group_key(group), purpose="max_groups"))[:count])
+
+
+def refuse_leaks(trained: Iterable[Sequence[PreferenceGroup]], held_out: Sequence[PreferenceGroup]) -> None:
+    """Refuse to evaluate on a prompt that is trained on."""
+    ours = {group_key(group) for group in held_out}
+    shared = sorted(group.id for groups in trained for group in groups if group_key(group) in ours)
+    if shared:
+        raise DataError(
+            f"{len(shared)} prompts are both trained on and held out (group {shared[0]}, say).",
+            remedy="Take them out of one side, or leave data.eval empty and set data.holdout.",
+        )
 
 
 def prepare_output(output: Path, recipe: Recipe, *, resume: bool, overwrite: bool) -> None:
@@ -161,8 +190,8 @@ def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGrou
     """Compare a stage's model with the one that it started from."""
     settings = recipe.evaluation
     before, after = (open_policy(recipe, path) for path in (stage.start_model, stage.model))
-    rendered, _ = render(after, groups, what="evaluation")
-    return compare(
+    rendered, account = render(after, groups, what="evaluation")
+    evaluation = compare(
         before,
         after,
         rendered,
@@ -174,6 +203,7 @@ def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGrou
         seed=settings.seed,
         progress=progress,
     )
+    return evaluation.model_copy(update={"account": account})
 
 
 def short_name(model: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -15,14 +16,15 @@ from tropism.applications.quickstart.forum import Post, simulate_posts, votes_ro
 from tropism.data.store import write_groups
 from tropism.errors import OutputError
 from tropism.evals.task import mean_by_cluster
-from tropism.records import Estimate, Run, Sample, write_json
+from tropism.records import Estimate, Run, Sample, write_json, write_text
 from tropism.signals.engines import open_file
 from tropism.signals.votes import GapRule, VoteColumns, votes_to_groups
 from tropism.training.config import Recipe, parse_recipe
 from tropism.training.run import run_recipe
 
 POCKET = Path(__file__).parent / "pocket"
-NUM_HELD_OUT_POSTS = 400
+NUM_HELD_OUT_POSTS = 480
+NUM_PROMPTS = 400
 COLUMNS = VoteColumns(
     prompt="question", response="answer", score="score", group="thread", time="written_at", author="author"
 )
@@ -46,9 +48,11 @@ def run_quickstart(folder: Path, *, num_posts: int, seed: int, say: Callable[[st
     clear(folder)
     torch.set_num_threads(best_thread_count())
     say(f"A forum about gardening: {num_posts:,} posts to learn from, {NUM_HELD_OUT_POSTS:,} held out.")
-    for name, held_out, count in (("votes", False, num_posts), ("held_out", True, NUM_HELD_OUT_POSTS)):
-        posts = simulate_posts(count, seed=seed, held_out=held_out)
-        build(posts, folder / f"{name}.csv", folder / f"{name}.parquet")
+    posts = simulate_posts(num_posts, seed=seed, held_out=False)
+    build(posts, folder / "votes.csv", folder / "votes.parquet")
+    write_better_half(posts, folder / "better_half.jsonl")
+    held_out = simulate_posts(NUM_HELD_OUT_POSTS, seed=seed, held_out=True)
+    build(held_out, folder / "held_out.csv", folder / "held_out.parquet")
     say(f"Votes became preference groups in {folder / 'votes.parquet'}; the pocket model trains on them now.")
     recipe = quickstart_recipe(folder, seed=seed)
     run = run_recipe(recipe, command=f"tropism quickstart --seed {seed}", resume=False)
@@ -79,6 +83,15 @@ def build(posts: Sequence[Post], votes: Path, groups: Path) -> None:
     write_groups(made.groups, groups, card=made.card)
 
 
+def write_better_half(posts: Sequence[Post], path: Path) -> None:
+    """Write the better-voted half of every post's comments, for supervised fine-tuning."""
+    rows = []
+    for post in posts:
+        by_score = sorted(post.comments, key=lambda comment: (-comment.score, comment.id))
+        rows += [{"prompt": post.question, "completion": one.text} for one in by_score[: len(by_score) // 2]]
+    write_text("".join(json.dumps(row) + "\n" for row in rows), path)
+
+
 def quickstart_recipe(folder: Path, *, seed: int) -> Recipe:
     """The settings that a prototype and the runs in docs/decisions found to hold on three seeds."""
     return parse_recipe({
@@ -92,13 +105,15 @@ def quickstart_recipe(folder: Path, *, seed: int) -> Recipe:
         "train": {"per_device_train_batch_size": 16, "weight_decay": 0.0, "max_grad_norm": 1.0, "seed": seed,
                   "save_strategy": "no", "use_cpu": True},
         "stages": [
-            {"name": "sft", "loss": "nll", "train": {
+            {"name": "sft", "loss": "nll", "data": str(folder / "better_half.jsonl"), "train": {
                 "max_steps": 80, "learning_rate": 1e-3, "lr_scheduler_type": "cosine"}},
             {"name": "dpo", "loss": {"dpo": {"beta": 0.3}, "nll": {"weight": 1.0}}, "train": {
                 "max_steps": 200, "learning_rate": 1e-3, "warmup_steps": 0.1}},
         ],
-        "evaluation": {"prompts": 400, "judge": f"{taste.__name__}:score", "temperature": 0.7, "max_new_tokens": 120,
-                       "seed": seed},
+        "evaluation": {
+            "prompts": NUM_PROMPTS, "judge": f"{taste.__name__}:score", "temperature": 0.7, "max_new_tokens": 120,
+            "seed": seed,
+        },
         "output": str(folder / "run"),
     })  # fmt: skip
 
@@ -136,7 +151,7 @@ def multiplications_per_second(*, seconds: float) -> float:
 
 def clear(folder: Path) -> None:
     """Make way for a run: delete an earlier quickstart, refuse anything else."""
-    known = {"votes.csv", "votes.parquet", "held_out.csv", "held_out.parquet", "run"}
+    known = {"votes.csv", "votes.parquet", "held_out.csv", "held_out.parquet", "better_half.jsonl", "run"}
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if folder.exists() and (not folder.is_dir() or not there <= known):
         raise OutputError(
