@@ -25,6 +25,8 @@ from tropism.training.run import run_recipe
 POCKET = Path(__file__).parent / "pocket"
 NUM_HELD_OUT_POSTS = 480
 NUM_PROMPTS = 400
+MIN_GAP = 2
+PAIRS_PER_POST = 4
 COLUMNS = VoteColumns(
     prompt="question", response="answer", score="score", group="thread", time="written_at", author="author"
 )
