@@ -36,7 +36,7 @@ check: setup  ## Lint, types, layers, and whether the generated docs are fresh
 docs: setup  ## Write docs/cli.md from the commands themselves
 	$(BIN)/python docs/make_cli.py
 
-bench: setup  ## Measure against TRL (arrives with the forest layout); so far: what a step of the padded layout costs
+bench: setup  ## Measure a DPO step beside TRL's (some ten minutes; results go to benchmarks/results)
 	$(BIN)/python benchmarks/step_cpu.py
 
 pocket: setup  ## Train the embedded default's pocket model anew (some ten minutes)

@@ -154,8 +154,10 @@ def test_a_killed_run_resumes_to_the_same_bits(recipe, tmp_path, capsys):
 def test_resume_refuses_another_recipe_and_an_empty_folder(recipe, tmp_path, capsys):
     assert "there is nothing to resume" in error_line(capsys, "train", str(recipe), "--resume")
     assert run(["train", str(recipe), "evaluation.prompts=0"]) == 0
-    changed = error_line(capsys, "train", str(recipe), "loss.dpo.beta=0.9", "evaluation.prompts=0", "--resume")
-    assert "was started with another loss" in changed
+    changed = error_line(
+        capsys, "train", str(recipe), "stages.dpo.loss.dpo.beta=0.9", "evaluation.prompts=0", "--resume"
+    )
+    assert "was started with another stages" in changed
     assert "--resume and --overwrite exclude each other" in error_line(
         capsys, "train", str(recipe), "--resume", "--overwrite"
     )
@@ -183,6 +185,7 @@ def test_a_used_output_folder_is_not_overwritten_unasked(recipe, tmp_path, capsy
         ("reference=adapter", "reference 'adapter' switches a LoRA adapter off, but the model has none."),
         ("evaluation.judge=nowhere.py:rule", "the judge 'nowhere.py:rule' cannot be loaded"),
         ("data.holdout=0.0001", "holdout"),
+        ("reference=none", "stage 'dpo' has reference 'none', but dpo compares with one. Use reference: cached."),
     ],
 )
 def test_every_error_is_one_line_and_leaves_nothing_half_written(recipe, tmp_path, capsys, override, message):

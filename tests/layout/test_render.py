@@ -171,6 +171,11 @@ def test_plain_refuses_messages_and_unknown_names_are_errors():
         renderer(template="fancy").prompt_ids("Hi")
 
 
+def test_texts_that_meet_without_a_blank_are_counted():
+    _, account = renderer().render([pair("a", "Q?", "A", "B"), pair("b", "Q ", "A", "B"), pair("c", "Q", " A", " B")])
+    assert account.notes["prompts with nothing between them and the response"] == 1
+
+
 def test_nothing_left_is_an_error_with_reasons():
     rules = RenderRules(max_tokens=12, min_response_tokens=4)
     rendered, account = Renderer(byte_tokenizer(), rules).render([pair("a", "0123456789", "long enough", "x")])

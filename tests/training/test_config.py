@@ -98,3 +98,19 @@ def test_a_later_stage_may_not_switch_its_adapter_off(tmp_path):
     stages = [{"name": "sft", "loss": "nll"}, {"name": "dpo", "reference": "adapter"}]
     with pytest.raises(ConfigError, match=r"switching the adapter off .* is not its start state"):
         load_recipe(written(tmp_path, stages=stages, lora={"r": 4}))
+
+
+def test_a_setting_that_no_stage_uses_is_an_error(tmp_path):
+    stages = [{"name": "sft", "loss": "nll"}, {"name": "dpo", "loss": "dpo"}]
+    with pytest.raises(ConfigError, match=r"'loss' has no effect.* Set stages.dpo.loss instead"):
+        load_recipe(written(tmp_path, stages=stages), ["loss.dpo.beta=0.05"])
+    with pytest.raises(ConfigError, match=r"data.holdout has no effect beside data.eval"):
+        load_recipe(written(tmp_path, data={"train": "a", "eval": "b", "holdout": 0.2}))
+
+
+def test_an_override_reaches_a_stage_by_its_name(tmp_path):
+    stages = [{"name": "sft", "loss": "nll"}, {"name": "dpo", "loss": "dpo"}]
+    recipe = load_recipe(written(tmp_path, stages=stages), ["stages.dpo.loss.dpo.beta=0.05", "stages.sft.data=x.jsonl"])
+    first, second = recipe.resolved_stages()
+    assert second.loss == {"dpo": {"beta": 0.05}}
+    assert (first.data[0].path, second.data[0].path) == ("x.jsonl", "groups.parquet")

@@ -230,9 +230,12 @@ def test_monitors_equal_hand_worked_values():
 
 
 def test_evaluate_gives_the_loss_of_the_held_out_groups(tmp_path):
-    trainer = make_trainer(tmp_path, loss={"dpo": {}}, eval_strategy="steps", eval_steps=5)
+    log = JsonlLog(tmp_path / "log.jsonl")
+    trainer = make_trainer(tmp_path, loss={"dpo": {}}, eval_strategy="steps", eval_steps=5, callbacks=[log])
     trainer.train()
     line = next(line for line in trainer.state.log_history if "eval_loss" in line)
+    kept = [json.loads(one) for one in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [one["eval_loss"] for one in kept if "eval_loss" in one] == [line["eval_loss"]]
     assert 0 < line["eval_loss"] < math.log(2)
     assert line["eval_pair_accuracy"] == 1.0
 
@@ -255,6 +258,35 @@ def test_an_adapter_is_its_own_reference_when_switched_off(tmp_path):
     for mine, theirs in zip(steps(second), steps(first), strict=True):
         assert mine == pytest.approx(theirs, rel=1e-4)
     assert second.reference.tokens_scored > 0
+
+
+def test_the_dropout_of_an_adapter_works_in_training_and_not_in_scoring(tmp_path):
+    from tropism.policies.loading import add_lora
+
+    lora = {"r": 4, "alpha": 8, "dropout": 0.5, "targets": "all-linear"}
+    policy = tiny_policy(add_lora(tiny_llama(), lora))
+    for name, parameter in policy.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    groups, _ = policy.renderer.render(pairs(["abc"]))
+    (batch,) = policy.collate(groups, groups_per_batch=1)
+    policy.model.train()
+    noisy = [policy.score(policy.model, batch).policy for _ in range(2)]
+    assert not torch.equal(*noisy)
+    policy.model.eval()
+    assert torch.equal(*[policy.score(policy.model, batch).policy for _ in range(2)])
+    make_trainer(tmp_path, policy=policy, loss={"dpo": {}}).train()
+
+
+def test_an_adapter_of_another_scale_has_another_fingerprint():
+    from tropism.policies.loading import add_lora
+
+    prints = []
+    for alpha in (8, 16, 16):
+        torch.manual_seed(0)
+        model = add_lora(tiny_llama(), {"r": 4, "alpha": alpha, "dropout": 0.0, "targets": "all-linear"})
+        prints.append(tiny_policy(model).fingerprint())
+    assert prints[0] != prints[1] == prints[2]
 
 
 def test_an_adapter_reference_without_an_adapter_is_an_error():

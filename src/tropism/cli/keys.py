@@ -5,7 +5,7 @@ TRAIN_KEYS = {
     "first_loss": "loss of the last stage's first step",
     "last_loss": "loss of the last stage's last step",
     "pair_accuracy": "share of held-out comparisons that the implicit reward orders as people did, or null",
-    "win_rate": "`value`, `low`, `high`, `n` of the judge's win rate against the start model, or null",
+    "win_rate": "`value`, `low`, `high`, `n` of the win rate against the model the last stage started from, or null",
     "metrics": "every metric of the evaluation: name to `value`, `low`, `high`, `n`",
     "seconds": "wall-clock seconds of the whole run",
     "peak_memory_mb": "peak memory of the process, of the GPU where there is one",

@@ -58,7 +58,7 @@ def show(output: Output, run: Run, report: Path) -> None:
         "time and memory": f"{run.seconds:.0f} s, {run.peak_memory_mb:,.0f} MB at most",
         "report": str(report),
     })  # fmt: skip
-    output.finish(payload(run, report), next_command=f"open {report}")
+    output.finish(payload(run, report), next_command=shlex.join(["python", "-m", "webbrowser", str(report)]))
 
 
 def payload(run: Run, report: Path) -> dict[str, Any]:

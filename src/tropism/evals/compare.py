@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from tropism.evals import drift, preference, win_rate
 from tropism.evals.judge import RuleJudge
 from tropism.evals.task import mean_by_cluster
-from tropism.groups import Content, PreferenceGroup, Response, content_key, content_text
+from tropism.groups import PreferenceGroup, Response, content_key, content_text
 from tropism.layout.render import RenderedGroup, RenderedResponse
 from tropism.policies.reference import CachedReference
 from tropism.policies.text import TextPolicy
@@ -44,28 +44,28 @@ def compare(
         progress: makes a progress bar from a title and a total.
     """
     logp = []
-    for name, policy in zip(names, (before, after), strict=True):
-        scores = CachedReference(policy)
+    for name, policy, keep in zip(names, (before, after), (True, False), strict=True):
+        scores = CachedReference(policy, keep=keep)
         with progress(f"Scoring held-out answers ({name})", len(groups)) as done:
             scores.prepare(groups, progress=done)
         logp.append(scores.known)
     metrics, margins = preference.held_out(groups, logp[0], logp[1])
-    prompts = chosen_prompts(groups, num_prompts)
+    asked = chosen_prompts(groups, num_prompts)
     samples: list[Sample] = []
-    if prompts:
+    if asked:
+        starts = [group.prompts[0] for group in asked]
         answers = []
         for name, policy in zip(names, (before, after), strict=True):
-            with progress(f"Answering held-out prompts ({name})", len(prompts)) as done:
-                answers.append(
-                    policy.generate(
-                        prompts, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed, progress=done
-                    )
+            with progress(f"Answering held-out prompts ({name})", len(starts)) as done:
+                rows = policy.sample(
+                    starts, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed, progress=done
                 )
-        texts = [content_text(prompt) for prompt in prompts]
+            answers.append(policy.texts(rows))
+        texts = [content_text(group.group.prompts[0]) for group in asked]
         samples = [Sample(prompt=p, before=a, after=b) for p, a, b in zip(texts, *answers, strict=True)]
         samples = win_rate.judged(samples, judge) if judge else samples
         metrics |= (win_rate.win_rate(samples) if judge else {}) | drift.answers(samples)
-        distance = kl(before, after, prompts, max_new_tokens=max_new_tokens, seed=seed + 1)
+        distance = kl(before, after, asked, max_new_tokens=max_new_tokens, seed=seed + 1)
         metrics |= {"kl": distance} if distance else {}
     return Evaluation(
         before=names[0],
@@ -77,37 +77,37 @@ def compare(
     )
 
 
-def chosen_prompts(groups: Sequence[RenderedGroup], num_prompts: int) -> list[Content]:
-    """Distinct prompts in the order of a hash, so that added groups do not change which come first."""
-    distinct = {content_key(group.group.prompts[0]): group.group.prompts[0] for group in groups}
+def chosen_prompts(groups: Sequence[RenderedGroup], num_prompts: int) -> list[RenderedGroup]:
+    """One group for each prompt, in the order of a hash, so that added groups do not change which come first.
+
+    A prompt is asked in the very tokens that its responses were scored after, template arguments and cuts included.
+    """
+    distinct = {content_key(group.group.prompts[0]): group for group in groups}
     order = sorted(distinct, key=lambda key: hashlib.sha256(key.encode()).hexdigest())
     return [distinct[key] for key in order[:num_prompts]]
 
 
 def kl(
-    before: TextPolicy, after: TextPolicy, prompts: Sequence[Content], *, max_new_tokens: int, seed: int
+    before: TextPolicy, after: TextPolicy, asked: Sequence[RenderedGroup], *, max_new_tokens: int, seed: int
 ) -> Estimate | None:
     """KL divergence of the tuned model from its start, nats per answer: the mean log-ratio of its own samples.
 
     Samples are drawn at temperature 1, as the definition asks, and end after `max_new_tokens` at the latest.
     """
-    starts = [after.renderer.prompt_ids(prompt) for prompt in prompts]
+    starts = [group.prompts[0] for group in asked]
     answers = after.sample(starts, temperature=1.0, max_new_tokens=max_new_tokens, seed=seed)
-    groups = [
-        sampled_group(str(index), prompt, start, answer)
-        for index, (prompt, start, answer) in enumerate(zip(prompts, starts, answers, strict=True))
-    ]
+    groups = [sampled_group(group, answer) for group, answer in zip(asked, answers, strict=True)]
     logp = []
     for policy in (before, after):
         scores = CachedReference(policy, keep=False)
         scores.prepare(groups)
         logp.append([scores.known[group.response_key(group.responses[0])] for group in groups])
     ratios = [tuned - start for start, tuned in zip(*logp, strict=True)]
-    return mean_by_cluster(ratios, [content_key(prompt) for prompt in prompts])
+    return mean_by_cluster(ratios, range(len(ratios)))
 
 
-def sampled_group(name: str, prompt: Content, start: tuple[int, ...], answer: tuple[int, ...]) -> RenderedGroup:
+def sampled_group(asked: RenderedGroup, answer: tuple[int, ...]) -> RenderedGroup:
     """A sampled answer as a group of one response, in the very tokens that were drawn."""
-    group = PreferenceGroup(name, (prompt,), (Response("0", None),))
+    group = PreferenceGroup(asked.group.id, asked.group.prompts[:1], (Response("0", None),))
     response = RenderedResponse(answer, (True,) * len(answer), 0, complete=True)
-    return RenderedGroup(group, (start,), (response,), (), (), (None,), (None,))
+    return RenderedGroup(group, asked.prompts[:1], (response,), (), (), (None,), (None,))

@@ -203,6 +203,8 @@ class Renderer:
                 ids, scored = ids[:room], scored[:room]
                 notes["responses cut on the right, without EOS"] += 1
             responses.append(RenderedResponse(ids, scored, group.responses[i].prompt, len(ids) == len(whole[k][0])))
+        if template.glues(group.prompts[0], group.responses[used[0]].content):
+            notes["prompts with nothing between them and the response"] += 1
         return self._assemble(group, used, tuple(prompts), tuple(responses), notes)
 
     def _assemble(

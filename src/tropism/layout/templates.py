@@ -37,6 +37,10 @@ class Template(ABC):
     def response(self, prompt: Content, content: Content, extra: Mapping[str, Any]) -> list[Segment]:
         """The text that follows the prompt's."""
 
+    def glues(self, prompt: Content, content: Content) -> bool:
+        """Whether prompt and response meet without any mark or blank between them."""
+        return False
+
     def shorter_prompts(self, prompt: Content) -> Iterator[Content]:
         """The same prompt with more and more turns cut from its left; a leading system turn stays."""
         if not isinstance(prompt, tuple):
@@ -79,6 +83,10 @@ class PlainTemplate(Template):
 
     def response(self, prompt: Content, content: Content, extra: Mapping[str, Any]) -> list[Segment]:
         return [Segment(plain_text(content), True)]
+
+    def glues(self, prompt: Content, content: Content) -> bool:
+        text, answer = plain_text(prompt), plain_text(content)
+        return bool(text and answer) and not text[-1].isspace() and not answer[0].isspace()
 
 
 class DialogueTemplate(Template):

@@ -123,6 +123,8 @@ def bind(name: str, arguments: Mapping[str, Any]) -> Part:
             raise ConfigError(
                 f"loss.{name}.{key} must be a number, not {value!r}.", remedy="Give a number, such as 0.1."
             )
+    if weight <= 0:
+        raise ConfigError(f"loss.{name}.weight must be positive, not {weight}.", remedy="Leave the loss out instead.")
     if given.get("tau", 1.0) <= 0 or given.get("beta", 1.0) <= 0:
         raise ConfigError(f"beta and tau of loss {name!r} must be positive, not {given}.", remedy="Try 0.1.")
     return Part(name, float(weight), loss, partial(loss.function, **given))

@@ -91,6 +91,10 @@ class TextPolicy(Policy):
             batch_size=batch_size,
             progress=progress,
         )
+        return self.texts(rows)
+
+    def texts(self, rows: Sequence[tuple[int, ...]]) -> list[str]:
+        """Sampled token ids as text, without special tokens and blanks around."""
         return [text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)]
 
     @torch.no_grad()
@@ -173,6 +177,10 @@ class TextPolicy(Policy):
         digest = hashlib.blake2b(digest_size=20)
         config = {k: v for k, v in self.model.config.to_dict().items() if k not in NOT_PART_OF_A_SCORE and k != "dtype"}
         digest.update(json.dumps(config, sort_keys=True, default=str).encode())
+        for name, adapter in sorted(getattr(self.model, "peft_config", {}).items()):
+            settings = {k: sorted(v) if isinstance(v, set) else v for k, v in adapter.to_dict().items()}
+            settings = {k: v for k, v in settings.items() if k not in ("base_model_name_or_path", "inference_mode")}
+            digest.update(f"{name}{json.dumps(settings, sort_keys=True, default=str)}".encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
@@ -210,8 +218,13 @@ def head_sees_only(head: nn.Module, places: Tensor) -> Iterator[None]:
 
 
 def switch_off_dropout(model: nn.Module) -> None:
-    """Set every dropout of a model to zero, those in attention (a number in the configuration) included."""
-    for module in model.modules():
+    """Set every dropout of a model to zero, those in attention (a number in the module) included.
+
+    An adapter's own dropout stays: whoever sets `lora.dropout` asks for it.
+    """
+    for path, module in model.named_modules():
+        if "lora_dropout" in path:
+            continue
         if isinstance(module, nn.Dropout):
             module.p = 0.0
         for name in ("attention_dropout", "dropout_p"):

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-NOT_A_STEP = ("train_runtime", "eval_loss")
-"""Keys that mark a log line as a summary, not a step."""
+SUMMARY = "train_runtime"
+"""The key that marks a log line as the summary of the whole training."""
 
 
 class JsonlLog(TrainerCallback):
@@ -48,7 +48,7 @@ class JsonlLog(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        if state.is_world_process_zero and logs and not any(key in logs for key in NOT_A_STEP):
+        if state.is_world_process_zero and logs and SUMMARY not in logs:
             line = {"step": state.global_step} | {k: float(v) for k, v in logs.items() if isinstance(v, int | float)}
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")

@@ -78,7 +78,7 @@ class EvaluationRecipe(Section):
     """What to measure on held-out prompts when training is over; `judge` is `file.py:function` or `module:function`."""
 
     prompts: int = Field(default=200, ge=0)
-    judge: str | None = None
+    judge: UserPath | None = None
     temperature: float = Field(default=0.7, ge=0)
     max_new_tokens: int = Field(default=128, gt=0)
     seed: int = 0
@@ -187,7 +187,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def override_setting(settings: dict[str, Any], override: str) -> None:
-    """Set one dotted key, such as `loss.dpo.beta=0.05`, in place."""
+    """Set one dotted key, such as `loss.dpo.beta=0.05` or `stages.sft.train.max_steps=80`, in place."""
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"an override must look like key=value, not {override!r}.", remedy="Try loss.dpo.beta=0.05.")
@@ -199,6 +199,8 @@ def override_setting(settings: dict[str, Any], override: str) -> None:
         if place.get(parent) is None:
             place[parent] = {}
         place = place[parent]
+        if isinstance(place, list):
+            place = {stage.get("name"): stage for stage in place if isinstance(stage, dict)}
         if not isinstance(place, dict):
             raise ConfigError(f"{key!r} cannot be set: {parent!r} holds {place!r}.", remedy="Override the whole key.")
     try:
@@ -217,6 +219,7 @@ def parse_recipe(settings: dict[str, Any]) -> Recipe:
         recipe = Recipe.model_validate(settings)
     except ValidationError as error:
         raise recipe_error(error) from None
+    refuse_what_has_no_effect(recipe)
     for index, stage in enumerate(recipe.resolved_stages()):
         check_training_keys(stage.train)
         if index and stage.reference == "adapter":
@@ -226,6 +229,18 @@ def parse_recipe(settings: dict[str, Any]) -> Recipe:
                 remedy="Use reference: cached.",
             )
     return recipe
+
+
+def refuse_what_has_no_effect(recipe: Recipe) -> None:
+    """A setting that has no effect beside the others is an error."""
+    for key in ("loss", "reference"):
+        if recipe.stages and key in recipe.model_fields_set and all(getattr(stage, key) for stage in recipe.stages):
+            name = recipe.stages[-1].name
+            raise ConfigError(
+                f"{key!r} has no effect: every stage names its own.", remedy=f"Set stages.{name}.{key} instead."
+            )
+    if recipe.data.eval and "holdout" in recipe.data.model_fields_set:
+        raise ConfigError("data.holdout has no effect beside data.eval.", remedy="Remove one of them.")
 
 
 def recipe_error(error: ValidationError) -> ConfigError:

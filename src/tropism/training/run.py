@@ -34,7 +34,7 @@ class Split:
 
     train: tuple[tuple[PreferenceGroup, ...], ...]
     held_out: tuple[PreferenceGroup, ...]
-    num_left_out: int
+    num_left_out: dict[str, int]
     cards: tuple[DataCard, ...]
 
 
@@ -85,7 +85,7 @@ def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite:
         split={
             **{f"groups for stage {stage.name}": len(part) for stage, part in zip(stages, data.train, strict=True)},
             "groups held out": len(data.held_out),
-            "groups left out by data.max_groups": data.num_left_out,
+            **data.num_left_out,
         },
         stages=stages,
         evaluation=evaluation,
@@ -101,7 +101,11 @@ def check_settings(recipe: Recipe) -> None:
     """Find what is wrong with any stage before the first one costs time."""
     for stage in recipe.resolved_stages():
         assert stage.loss is not None
-        mixture(stage.loss)
+        if mixture(stage.loss).needs("reference") and stage.reference == "none":
+            raise ConfigError(
+                f"stage {stage.name!r} has reference 'none', but {' and '.join(stage.loss)} compares with one.",
+                remedy="Use reference: cached.",
+            )
         training_arguments(stage, Path(recipe.output) / stage.name)
     if recipe.evaluation.judge:
         load_judge(recipe.evaluation.judge)
@@ -126,7 +130,10 @@ def load_data(recipe: Recipe) -> Split:
     if recipe.data.eval:
         held_out = read(recipe.data.eval)
         cards += held_out.cards
-        sides = {data: (one.groups, held_out.groups) for data, one in loaded.items()}
+        sides = {
+            data: (tuple(group for group in one.groups if group.split != "eval"), held_out.groups)
+            for data, one in loaded.items()
+        }
     else:
         sides = {data: split_groups(one.groups, holdout=recipe.data.holdout) for data, one in loaded.items()}
     last = sides[recipe.resolved_stages()[-1].data]
@@ -135,7 +142,12 @@ def load_data(recipe: Recipe) -> Split:
     return Split(
         train=tuple(kept[stage.data] for stage in recipe.resolved_stages()),
         held_out=tuple(last[1]),
-        num_left_out=sum(len(side[0]) - len(kept[data]) for data, side in sides.items()),
+        num_left_out={
+            "groups left out by data.max_groups": sum(len(side[0]) - len(kept[data]) for data, side in sides.items()),
+            "groups left out because they are marked eval": sum(
+                len(one.groups) - len(sides[data][0]) for data, one in loaded.items() if recipe.data.eval
+            ),
+        },
         cards=tuple(cards),
     )
 
@@ -183,7 +195,8 @@ def prepare_output(output: Path, recipe: Recipe, *, resume: bool, overwrite: boo
             f"the output folder {output} is not empty.",
             remedy="Give another `output`, or use --resume or --overwrite (which deletes a run).",
         )
-    write_text(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True), kept)
+    given = recipe.model_dump(mode="json", exclude_unset=True)
+    write_text(yaml.safe_dump(given, sort_keys=False, allow_unicode=True), kept)
 
 
 def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGroup]) -> Evaluation:

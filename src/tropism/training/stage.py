@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainingArguments
+from transformers import TrainingArguments, set_seed
 
 from tropism.errors import ConfigError, Interrupted
 from tropism.groups import PreferenceGroup
@@ -70,6 +70,7 @@ def run_stage(
     assert stage.reference is not None
     losses = mixture(stage.loss)
     args = training_arguments(stage, folder)
+    set_seed(args.seed)
     policy = open_policy(recipe, start_model)
     train_groups, account = render(policy, train, what=f"training stage {stage.name!r}")
     precision = "bfloat16" if args.bf16 else "float16" if args.fp16 else ""

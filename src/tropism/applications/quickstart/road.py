@@ -95,7 +95,7 @@ def write_better_half(posts: Sequence[Post], path: Path) -> None:
 
 
 def quickstart_recipe(folder: Path, *, seed: int) -> Recipe:
-    """The settings that a prototype and the runs in docs/decisions found to hold on three seeds."""
+    """The settings that a prototype and the runs in docs/decisions/0002 found to hold on three seeds."""
     return parse_recipe({
         "model": str(POCKET),
         "data": {
@@ -113,7 +113,7 @@ def quickstart_recipe(folder: Path, *, seed: int) -> Recipe:
                 "max_steps": 200, "learning_rate": 1e-3, "warmup_steps": 0.1}},
         ],
         "evaluation": {
-            "prompts": NUM_PROMPTS, "judge": f"{taste.__name__}:score", "temperature": 0.7, "max_new_tokens": 120,
+            "prompts": NUM_PROMPTS, "judge": f"{taste.__name__}:score", "temperature": 1.0, "max_new_tokens": 120,
             "seed": seed,
         },
         "output": str(folder / "run"),
