@@ -19,7 +19,7 @@ def small(monkeypatch):
     whole = road.quickstart_recipe
 
     def few(folder, *, seed):
-        settings = whole(folder, seed=seed).model_dump(mode="json")
+        settings = whole(folder, seed=seed).model_dump(mode="json", exclude_unset=True)
         for stage in settings["stages"]:
             stage["train"]["max_steps"] = 2
         settings["evaluation"] |= {"prompts": 4, "max_new_tokens": 20}

@@ -26,7 +26,7 @@ POCKET = Path(__file__).parent / "pocket"
 NUM_HELD_OUT_POSTS = 480
 NUM_PROMPTS = 400
 MIN_GAP = 2
-PAIRS_PER_POST = 4
+PAIRS_PER_POST = 2
 COLUMNS = VoteColumns(
     prompt="question", response="answer", score="score", group="thread", time="written_at", author="author"
 )
@@ -78,8 +78,8 @@ def build(posts: Sequence[Post], votes: Path, groups: Path) -> None:
     made = votes_to_groups(
         open_file(votes, list(COLUMNS.given().values())),
         COLUMNS,
-        GapRule(min_gap=2, later=True),
-        cap=4,
+        GapRule(min_gap=MIN_GAP, later=True),
+        cap=PAIRS_PER_POST,
         source=votes.name,
     )
     write_groups(made.groups, groups, card=made.card)
@@ -110,7 +110,7 @@ def quickstart_recipe(folder: Path, *, seed: int) -> Recipe:
             {"name": "sft", "loss": "nll", "data": str(folder / "better_half.jsonl"), "train": {
                 "max_steps": 80, "learning_rate": 1e-3, "lr_scheduler_type": "cosine"}},
             {"name": "dpo", "loss": {"dpo": {"beta": 0.3}, "nll": {"weight": 1.0}}, "train": {
-                "max_steps": 200, "learning_rate": 1e-3, "warmup_steps": 0.1}},
+                "max_steps": 200, "learning_rate": 2e-3, "per_device_train_batch_size": 20}},
         ],
         "evaluation": {
             "prompts": NUM_PROMPTS, "judge": f"{taste.__name__}:score", "temperature": 1.0, "max_new_tokens": 120,
