@@ -16,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 from tropism.data.formats import Loaded, Source, load
 from tropism.data.keys import group_key, unit_hash
 from tropism.data.split import split_groups
+from tropism.data.store import is_groups_file, read_card
 from tropism.errors import ConfigError, DataError, OutputError
 from tropism.evals.compare import compare
 from tropism.evals.judge import load_judge
@@ -126,10 +127,10 @@ def nothing_half_written(output: Path) -> Iterator[None]:
 def load_data(recipe: Recipe) -> Split:
     """Read the sources of every stage and split them by prompt; no held-out prompt is trained on in any stage."""
     loaded = {stage.data: read(stage.data) for stage in recipe.resolved_stages()}
-    cards = [card for one in loaded.values() for card in one.cards]
+    cards = [card for data, one in loaded.items() for card in with_build_cards(data, one.cards)]
     if recipe.data.eval:
         held_out = read(recipe.data.eval)
-        cards += held_out.cards
+        cards += with_build_cards(recipe.data.eval, held_out.cards)
         sides = {
             data: (tuple(group for group in one.groups if group.split != "eval"), held_out.groups)
             for data, one in loaded.items()
@@ -155,6 +156,16 @@ def load_data(recipe: Recipe) -> Split:
 def read(sources: Sequence[SourceRecipe]) -> Loaded:
     """Groups of a recipe's sources."""
     return load([Source(source.path, source.fraction) for source in sources])
+
+
+def with_build_cards(sources: Sequence[SourceRecipe], cards: Sequence[DataCard]) -> list[DataCard]:
+    """The cards of sources; before that of a groups file, the one of the build that made it."""
+    found: list[DataCard] = []
+    for source, card in zip(sources, cards, strict=True):
+        path = Path(source.path)
+        built = read_card(path) if path.suffix == ".parquet" and path.is_file() and is_groups_file(path) else None
+        found += [built, card.model_copy(update={"rule": "", "confounds": {}})] if built else [card]
+    return found
 
 
 def at_most(groups: Sequence[PreferenceGroup], count: int | None) -> tuple[PreferenceGroup, ...]:
