@@ -185,7 +185,7 @@ def test_a_failed_checkpoint_leaves_nothing_behind(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(trainer, "_save_optimizer_and_scheduler", full)
-    with pytest.raises(OutputError, match=r"No space left on device.*Free some space, then go on"):
+    with pytest.raises(OutputError, match=r"No space left on device.*Free some space, then start again"):
         trainer.train()
     assert list(tmp_path.glob("checkpoint-*")) == []
 

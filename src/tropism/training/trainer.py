@@ -239,9 +239,9 @@ class PreferenceTrainer(Trainer):
             super()._save_checkpoint(model, trial)
         except (OSError, SafetensorError, RuntimeError) as error:
             shutil.rmtree(folder, ignore_errors=True)
+            go_on = "go on with --resume" if last_checkpoint(folder.parent) else "start again"
             raise OutputError(
-                f"the checkpoint {folder} cannot be written: {error}.",
-                remedy="Free some space, then go on from the last one with --resume.",
+                f"the checkpoint {folder} cannot be written: {error}.", remedy=f"Free some space, then {go_on}."
             ) from error
 
 
