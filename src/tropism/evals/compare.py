@@ -40,7 +40,7 @@ def compare(
         names: of the two models, for the record.
         num_prompts: how many prompts to answer, chosen by a hash of the prompt; fewer if there are fewer.
         judge: who compares the answers; None leaves the win rate out.
-        temperature, max_new_tokens, seed: of the generation, the same for both models.
+        temperature, max_new_tokens, seed: of the generation, the same for both models; answers never outgrow the context.
         progress: makes a progress bar from a title and a total.
     """
     logp = []
@@ -50,10 +50,11 @@ def compare(
             scores.prepare(groups, progress=done)
         logp.append(scores.known)
     metrics, margins = preference.held_out(groups, logp[0], logp[1])
-    asked = chosen_prompts(groups, num_prompts)
+    asked = chosen_prompts([group for group in groups if group.prompts[0]], num_prompts)
     samples: list[Sample] = []
     if asked:
         starts = [group.prompts[0] for group in asked]
+        max_new_tokens = min(max_new_tokens, after.context - max(map(len, starts)))
         answers = []
         for name, policy in zip(names, (before, after), strict=True):
             with progress(f"Answering held-out prompts ({name})", len(starts)) as done:

@@ -30,7 +30,13 @@ class RuleJudge:
         Raises:
             DataError: where the rule gives no finite number.
         """
-        value = float(self.function(prompt, answer))
+        try:
+            value = float(self.function(prompt, answer))
+        except Exception as error:
+            raise DataError(
+                f"judge {self.name} failed with {type(error).__name__}: {error} on the answer {answer[:60]!r}.",
+                remedy="Make the rule return a finite number for every answer.",
+            ) from error
         if not math.isfinite(value):
             raise DataError(
                 f"judge {self.name} gave {value} to the answer {answer[:60]!r}.",
@@ -61,7 +67,7 @@ def load_judge(name: str) -> RuleJudge:
         else:
             module = importlib.import_module(place)
         rule = getattr(module, function)
-    except (ImportError, FileNotFoundError, AttributeError, SyntaxError) as error:
+    except Exception as error:
         raise ConfigError(f"the judge {name!r} cannot be loaded: {error}.", remedy="Check evaluation.judge.") from None
     if not callable(rule):
         raise ConfigError(f"the judge {name!r} is not a function.", remedy="Check evaluation.judge.")

@@ -72,4 +72,4 @@ def perplexity(groups: Sequence[RenderedGroup], logp: Mapping[bytes, float]) -> 
     if not rows:
         return None
     nats, tokens, owners = zip(*rows, strict=True)
-    return mapped(ratio_by_cluster(nats, tokens, owners), math.exp)
+    return mapped(ratio_by_cluster(nats, tokens, owners), lambda nats_per_token: math.exp(min(nats_per_token, 700.0)))

@@ -45,8 +45,26 @@ def ratio_by_cluster(
     bottom = np.bincount(owner, weights=np.asarray(denominators, dtype=float), minlength=len(places))
     draws = np.random.default_rng(seed).multinomial(len(places), np.full(len(places), 1 / len(places)), NUM_RESAMPLES)
     ratios = (draws @ top) / np.maximum(draws @ bottom, 1e-300)
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    return Estimate(value=float(top.sum() / bottom.sum()), low=float(low), high=float(high), n=len(numerators))
+    low, high = (float(bound) for bound in np.quantile(ratios, [0.025, 0.975]))
+    value = float(top.sum() / bottom.sum())
+    if low == high and value in (0.0, 1.0):
+        low, high = wilson(value, len(places))
+    return Estimate(value=value, low=low, high=high, n=len(numerators))
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """95 % score interval of a share: three wins of three are no certainty, though no resampling would say so.
+
+    Reference: Wilson 1927, JASA 22, p. 209.
+
+    Example:
+        >>> low, high = wilson(1.0, 3)
+        >>> round(low, 3), round(high, 3)
+        (0.439, 1.0)
+    """
+    centre = (share + Z_95**2 / (2 * count)) / (1 + Z_95**2 / count)
+    half = Z_95 * math.sqrt(share * (1 - share) / count + Z_95**2 / (4 * count**2)) / (1 + Z_95**2 / count)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def jackknife(statistic: Callable[[Sequence[Item]], float], items: Sequence[Item]) -> Estimate | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import json
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -17,8 +18,8 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from tropism.errors import ConfigError, DataError, ModelError
-from tropism.groups import Content, Edge, Label, PreferenceGroup
-from tropism.layout.templates import Segment, Template, template_for
+from tropism.groups import Content, Edge, Label, PreferenceGroup, content_key
+from tropism.layout.templates import ChatTemplate, Segment, Template, template_for
 from tropism.records import Account
 
 
@@ -117,9 +118,10 @@ class Renderer:
     Args:
         tokenizer: a fast tokenizer; it must know an end-of-sequence token.
         rules: see `RenderRules`.
+        stops: token ids beside EOS that end a response, such as the model's end of turn.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, rules: RenderRules) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, rules: RenderRules, *, stops: Iterable[int] = ()) -> None:
         if tokenizer.eos_token_id is None:
             raise ModelError(
                 "the tokenizer names no end-of-sequence token, so no response could be told to be complete.",
@@ -128,6 +130,8 @@ class Renderer:
         self.tokenizer = tokenizer
         self.rules = rules
         self.eos: int = tokenizer.eos_token_id
+        self.stops: frozenset[int] = frozenset({self.eos, *stops, *self._end_of_turn()})
+        self._forbidden = special_texts(tokenizer)
         self.special_prefix = self._special_prefix()
         self._anchor = self._continuation_anchor()
 
@@ -155,7 +159,10 @@ class Renderer:
         num_read = 0
         for group in groups:
             num_read += 1
-            result = self._render_group(group, notes)
+            try:
+                result: RenderedGroup | str = self._render_group(group, notes)
+            except DataError as error:
+                result = error.problem.rstrip(".")
             if isinstance(result, str):
                 dropped[result] += 1
                 examples.setdefault(result, [])[:] = [*examples.get(result, []), group.id][:5]
@@ -179,6 +186,9 @@ class Renderer:
 
     def _render_group(self, group: PreferenceGroup, notes: Counter[str]) -> RenderedGroup | str:
         """A rendered group, or the reason why it is dropped."""
+        found = self._special_text(group)
+        if found:
+            return f"a text holds the special token {found!r}"
         template = template_for(self.tokenizer, self.rules.template, group.prompts[0])
         used = used_responses(group)
         notes["responses without feedback, not rendered"] += len(group.responses) - len(used)
@@ -247,17 +257,28 @@ class Renderer:
         return (*prefix, *self._encode(text))
 
     def _response_tokens(self, segments: Sequence[Segment]) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-        """Token ids of a response and their scored flags, with EOS at the end if the template put none there."""
+        """Token ids of a response and their scored flags.
+
+        The response ends with the last stop token that its template writes, whatever white space it writes after, and
+        with EOS if it writes none: what generation stops at, and nothing that it would never draw.
+        """
         ids: list[int] = []
         scored: list[bool] = []
         for segment in segments:
             tokens = self._continue(segment.text)
+            last = next((k for k in reversed(range(len(tokens))) if tokens[k] in self.stops), len(tokens) - 1)
             ids += tokens
-            scored += [segment.scored] * len(tokens)
-        if self.eos not in ids[-3:]:
-            ids.append(self.eos)
-            scored.append(True)
-        return tuple(ids), tuple(scored)
+            scored += [segment.scored and k <= last for k in range(len(tokens))]
+        end = next((k for k in reversed(range(len(ids))) if ids[k] in self.stops), None)
+        if end is not None and segments[-1].scored and scored[end] and not any(scored[end + 1 :]):
+            return tuple(ids[: end + 1]), tuple(scored[: end + 1])
+        return (*ids, self.eos), (*scored, True)
+
+    def _special_text(self, group: PreferenceGroup) -> str | None:
+        """A special token of the tokenizer that stands in the data as text, where it could forge a turn."""
+        texts = [content_key(prompt) for prompt in group.prompts]
+        texts += [content_key(response.content) for response in group.responses]
+        return next((token for token in self._forbidden for text in texts if token in text), None)
 
     def _encode(self, text: str) -> list[int]:
         return self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
@@ -270,6 +291,18 @@ class Renderer:
         if anchored[: len(self._anchor)] == self._anchor:
             return anchored[len(self._anchor) :]
         return self._encode(text)
+
+    def _end_of_turn(self) -> list[int]:
+        """The special token that the chat template writes after an assistant's turn, if it writes one."""
+        if not self.tokenizer.chat_template or self.rules.template in ("dialogue", "plain"):
+            return []
+        probe = ({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"})
+        try:
+            whole = ChatTemplate(self.tokenizer).prompt_and_answer(probe[:1], probe[1:])
+        except DataError:
+            return []
+        special = {token for token, content in self.tokenizer.added_tokens_decoder.items() if content.special}
+        return [token for token in self._encode(whole.rpartition("b")[2]) if token in special][:1]
 
     def _special_prefix(self) -> tuple[int, ...]:
         """What the tokenizer puts before a text by itself: nothing, or a beginning-of-sequence token."""
@@ -284,6 +317,13 @@ class Renderer:
 
 
 ANCHOR = "\n"
+
+
+def special_texts(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """The special tokens of a tokenizer as they would stand in a text (as JSON writes it)."""
+    added = tokenizer.added_tokens_decoder.values()
+    names = {token.content for token in added if token.special} | set(tokenizer.all_special_tokens)
+    return tuple(sorted(json.dumps(name, ensure_ascii=False)[1:-1] for name in names if len(name) > 1))
 
 
 def used_responses(group: PreferenceGroup) -> list[int]:

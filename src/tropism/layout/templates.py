@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -14,6 +13,25 @@ from tropism.errors import ConfigError, DataError, ModelError
 from tropism.groups import Content, Message
 
 TEMPLATES = ("auto", "chat", "dialogue", "plain")
+RESERVED = frozenset(
+    [
+        "chat_template",
+        "conversation",
+        "tools",
+        "documents",
+        "add_generation_prompt",
+        "continue_final_message",
+        "tokenize",
+        "padding",
+        "truncation",
+        "max_length",
+        "return_tensors",
+        "return_dict",
+        "return_assistant_tokens_mask",
+        "tokenizer_kwargs",
+    ]
+)
+"""Arguments of `apply_chat_template` that a row of data has no say in; a template of its own above all."""
 
 
 class Segment(NamedTuple):
@@ -117,8 +135,12 @@ class DialogueTemplate(Template):
                 f"a plain dialogue knows the roles {', '.join(self.MARKS)}, not {role!r}.",
                 remedy="Use a tokenizer with a chat template.",
             )
-        mark = self.MARKS[role]
-        return f"{mark} {message['content']}" if mark else str(message["content"])
+        mark, content = self.MARKS[role], message.get("content")
+        if not isinstance(content, str):
+            raise DataError(
+                f"a plain dialogue writes text, not {type(content).__name__}.", remedy="Use data.template=chat."
+            )
+        return f"{mark} {content}" if mark else content
 
 
 class ChatTemplate(Template):
@@ -131,6 +153,10 @@ class ChatTemplate(Template):
 
     def prompt(self, prompt: Content, extra: Mapping[str, Any]) -> str:
         return self._apply(as_messages(prompt, "user"), extra, generation=True)
+
+    def prompt_and_answer(self, prompt: tuple[Message, ...], answer: tuple[Message, ...]) -> str:
+        """A whole dialogue in one text."""
+        return self._apply((*prompt, *answer), {}, generation=False)
 
     def response(self, prompt: Content, content: Content, extra: Mapping[str, Any]) -> list[Segment]:
         messages = as_messages(prompt, "user")
@@ -150,7 +176,7 @@ class ChatTemplate(Template):
     def _rest(self, whole: str, written: str) -> str:
         """What the template adds to the text that was there, which it must not change."""
         if not whole.startswith(written):
-            at = len(os.path.commonpath([whole, written]))
+            at = next((k for k, (a, b) in enumerate(zip(whole, written, strict=False)) if a != b), len(whole))
             raise ModelError(
                 f"the chat template rewrites what comes before a response (first at character {at}: "
                 f"{written[at : at + 30]!r} becomes {whole[at : at + 30]!r}), so a response has no beginning.",
@@ -159,15 +185,18 @@ class ChatTemplate(Template):
         return whole[len(written) :]
 
     def _apply(self, messages: tuple[Message, ...], extra: Mapping[str, Any], *, generation: bool) -> str:
+        arguments = dict(extra.get("chat_template_kwargs", {}))
+        for name in RESERVED & arguments.keys():
+            raise DataError(f"chat_template_kwargs must not set {name!r}.", remedy="Remove it from the row.")
         try:
             return self.tokenizer.apply_chat_template(
                 [dict(message) for message in messages],
                 tools=extra.get("tools"),
                 add_generation_prompt=generation,
                 tokenize=False,
-                **extra.get("chat_template_kwargs", {}),
+                **arguments,
             )
-        except TemplateError as error:
+        except (TemplateError, TypeError, KeyError) as error:
             raise DataError(
                 f"the chat template refuses a dialogue with roles {[m.get('role') for m in messages]}: {error}.",
                 remedy="Check the order of its turns.",

@@ -13,8 +13,7 @@ def log_ratio(scores: ResponseScores) -> Float[Tensor, " responses"]:
 
     The subtraction happens before the cast: two sums near -1000 lose four digits of their difference in float32.
     """
-    assert scores.reference is not None, "a loss that needs a reference was given none"
-    return (scores.policy - scores.reference).float()
+    return exact_log_ratio(scores).float()
 
 
 def log_ratio_margin(scores: ResponseScores, feedback: Feedback) -> Float[Tensor, " edges"]:
@@ -22,6 +21,11 @@ def log_ratio_margin(scores: ResponseScores, feedback: Feedback) -> Float[Tensor
 
     Reference: Rafailov et al. 2023, arXiv:2305.18290, the argument of eq. 7 without beta.
     """
-    assert scores.reference is not None, "a loss that needs a reference was given none"
-    ratio = scores.policy - scores.reference
+    ratio = exact_log_ratio(scores)
     return (ratio[feedback.winner] - ratio[feedback.loser]).float()
+
+
+def exact_log_ratio(scores: ResponseScores) -> Float[Tensor, " responses"]:
+    """The log-ratio in the precision that the scores came in."""
+    assert scores.reference is not None, "a loss that needs a reference was given none"
+    return scores.policy - scores.reference

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import AutoPeftModelForCausalLM, LoraConfig, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from tropism.errors import ConfigError, ModelError
@@ -57,7 +57,9 @@ def load_text_policy(
             remedy="Use the tokenizer that belongs to the model.",
         )
     rules = RenderRules(max_tokens=max_tokens, min_response_tokens=min_response_tokens, template=template)
-    return TextPolicy(add_lora(model, lora) if lora else model, tokenizer, Renderer(tokenizer, rules))
+    own = model.generation_config.eos_token_id if model.generation_config else None
+    stops = own if isinstance(own, list) else [] if own is None else [own]
+    return TextPolicy(add_lora(model, lora) if lora else model, tokenizer, Renderer(tokenizer, rules, stops=stops))
 
 
 def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
@@ -71,7 +73,7 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
             remedy="Save the tokenizer into it with tokenizer.save_pretrained.",
         )
     try:
-        return AutoTokenizer.from_pretrained(path)
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, json.JSONDecodeError, KeyError) as error:
         raise ModelError(
             f"the tokenizer of {path} cannot be loaded: {first_line(error)}", remedy="Save it again, or check the path."
@@ -81,12 +83,18 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
 def load_model(path: str, *, dtype: str) -> PreTrainedModel:
     """Load a model or a peft adapter over one, from safetensors only, without running code that came with it."""
     folder = Path(path)
-    is_adapter = (folder / "adapter_config.json").exists()
-    loader = AutoPeftModelForCausalLM if is_adapter else AutoModelForCausalLM
-    options = {"is_trainable": True} if is_adapter else {"use_safetensors": True, "trust_remote_code": False}
     try:
-        return loader.from_pretrained(path, dtype=getattr(torch, dtype), **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if not (folder / "adapter_config.json").exists():
+            return AutoModelForCausalLM.from_pretrained(
+                path, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
+            )
+        if not (folder / "adapter_model.safetensors").exists():
+            raise OSError("it has no adapter_model.safetensors")
+        base = PeftConfig.from_pretrained(path).base_model_name_or_path
+        return PeftModel.from_pretrained(load_model(str(base), dtype=dtype), path, is_trainable=True)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(
             f"the model {path} cannot be loaded: {first_line(error)}",
             remedy="It must be a causal language model in safetensors with a config.json.",
@@ -94,8 +102,20 @@ def load_model(path: str, *, dtype: str) -> PreTrainedModel:
 
 
 def add_lora(model: PreTrainedModel, lora: dict[str, Any]) -> PreTrainedModel:
-    """Put a fresh LoRA adapter on a model; one that already carries an adapter goes on training that one."""
-    if hasattr(model, "peft_config"):
+    """Put a fresh LoRA adapter on a model; one that already carries an adapter goes on training that one.
+
+    Raises:
+        ConfigError: where the adapter that is there is another, or where `targets` names no layer of the model.
+    """
+    if isinstance(model, PeftModel):
+        (there,) = model.peft_config.values()
+        found = {"r": there.r, "alpha": there.lora_alpha, "dropout": there.lora_dropout}
+        wanted = {key: lora[key] for key in found}
+        if found != wanted:
+            raise ConfigError(
+                f"the model carries an adapter with {found}, but the recipe's `lora` says {wanted}.",
+                remedy="Make them the same to go on training it, or merge it into its model first.",
+            )
         return model
     config = LoraConfig(
         r=lora["r"],
@@ -104,7 +124,12 @@ def add_lora(model: PreTrainedModel, lora: dict[str, Any]) -> PreTrainedModel:
         target_modules=lora["targets"],
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:
+        raise ConfigError(
+            f"lora.targets {lora['targets']!r} does not fit the model: {first_line(error)}", remedy="Use all-linear."
+        ) from None
 
 
 def first_line(error: BaseException) -> str:

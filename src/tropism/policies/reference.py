@@ -181,6 +181,10 @@ def open_cache(path: Path | None) -> Iterator[sqlite3.Connection]:
         raise OutputError(
             f"the reference cache {path} failed: {error}.", remedy="Free some space or set TROPISM_CACHE elsewhere."
         ) from None
+    except sqlite3.DatabaseError as error:
+        raise OutputError(
+            f"the reference cache {path} is broken: {error}.", remedy="Delete it; it will be made again."
+        ) from None
     finally:
         cache.close()
 
@@ -220,7 +224,7 @@ def make_reference(kind: str, policy: TextPolicy, *, groups_per_batch: int, prec
 
 @torch.no_grad()
 def assert_is_start(policy: Policy, model: nn.Module, batch: PaddedBatch) -> float:
-    """Check at step 0 that the reference is the policy's start state.
+    """Check at step 0 that the reference is the policy's start state, in the mode that training runs in.
 
     Args:
         batch: on the model's device, with its reference.
@@ -231,10 +235,7 @@ def assert_is_start(policy: Policy, model: nn.Module, batch: PaddedBatch) -> flo
     Raises:
         ReferenceMismatchError: where it is beyond `STEP_ZERO_BOUND_NATS` for the model's dtype.
     """
-    was_training = model.training
-    model.eval()
     scores = policy.score(model, batch)
-    model.train(was_training)
     assert scores.reference is not None
     dtype = next(policy.model.parameters()).dtype
     worst = float((scores.policy - scores.reference).abs().max()) if len(scores.policy) else 0.0

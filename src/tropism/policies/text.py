@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812  (torch's own name for it)
 from jaxtyping import Float
 from peft import PeftModel
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from tropism.errors import ModelError
 from tropism.groups import Content
@@ -52,6 +52,11 @@ class TextPolicy(Policy):
                 remedy="Give a causal language model (AutoModelForCausalLM).",
             )
         switch_off_dropout(model)
+
+    @property
+    def context(self) -> int:
+        """Most tokens that the model takes; a large number where it sets no bound."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 2**30
 
     @property
     def device(self) -> torch.device:
@@ -144,17 +149,19 @@ class TextPolicy(Policy):
             input_ids[row, width - len(ids) :] = torch.tensor(ids, dtype=torch.long)
             attention_mask[row, width - len(ids) :] = 1
         sampling = {"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}
-        output = self.model.generate(
-            input_ids=input_ids.to(self.device),
-            attention_mask=attention_mask.to(self.device),
+        settings = GenerationConfig(
             do_sample=temperature > 0,
             max_new_tokens=max_new_tokens,
             pad_token_id=self.renderer.eos,
-            eos_token_id=self.renderer.eos,
+            eos_token_id=sorted(self.renderer.stops),
             use_cache=True,
             **sampling,
         )
-        return [until_eos(row, self.renderer.eos) for row in output[:, width:].tolist()]
+        with only_these_settings(self.model, settings):
+            output = self.model.generate(
+                input_ids=input_ids.to(self.device), attention_mask=attention_mask.to(self.device)
+            )
+        return [until_stop(row, self.renderer.stops) for row in output[:, width:].tolist()]
 
     def save(self, folder: Path) -> None:
         """Write model and tokenizer as safetensors, whole or not at all."""
@@ -173,15 +180,22 @@ class TextPolicy(Policy):
             raise
 
     def fingerprint(self) -> str:
-        """Digest of every weight with its name and dtype, and of the configuration that decides a score."""
+        """Digest of every weight with its name and dtype, and of the configuration that decides a score.
+
+        A fresh LoRA adapter adds nothing, so it is left out: another seed of it finds the same scores.
+        """
         digest = hashlib.blake2b(digest_size=20)
+        is_idle = adapter_is_idle(self.model)
         config = {k: v for k, v in self.model.config.to_dict().items() if k not in NOT_PART_OF_A_SCORE and k != "dtype"}
         digest.update(json.dumps(config, sort_keys=True, default=str).encode())
-        for name, adapter in sorted(getattr(self.model, "peft_config", {}).items()):
+        adapters = self.model.peft_config if isinstance(self.model, PeftModel) and not is_idle else {}
+        for name, adapter in sorted(adapters.items()):
             settings = {k: sorted(v) if isinstance(v, set) else v for k, v in adapter.to_dict().items()}
             settings = {k: v for k, v in settings.items() if k not in ("base_model_name_or_path", "inference_mode")}
             digest.update(f"{name}{json.dumps(settings, sort_keys=True, default=str)}".encode())
         for name, tensor in sorted(self.model.state_dict().items()):
+            if is_idle and "lora_" in name:
+                continue
             digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
@@ -192,14 +206,29 @@ class TextPolicy(Policy):
         return isinstance(self.model, PeftModel)
 
 
-def until_eos(ids: list[int], eos: int) -> tuple[int, ...]:
-    """Token ids up to and with the first EOS.
+@contextlib.contextmanager
+def only_these_settings(model: PreTrainedModel | PeftModel, settings: GenerationConfig) -> Iterator[None]:
+    """Generate with these settings alone: what a model folder sets (a repetition penalty, say) is not the model."""
+    owners = [model, model.get_base_model()] if isinstance(model, PeftModel) else [model]
+    before = [owner.generation_config for owner in owners]
+    for owner in owners:
+        owner.generation_config = settings
+    try:
+        yield
+    finally:
+        for owner, own in zip(owners, before, strict=True):
+            owner.generation_config = own
+
+
+def until_stop(ids: list[int], stops: Collection[int]) -> tuple[int, ...]:
+    """Token ids up to and with the first that ends a response.
 
     Example:
-        >>> until_eos([5, 1, 0, 0], 1)
+        >>> until_stop([5, 1, 0, 0], {1})
         (5, 1)
     """
-    return tuple(ids[: ids.index(eos) + 1] if eos in ids else ids)
+    end = next((place for place, token in enumerate(ids) if token in stops), len(ids))
+    return tuple(ids[: end + 1])
 
 
 @contextlib.contextmanager
@@ -217,6 +246,12 @@ def head_sees_only(head: nn.Module, places: Tensor) -> Iterator[None]:
         handle.remove()
 
 
+def adapter_is_idle(model: nn.Module) -> bool:
+    """Whether a model carries a fresh LoRA adapter, which adds nothing yet: scores are those of the model below."""
+    last = [tensor for name, tensor in model.named_parameters() if "lora_B" in name or "lora_embedding_A" in name]
+    return bool(last) and not any(bool(tensor.any()) for tensor in last)
+
+
 def switch_off_dropout(model: nn.Module) -> None:
     """Set every dropout of a model to zero, those in attention (a number in the module) included.
 
@@ -227,6 +262,6 @@ def switch_off_dropout(model: nn.Module) -> None:
             continue
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-        for name in ("attention_dropout", "dropout_p"):
-            if isinstance(getattr(module, name, None), float):
+        for name, value in vars(module).items():
+            if ("drop" in name) and isinstance(value, float):
                 setattr(module, name, 0.0)
