@@ -88,7 +88,7 @@ def test_a_second_run_with_another_beta_scores_no_reference_token(recipe, tmp_pa
 
 
 def test_a_run_is_reported_again(recipe, tmp_path, capsys):
-    assert run(["train", str(recipe), "stages=null", "evaluation.prompts=0", "--json"]) == 0
+    assert run(["train", str(recipe), "stages=null", "evaluation.prompts=1", "--json"]) == 0
     report = Path(last_json(capsys)["report"])
     first = report.read_bytes()
     report.unlink()
@@ -127,7 +127,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(recipe, tmp_path):
 
 
 def test_a_killed_run_resumes_to_the_same_bits(recipe, tmp_path, capsys):
-    saving = ["train.save_strategy=steps", "train.save_steps=2", "train.max_steps=5", "evaluation.prompts=0"]
+    saving = ["train.save_strategy=steps", "train.save_steps=2", "train.max_steps=5", "evaluation.prompts=1"]
     assert run(["train", str(recipe), *saving, f"output={tmp_path}/straight"]) == 0
     script = (
         "import os, sys; from tropism.training import trainer; from tropism.cli import run\n"
@@ -153,9 +153,9 @@ def test_a_killed_run_resumes_to_the_same_bits(recipe, tmp_path, capsys):
 
 def test_resume_refuses_another_recipe_and_an_empty_folder(recipe, tmp_path, capsys):
     assert "there is nothing to resume" in error_line(capsys, "train", str(recipe), "--resume")
-    assert run(["train", str(recipe), "evaluation.prompts=0"]) == 0
+    assert run(["train", str(recipe), "evaluation.prompts=1"]) == 0
     changed = error_line(
-        capsys, "train", str(recipe), "stages.dpo.loss.dpo.beta=0.9", "evaluation.prompts=0", "--resume"
+        capsys, "train", str(recipe), "stages.dpo.loss.dpo.beta=0.9", "evaluation.prompts=1", "--resume"
     )
     assert "was started with another stages" in changed
     assert "--resume and --overwrite exclude each other" in error_line(
@@ -166,9 +166,85 @@ def test_resume_refuses_another_recipe_and_an_empty_folder(recipe, tmp_path, cap
 def test_a_used_output_folder_is_not_overwritten_unasked(recipe, tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")
-    assert "is not empty. Give another `output`" in error_line(capsys, "train", str(recipe))
-    assert "is not empty" in error_line(capsys, "train", str(recipe), "--overwrite")
+    for flags in ([], ["--overwrite"]):
+        assert "is not empty and holds no run." in error_line(capsys, "train", str(recipe), *flags)
+    assert "there is nothing to resume" in error_line(capsys, "train", str(recipe), "--resume")
     assert (tmp_path / "run" / "thesis.txt").read_text() == "mine"
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_overwrite_replaces_a_run_and_nothing_else(recipe, tmp_path, capsys):
+    short = ["stages=null", "evaluation.prompts=1"]
+    assert run(["train", str(recipe), *short]) == 0
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    assert "holds a run. Give another `output`" in error_line(capsys, "train", str(recipe), *short)
+    before = contents(tmp_path / "run")
+    broken = error_line(capsys, "train", str(recipe), *short, "data.max_tokens=10", "--overwrite")
+    assert "no group is left" in broken
+    assert contents(tmp_path / "run") == before
+    own = error_line(capsys, "train", str(recipe), *short, f"model={tmp_path}/run/dpo/model", "--overwrite")
+    assert "--overwrite would delete its own input" in own
+    assert contents(tmp_path / "run") == before
+    assert run(["train", str(recipe), "evaluation.prompts=1", "--overwrite"]) == 0
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+    assert {path.name for path in (tmp_path / "run").iterdir() if path.is_dir()} == {"sft", "dpo"}
+
+
+def test_resume_refuses_data_that_has_changed(recipe, tmp_path, capsys):
+    assert run(["train", str(recipe), "evaluation.prompts=1"]) == 0
+    lines = (tmp_path / "pairs.jsonl").read_text().splitlines()
+    (tmp_path / "pairs.jsonl").write_text("\n".join(lines[:-5]) + "\n")
+    changed = error_line(capsys, "train", str(recipe), "evaluation.prompts=1", "--resume")
+    assert "was started on other data: its files have changed since." in changed
+
+
+def test_ctrl_c_while_it_evaluates_says_how_to_go_on(recipe, tmp_path, capsys):
+    (tmp_path / "rule.py").write_text("def shorter(prompt, answer):\n    raise KeyboardInterrupt\n")
+    line = error_line(capsys, "train", str(recipe))
+    assert (
+        line
+        == f"error: Interrupted; what was done is kept in {tmp_path}/run. Go on with: tropism train {recipe} --resume"
+    )
+    (tmp_path / "rule.py").write_text("def shorter(prompt, answer):\n    return -len(answer)\n")
+    assert run(["train", str(recipe), "--resume"]) == 0
+
+
+def test_a_judge_that_fails_is_one_line(recipe, tmp_path, capsys):
+    (tmp_path / "rule.py").write_text("def shorter(prompt, answer):\n    return {}['x']\n")
+    assert "failed with KeyError: 'x' on the answer" in error_line(capsys, "train", str(recipe))
+
+
+def test_a_log_with_fewer_lines_than_steps_is_no_problem(recipe, capsys):
+    assert run(["train", str(recipe), "train.logging_steps=100", "--json"]) == 0
+    assert last_json(capsys)["first_loss"] == pytest.approx(0.6931472, abs=1e-5)
+
+
+def test_two_processes_train_two_stages_and_report_once(recipe, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--master-port=29631",
+        "-m",
+        "tropism",
+    ]
+    settings = ["train.ddp_backend=gloo", "train.eval_strategy=steps", "train.eval_steps=2", "data.holdout=0.05"]
+    done = subprocess.run(
+        [*command, "train", str(recipe), *settings],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "run" / "report.html").exists()
+    assert done.stdout.count("Next: ") == 1
 
 
 @pytest.mark.parametrize(
@@ -185,6 +261,10 @@ def test_a_used_output_folder_is_not_overwritten_unasked(recipe, tmp_path, capsy
         ("reference=adapter", "reference 'adapter' switches a LoRA adapter off, but the model has none."),
         ("evaluation.judge=nowhere.py:rule", "the judge 'nowhere.py:rule' cannot be loaded"),
         ("data.holdout=0.0001", "holdout"),
+        ("train.label_smoothing_factor=0.1", "train.label_smoothing_factor smooths labels of tokens"),
+        ("train.gradient_accumulation_steps=0", "a step needs at least one group, not 4 x 0."),
+        ("lora={targets: [nope]}", "lora.targets ['nope'] does not fit the model"),
+        ("data.holdout=0", "evaluation.judge has no effect: there are no held-out prompts to answer."),
         ("reference=none", "stage 'dpo' has reference 'none', but dpo compares with one. Use reference: cached."),
     ],
 )

@@ -179,3 +179,10 @@ def test_training_state_of_the_model_survives_generation():
     policy.generate(["a"], temperature=0.0, max_new_tokens=2, seed=0)
     assert policy.model.training
     assert torch.is_grad_enabled()
+
+
+def test_three_wins_of_three_are_no_certainty():
+    estimate = mean_by_cluster([1.0, 1.0, 1.0], ["a", "b", "c"])
+    assert (estimate.value, estimate.high) == (1.0, 1.0)
+    assert estimate.low == pytest.approx(stats.binomtest(3, 3).proportion_ci(method="wilson").low, abs=1e-9)
+    assert mean_by_cluster([0.0], ["a"]).high > 0.7

@@ -202,3 +202,37 @@ def test_policy_answers_do_not_depend_on_the_order_of_prompts_when_greedy():
     there = policy.generate(["a", "bcd", "ef"], **settings)
     back = policy.generate(["ef", "bcd", "a"], **settings)
     assert there == back[::-1]
+
+
+def test_a_response_ends_with_the_stop_that_its_template_writes():
+    tokenizer = byte_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|turn|>"]})
+    tokenizer.chat_template = (
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}<|turn|>\n{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+    one = Renderer(tokenizer, RenderRules(max_tokens=64, min_response_tokens=4))
+    turn = tokenizer.convert_tokens_to_ids("<|turn|>")
+    assert one.stops == {1, turn}
+    (group,), _ = one.render([PreferenceGroup("a", (turns("Hi"),), (Response("r", "yes"),))])
+    assert decoded(one, group.responses[0].ids) == "yes<|turn|>"
+    assert all(group.responses[0].scored)
+    dialogue = turns("", "one", "two", "three")[1:]
+    (long,), _ = one.render([PreferenceGroup("b", (turns("Hi"),), (Response("r", dialogue),))])
+    (response,) = long.responses
+    scored = decoded(one, [i for i, flag in zip(response.ids, response.scored, strict=True) if flag])
+    assert scored == "one<|turn|>three<|turn|>"
+
+
+def test_a_special_token_in_the_data_is_dropped_and_counted():
+    rendered, account = renderer().render([pair("a", "Hi", "good<|end|>!!", "bad"), pair("b", "Hi", "good", "bad")])
+    assert [group.group.id for group in rendered] == ["b"]
+    assert account.dropped == {"a text holds the special token '<|end|>'": 1}
+
+
+def test_a_row_has_no_say_in_the_template():
+    for name in ("chat_template", "tokenize", "add_generation_prompt"):
+        group = PreferenceGroup("a", (turns("Hi"),), (Response("r", "x"),), extra={"chat_template_kwargs": {name: "x"}})
+        rendered, account = renderer().render([group])
+        assert rendered == []
+        assert account.dropped == {f"chat_template_kwargs must not set {name!r}": 1}

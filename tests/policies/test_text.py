@@ -177,3 +177,77 @@ def test_a_tokenizer_larger_than_the_model_is_an_error(tmp_path):
     policy.save(tmp_path / "model")
     with pytest.raises(ModelError, match="has 261 tokens, its model only 100 embeddings"):
         load_with(tmp_path / "model")
+
+
+def test_dropout_written_as_a_number_is_switched_off_too():
+    from transformers import OPTConfig, OPTForCausalLM
+
+    torch.manual_seed(0)
+    model = OPTForCausalLM(
+        OPTConfig(
+            vocab_size=261, hidden_size=32, ffn_dim=64, num_hidden_layers=2, num_attention_heads=4, dropout=0.5,
+            word_embed_proj_dim=32, max_position_embeddings=256, pad_token_id=0, bos_token_id=2, eos_token_id=1,
+        )
+    )  # fmt: skip
+    policy = tiny_policy(model)
+    groups, _ = policy.renderer.render(pairs(["abc"]))
+    model.train()
+    first, second = (policy.score(model, padded.collate(groups)).policy for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("with_adapter", [False, True])
+def test_samples_come_from_the_model_and_not_from_its_folders_settings(with_adapter):
+    from tropism.policies.loading import add_lora
+
+    model = tiny_llama()
+    if with_adapter:
+        model = add_lora(model, {"r": 4, "alpha": 8, "dropout": 0.0, "targets": "all-linear"})
+    policy = tiny_policy(model)
+    prompts = [policy.renderer.prompt_ids(text) for text in ("aaaa", "b")]
+    settings = {"temperature": 1.0, "max_new_tokens": 20, "seed": 0}
+    plain = policy.sample(prompts, **settings)
+    base = model.get_base_model() if with_adapter else model
+    base.generation_config.repetition_penalty = 9.0
+    assert policy.sample(prompts, **settings) == plain
+    assert base.generation_config.repetition_penalty == 9.0
+
+
+def test_generation_stops_where_the_model_says_a_turn_ends(tmp_path):
+    policy = tiny_policy()
+    policy.model.generation_config.eos_token_id = [1, 7]
+    policy.save(tmp_path / "model")
+    loaded = load_with(tmp_path / "model")
+    assert loaded.renderer.stops == {1, 7}
+    with torch.no_grad():
+        loaded.model.lm_head.weight.zero_()
+        loaded.model.lm_head.weight[7] = 0.0
+    rows = loaded.sample([(10, 11)] * 40, temperature=1.0, max_new_tokens=400 // 2, seed=0)
+    assert any(row[-1] == 7 for row in rows)
+    assert all(7 not in row[:-1] for row in rows)
+
+
+def test_a_fresh_adapter_scores_as_the_model_below_and_any_seed_finds_its_scores():
+    from tropism.policies.loading import add_lora
+
+    lora = {"r": 4, "alpha": 8, "dropout": 0.0, "targets": "all-linear"}
+    prints = []
+    for seed in (0, 1):
+        model = tiny_llama()
+        torch.manual_seed(seed)
+        prints.append(tiny_policy(add_lora(model, lora)).fingerprint())
+    assert prints[0] == prints[1]
+
+
+def test_an_adapter_in_a_pickle_is_refused(tmp_path):
+    from tropism.policies.loading import add_lora
+
+    tiny_policy().save(tmp_path / "base")
+    loaded = load_with(tmp_path / "base", lora={"r": 4, "alpha": 8, "dropout": 0.0, "targets": "all-linear"})
+    loaded.save(tmp_path / "adapter")
+    assert add_lora(load_with(tmp_path / "adapter").model, {"r": 4, "alpha": 8, "dropout": 0.0, "targets": "x"})
+    with pytest.raises(ValueError, match=r"carries an adapter with .* but the recipe's `lora` says"):
+        load_with(tmp_path / "adapter", lora={"r": 8, "alpha": 8, "dropout": 0.0, "targets": "all-linear"})
+    (tmp_path / "adapter" / "adapter_model.safetensors").rename(tmp_path / "adapter" / "adapter_model.bin")
+    with pytest.raises(ModelError, match=r"it has no adapter_model\.safetensors"):
+        load_with(tmp_path / "adapter")

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from tests.training.test_trainer import make_trainer, steps
+from tropism.training.machine import leave_process_group
 
 folder = Path(sys.argv[1])
 trainer = make_trainer(folder, batch=2, accumulation=2, ddp_backend="gloo")
@@ -12,3 +13,4 @@ assert trainer.args.world_size == 2
 trainer.train()
 if trainer.is_world_process_zero():
     (folder / "steps.json").write_text(json.dumps(steps(trainer)))
+leave_process_group()

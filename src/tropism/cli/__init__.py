@@ -60,10 +60,10 @@ def run(arguments: list[str]) -> int:
     except USAGE_ERRORS as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        return fail(Interrupted("Interrupted.", remedy="Run the same command again to start over."), arguments)
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
         problem = f"{error.strerror or error}{place}."
         return fail(OutputError(problem, remedy="Free some space or choose another folder."), arguments)
+    if status == Interrupted.exit_status:
+        return fail(Interrupted("Interrupted.", remedy="Run the same command again to start over."), arguments)
     return int(status or 0)

@@ -26,6 +26,7 @@ def train(
     from tropism.errors import ConfigError
     from tropism.report.page import write_report
     from tropism.training.config import load_recipe
+    from tropism.training.machine import is_main_process, leave_process_group
     from tropism.training.run import run_recipe
 
     if resume and overwrite:
@@ -33,8 +34,9 @@ def train(
     settings = load_recipe(recipe, overrides or ())
     command = shlex.join(["tropism", "train", str(recipe), *(overrides or ())])
     run = run_recipe(settings, command=command, resume=resume, overwrite=overwrite)
-    report = write_report(Path(settings.output))
-    show(output, run, report)
+    if is_main_process():
+        show(output, run, write_report(Path(settings.output)))
+    leave_process_group()
 
 
 def show(output: Output, run: Run, report: Path) -> None:

@@ -40,7 +40,7 @@ def compare(
         names: of the two models, for the record.
         num_prompts: how many prompts to answer, chosen by a hash of the prompt; fewer if there are fewer.
         judge: who compares the answers; None leaves the win rate out.
-        temperature, max_new_tokens, seed: of the generation, the same for both models; answers never outgrow the context.
+        temperature, max_new_tokens, seed: of the generation, the same for both models; no answer outgrows the context.
         progress: makes a progress bar from a title and a total.
     """
     logp = []

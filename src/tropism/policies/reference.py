@@ -226,6 +226,8 @@ def make_reference(kind: str, policy: TextPolicy, *, groups_per_batch: int, prec
 def assert_is_start(policy: Policy, model: nn.Module, batch: PaddedBatch) -> float:
     """Check at step 0 that the reference is the policy's start state, in the mode that training runs in.
 
+    Only an adapter's own dropout is switched off for it; any other chance in a score would be found here.
+
     Args:
         batch: on the model's device, with its reference.
 
@@ -235,7 +237,11 @@ def assert_is_start(policy: Policy, model: nn.Module, batch: PaddedBatch) -> flo
     Raises:
         ReferenceMismatchError: where it is beyond `STEP_ZERO_BOUND_NATS` for the model's dtype.
     """
+    was_training = model.training
+    has_adapter_dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+    model.train(was_training and not has_adapter_dropout)
     scores = policy.score(model, batch)
+    model.train(was_training)
     assert scores.reference is not None
     dtype = next(policy.model.parameters()).dtype
     worst = float((scores.policy - scores.reference).abs().max()) if len(scores.policy) else 0.0

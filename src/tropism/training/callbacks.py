@@ -12,9 +12,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from tropism.training.monitors import all_reduce
 
 SUMMARY = "train_runtime"
 """The key that marks a log line as the summary of the whole training."""
@@ -100,7 +103,9 @@ class ProgressBar(TrainerCallback):
 
 
 class StopOnInterrupt(TrainerCallback):
-    """On Ctrl-C: finish the step, keep a checkpoint, stop. A second Ctrl-C stops at once.
+    """On Ctrl-C while it trains: finish the step, keep a checkpoint, stop. A second Ctrl-C stops at once.
+
+    It listens from the first step on; before, Ctrl-C stops at once. With several processes all stop after one step.
 
     Attributes:
         interrupted_at: the step after which it stopped; None if nobody interrupted.
@@ -109,31 +114,34 @@ class StopOnInterrupt(TrainerCallback):
     def __init__(self) -> None:
         self.interrupted_at: int | None = None
         self._asked = False
+        self._before: Any = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        sys.stderr.write("\nStopping after this step; Ctrl-C again stops at once.\n")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self._asked and state.global_step < state.max_steps:
+        asked = self._asked
+        if args.world_size > 1:
+            asked = bool(all_reduce(torch.tensor([float(asked)])))
+        if asked:
             self.interrupted_at = state.global_step
             control.should_save = True
             control.should_training_stop = True
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Listen for Ctrl-C inside the block (in the main thread; elsewhere this does nothing)."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def ask(number: int, frame: FrameType | None) -> None:
-            if self._asked:
-                raise KeyboardInterrupt
-            self._asked = True
-            sys.stderr.write("\nStopping after this step; Ctrl-C again stops at once.\n")
-
-        before = signal.signal(signal.SIGINT, ask)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+    def close(self) -> None:
+        """Leave Ctrl-C as it was before training."""
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
 
 
 def new_progress() -> Progress:

@@ -18,6 +18,20 @@ from tropism.errors import ConfigError
 LossSettings = dict[str, dict[str, Any]]
 
 
+REFUSED = {
+    "output_dir": ("is set by `output`", "Set `output` instead."),
+    "label_smoothing_factor": ("smooths labels of tokens, which no preference loss has", "Remove it."),
+    "neftune_noise_alpha": ("would make a score depend on chance", "Remove it."),
+    "dataloader_drop_last": ("has no effect: the last step may be short, and counts right", "Remove it."),
+    "dataloader_num_workers": ("has no effect: batches are made in the process itself", "Remove it."),
+    "auto_find_batch_size": ("does not know steps of groups", "Set train.per_device_train_batch_size."),
+    "resume_from_checkpoint": ("is set by --resume", "Use --resume."),
+    "remove_unused_columns": ("has no effect: groups have no columns", "Remove it."),
+    "logging_strategy": ("would leave the run without its log", "Set train.logging_steps."),
+}
+"""Training arguments that would have no effect here or a wrong one, with why and what to do."""
+
+
 class Section(BaseModel):
     """A part of the recipe; unknown keys are errors that name the nearest known one."""
 
@@ -281,8 +295,8 @@ def check_training_keys(train: dict[str, Any]) -> None:
 
     fields = {field.name for field in dataclasses.fields(TrainingArguments) if field.init}
     for key in train:
-        if key == "output_dir":
-            raise ConfigError("train.output_dir is set by `output`.", remedy="Set `output` instead.")
+        if key in REFUSED:
+            raise ConfigError(f"train.{key} {REFUSED[key][0]}.", remedy=REFUSED[key][1])
         if key not in fields:
             raise ConfigError(
                 f"the recipe has an unknown key 'train.{key}'.",

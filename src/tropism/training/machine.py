@@ -29,3 +29,15 @@ def peak_memory_mb() -> float:
         return torch.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that writes and prints."""
+    return bool(PartialState().is_main_process)
+
+
+def leave_process_group() -> None:
+    """Wait for the other processes and part in order, where there are several."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import yaml
 from accelerate import PartialState
 from transformers.utils import logging as transformers_logging
 
@@ -17,14 +14,16 @@ from tropism.data.formats import Loaded, Source, load
 from tropism.data.keys import group_key, unit_hash
 from tropism.data.split import split_groups
 from tropism.data.store import is_groups_file, read_card
-from tropism.errors import ConfigError, DataError, OutputError
+from tropism.errors import ConfigError, DataError
 from tropism.evals.compare import compare
 from tropism.evals.judge import load_judge
 from tropism.groups import PreferenceGroup
 from tropism.losses import mixture
-from tropism.records import DataCard, Evaluation, Run, Stage, write_json, write_text
+from tropism.policies.loading import load_tokenizer
+from tropism.records import DataCard, Evaluation, Run, Stage, write_json
 from tropism.training.callbacks import progress
-from tropism.training.config import Recipe, SourceRecipe, parse_recipe, read_yaml
+from tropism.training.config import Recipe, SourceRecipe
+from tropism.training.folder import digest_of, run_folder
 from tropism.training.machine import environment, peak_memory_mb
 from tropism.training.stage import open_policy, render, run_stage, training_arguments
 
@@ -58,11 +57,11 @@ def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite:
     started = time.perf_counter()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    output = Path(recipe.output)
     check_settings(recipe)
     data = load_data(recipe)
-    main_process_first(lambda: prepare_output(output, recipe, resume=resume, overwrite=overwrite))
-    with nothing_half_written(output):
+    digest = digest_of([*data.train, data.held_out])
+    is_main = PartialState().is_main_process
+    with run_folder(recipe, data=digest, command=command, resume=resume, overwrite=overwrite) as output:
         stages: list[Stage] = []
         start_model = recipe.model
         for stage, groups in zip(recipe.resolved_stages(), data.train, strict=True):
@@ -74,10 +73,18 @@ def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite:
                 )
             )  # fmt: skip
             start_model = str(folder / "model")
-        evaluation = None
-        if PartialState().is_main_process and data.held_out:
-            evaluation = evaluate_stage(recipe, stages[-1], data.held_out)
-    run = Run(
+        evaluation = evaluate_stage(recipe, stages[-1], data.held_out) if is_main and data.held_out else None
+        run = record(recipe, data, stages, evaluation, command=command, seconds=time.perf_counter() - started)
+        if is_main:
+            write_json(run, output / "run.json")
+    return run
+
+
+def record(
+    recipe: Recipe, data: Split, stages: list[Stage], evaluation: Evaluation | None, *, command: str, seconds: float
+) -> Run:
+    """A finished run as its `run.json` keeps it."""
+    return Run(
         title=f"{', then '.join(stage.name for stage in stages)} on {Path(recipe.data.train[0].path).name}",
         command=command,
         recipe=recipe.model_dump(mode="json"),
@@ -90,16 +97,14 @@ def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite:
         },
         stages=stages,
         evaluation=evaluation,
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
         peak_memory_mb=peak_memory_mb(),
     )
-    if PartialState().is_main_process:
-        write_json(run, output / "run.json")
-    return run
 
 
 def check_settings(recipe: Recipe) -> None:
     """Find what is wrong with any stage before the first one costs time."""
+    nothing_held_out = not recipe.data.eval and recipe.data.holdout == 0
     for stage in recipe.resolved_stages():
         assert stage.loss is not None
         if mixture(stage.loss).needs("reference") and stage.reference == "none":
@@ -107,21 +112,20 @@ def check_settings(recipe: Recipe) -> None:
                 f"stage {stage.name!r} has reference 'none', but {' and '.join(stage.loss)} compares with one.",
                 remedy="Use reference: cached.",
             )
-        training_arguments(stage, Path(recipe.output) / stage.name)
+        args = training_arguments(stage, Path(recipe.output) / stage.name)
+        if args.eval_strategy.value != "no" and nothing_held_out:
+            raise ConfigError(
+                "train.eval_strategy evaluates on held-out groups, and there are none.",
+                remedy="Set data.holdout or data.eval.",
+            )
+    load_tokenizer(recipe.model)
     if recipe.evaluation.judge:
         load_judge(recipe.evaluation.judge)
-
-
-@contextlib.contextmanager
-def nothing_half_written(output: Path) -> Iterator[None]:
-    """Take the output folder away again where the block fails before anything worth keeping is in it."""
-    try:
-        yield
-    except BaseException:
-        kept = [*output.glob("*/stage.json"), *output.glob("*/checkpoint-*")]
-        if not kept and PartialState().is_main_process:
-            shutil.rmtree(output, ignore_errors=True)
-        raise
+        if nothing_held_out or not recipe.evaluation.prompts:
+            raise ConfigError(
+                "evaluation.judge has no effect: there are no held-out prompts to answer.",
+                remedy="Set data.holdout or data.eval, and evaluation.prompts.",
+            )
 
 
 def load_data(recipe: Recipe) -> Split:
@@ -186,34 +190,12 @@ def refuse_leaks(trained: Iterable[Sequence[PreferenceGroup]], held_out: Sequenc
         )
 
 
-def prepare_output(output: Path, recipe: Recipe, *, resume: bool, overwrite: bool) -> None:
-    """Make the output folder, or refuse one that holds another run; keep the recipe in it."""
-    kept = output / "recipe.yaml"
-    if resume and not kept.exists():
-        raise ConfigError(f"there is nothing to resume in {output}.", remedy="Leave --resume out.")
-    if resume:
-        before = parse_recipe(read_yaml(kept.read_text(encoding="utf-8")))
-        changed = [name for name in Recipe.model_fields if getattr(before, name) != getattr(recipe, name)]
-        if changed:
-            raise ConfigError(
-                f"the run in {output} was started with another {', '.join(changed)}.",
-                remedy="Resume with the same recipe, or give another `output`.",
-            )
-    elif kept.exists() and overwrite:
-        shutil.rmtree(output)
-    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise OutputError(
-            f"the output folder {output} is not empty.",
-            remedy="Give another `output`, or use --resume or --overwrite (which deletes a run).",
-        )
-    given = recipe.model_dump(mode="json", exclude_unset=True)
-    write_text(yaml.safe_dump(given, sort_keys=False, allow_unicode=True), kept)
-
-
 def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGroup]) -> Evaluation:
     """Compare a stage's model with the one that it started from."""
     settings = recipe.evaluation
     before, after = (open_policy(recipe, path) for path in (stage.start_model, stage.model))
+    for policy in (before, after):
+        policy.model.to(PartialState().device)
     rendered, account = render(after, groups, what="evaluation")
     evaluation = compare(
         before,
@@ -234,11 +216,3 @@ def short_name(model: str) -> str:
     """What to call a model: the stage that made it, or its folder."""
     path = Path(model)
     return path.parent.name if path.name == "model" else path.name
-
-
-def main_process_first(action: Callable[[], None]) -> None:
-    """Run an action on the main process alone, before the others go on."""
-    state = PartialState()
-    with state.main_process_first():
-        if state.is_main_process:
-            action()

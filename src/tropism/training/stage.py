@@ -31,7 +31,6 @@ TRAIN_DEFAULTS: dict[str, Any] = {
     "save_total_limit": 2,
     "report_to": "none",
     "disable_tqdm": True,
-    "remove_unused_columns": False,
     "seed": 0,
 }
 """What a recipe's `train` starts from. The learning rate is the DPO paper's and TRL's for full fine-tuning."""
@@ -80,6 +79,7 @@ def run_stage(
     wants_eval = str(args.eval_strategy.value) != "no"
     eval_groups = render(policy, held_out, what="evaluation")[0] if wants_eval and held_out else []
     interrupt, bar = StopOnInterrupt(), ProgressBar(f"Training {stage.name}")
+    log = folder / "log.jsonl"
     trainer = PreferenceTrainer(
         policy,
         losses,
@@ -87,14 +87,14 @@ def run_stage(
         args,
         train_groups=train_groups,
         eval_groups=eval_groups,
-        callbacks=[interrupt, JsonlLog(folder / "log.jsonl"), bar],
+        callbacks=[interrupt, JsonlLog(log), bar],
     )
     checkpoint = last_checkpoint(folder) if resume else None
     try:
-        with interrupt.listening():
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         bar.close()
+        interrupt.close()
     if interrupt.interrupted_at is not None:
         raise Interrupted(
             f"Interrupted after step {interrupt.interrupted_at} of stage {stage.name!r}; its checkpoint is kept in "
@@ -103,27 +103,42 @@ def run_stage(
         )
     if trainer.is_world_process_zero():
         policy.save(folder / "model")
-    logged = [line for line in read_log(folder / "log.jsonl") if "loss" in line.values]
-    done = Stage(
+    done = stage_record(
+        stage, trainer, account, start_model=start_model, folder=folder, seconds=time.perf_counter() - started
+    )
+    if trainer.is_world_process_zero():
+        write_json(done, record)
+    trainer.accelerator.wait_for_everyone()
+    return done
+
+
+def stage_record(
+    stage: StageRecipe, trainer: PreferenceTrainer, account: Account, *, start_model: str, folder: Path, seconds: float
+) -> Stage:
+    """What is kept of a finished stage; its first loss is the log's where the stage was resumed."""
+    log = folder / "log.jsonl"
+    logged = [line.values["loss"] for line in read_log(log) if "loss" in line.values] if log.exists() else []
+    first, last = trainer.first_loss, trainer.last_loss
+    assert stage.loss is not None
+    assert first is not None
+    assert last is not None
+    return Stage(
         name=stage.name,
         loss=stage.loss,
         reference=trainer.reference.kind,
         start_model=start_model,
         model=str(folder / "model"),
         log=f"{folder.name}/log.jsonl",
-        groups=len(train_groups),
+        groups=account.groups,
         steps=trainer.state.global_step,
-        first_loss=logged[0].values["loss"],
-        last_loss=logged[-1].values["loss"],
-        seconds=time.perf_counter() - started,
+        first_loss=logged[0] if logged else first,
+        last_loss=last,
+        seconds=seconds,
         tokens_computed=trainer.tokens_computed,
         tokens_distinct=trainer.tokens_distinct,
         reference_tokens_scored=trainer.reference.tokens_scored,
         account=account,
     )
-    if trainer.is_world_process_zero():
-        write_json(done, record)
-    return done
 
 
 def training_arguments(stage: StageRecipe, folder: Path) -> TrainingArguments:

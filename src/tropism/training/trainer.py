@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
-from tropism.errors import DataError, OutputError
+from tropism.errors import ConfigError, DataError, OutputError
 from tropism.layout.padded import PaddedBatch
 from tropism.layout.render import RenderedGroup
 from tropism.losses import Mixture
@@ -69,10 +69,19 @@ class PreferenceTrainer(Trainer):
         self.tokens_computed = 0
         self.tokens_distinct = 0
         self.step_zero_gap: float | None = None
+        self.first_loss: float | None = None
+        self.last_loss: float | None = None
+        if args.per_device_train_batch_size < 1 or args.gradient_accumulation_steps < 1:
+            raise ConfigError(
+                f"a step needs at least one group, not {args.per_device_train_batch_size} x "
+                f"{args.gradient_accumulation_steps}.",
+                remedy="Set train.per_device_train_batch_size and gradient_accumulation_steps to 1 or more.",
+            )
         self._groups_per_batch = args.per_device_train_batch_size
         self._groups_per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps
         args = copy.copy(args)
         args.gradient_accumulation_steps = 1
+        args._n_gpu = min(args.n_gpu, 1)  # several GPUs want a process each: nn.DataParallel would cut a batch apart
         self.eval_groups = list(eval_groups)
         super().__init__(
             model=policy.model,
@@ -152,6 +161,10 @@ class PreferenceTrainer(Trainer):
                 f"the loss of step {self.state.global_step + 1} is {step_loss.item()}, on groups {', '.join(ids)}.",
                 remedy="Lower train.learning_rate, or look at these groups.",
             )
+        self.last_loss = step_loss.item() / self.args.world_size
+        if self.args.world_size > 1:
+            self.last_loss = float(all_reduce(torch.tensor([self.last_loss], dtype=torch.float64)))
+        self.first_loss = self.last_loss if self.first_loss is None else self.first_loss
         return step_loss
 
     def _micro_batch_loss(self, model: nn.Module, batch: PaddedBatch, weights: dict[str, float]) -> Tensor:
@@ -200,7 +213,7 @@ class PreferenceTrainer(Trainer):
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Loss and monitors on the held-out groups."""
-        model, monitors = self.model_wrapped, Monitors()
+        model, monitors = self.model, Monitors()
         model.eval()
         mine = self.eval_groups[self.args.process_index :: self.args.world_size]
         names = [part.name for part in self.mixture.parts]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import torch
 from tropism.applications.quickstart import taste
 from tropism.applications.quickstart.forum import Post, simulate_posts, votes_rows
 from tropism.data.store import write_groups
-from tropism.errors import OutputError
+from tropism.errors import Interrupted, OutputError
 from tropism.evals.task import mean_by_cluster
 from tropism.records import Estimate, Run, Sample, write_json, write_text
 from tropism.signals.engines import open_file
@@ -23,6 +24,8 @@ from tropism.training.config import Recipe, parse_recipe
 from tropism.training.run import run_recipe
 
 POCKET = Path(__file__).parent / "pocket"
+MARK = ".tropism-quickstart"
+MADE = ("votes.csv", "votes.parquet", "held_out.csv", "held_out.parquet", "better_half.jsonl", "run")
 NUM_HELD_OUT_POSTS = 480
 NUM_PROMPTS = 400
 MIN_GAP = 2
@@ -57,7 +60,13 @@ def run_quickstart(folder: Path, *, num_posts: int, seed: int, say: Callable[[st
     build(held_out, folder / "held_out.csv", folder / "held_out.parquet")
     say(f"Votes became preference groups in {folder / 'votes.parquet'}; the pocket model trains on them now.")
     recipe = quickstart_recipe(folder, seed=seed)
-    run = run_recipe(recipe, command=f"tropism quickstart --seed {seed}", resume=False)
+    command = shlex.join(
+        ["tropism", "quickstart", "--output", str(folder), "--posts", str(num_posts), "--seed", str(seed)]
+    )
+    try:
+        run = run_recipe(recipe, command=command)
+    except Interrupted as stopped:
+        raise Interrupted(stopped.problem, remedy=f"A quickstart starts over: {command}") from None
     assert run.evaluation is not None
     metrics = run.evaluation.metrics | exact_measures(run.evaluation.samples)
     run = run.model_copy(
@@ -153,10 +162,15 @@ def multiplications_per_second(*, seconds: float) -> float:
 
 def clear(folder: Path) -> None:
     """Make way for a run: delete an earlier quickstart, refuse anything else."""
-    known = {"votes.csv", "votes.parquet", "held_out.csv", "held_out.parquet", "better_half.jsonl", "run"}
+    mark = folder / MARK
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if folder.exists() and (not folder.is_dir() or not there <= known):
+    if folder.exists() and (not folder.is_dir() or there - {*MADE, MARK} or (there and not mark.exists())):
         raise OutputError(
             f"the output folder {folder} holds something else than a quickstart.", remedy="Give another --output."
         )
-    shutil.rmtree(folder, ignore_errors=True)
+    for name in MADE:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    write_text("This folder holds a quickstart of Tropism; the next one replaces it.\n", mark)
