@@ -7,10 +7,16 @@ from pathlib import Path
 from tests.training.test_trainer import make_trainer, steps
 from tropism.training.machine import leave_process_group
 
-folder = Path(sys.argv[1])
-trainer = make_trainer(folder, batch=2, accumulation=2, ddp_backend="gloo")
-assert trainer.args.world_size == 2
-trainer.train()
-if trainer.is_world_process_zero():
-    (folder / "steps.json").write_text(json.dumps(steps(trainer)))
-leave_process_group()
+
+def main(folder: Path) -> None:
+    """Train, and leave the losses and gradient norms of the steps behind."""
+    trainer = make_trainer(folder, batch=2, accumulation=2, ddp_backend="gloo")
+    assert trainer.args.world_size == 2
+    trainer.train()
+    if trainer.is_world_process_zero():
+        (folder / "steps.json").write_text(json.dumps(steps(trainer)))
+    leave_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

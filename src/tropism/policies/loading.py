@@ -80,7 +80,7 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
         ) from None
 
 
-def load_model(path: str, *, dtype: str) -> PreTrainedModel:
+def load_model(path: str, *, dtype: str) -> PreTrainedModel | PeftModel:
     """Load a model or a peft adapter over one, from safetensors only, without running code that came with it."""
     folder = Path(path)
     try:
@@ -101,7 +101,7 @@ def load_model(path: str, *, dtype: str) -> PreTrainedModel:
         ) from None
 
 
-def add_lora(model: PreTrainedModel, lora: dict[str, Any]) -> PreTrainedModel:
+def add_lora(model: PreTrainedModel | PeftModel, lora: dict[str, Any]) -> PreTrainedModel | PeftModel:
     """Put a fresh LoRA adapter on a model; one that already carries an adapter goes on training that one.
 
     Raises:
