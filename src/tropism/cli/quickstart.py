@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import typer
 
-from tropism.cli.output import JSON, Output
+from tropism.cli.output import JSON, Output, estimate
+
+SHORT = {
+    "win_rate": "tuned answers preferred",
+    "pair_accuracy": "held-out votes ordered rightly",
+    "judge_score_before": "taste, supervised model",
+    "judge_score_after": "taste, after DPO",
+    "on_topic_before": "on topic, supervised model",
+    "on_topic_after": "on topic, after DPO",
+    "parsed_before": "whole sentences, supervised model",
+    "parsed_after": "whole sentences, after DPO",
+    "distinct_2_before": "distinct word pairs, supervised model",
+    "distinct_2_after": "distinct word pairs, after DPO",
+    "kl": "distance moved (KL, nats per answer)",
+}
+"""The few measures that the end of a quickstart shows; the report has all."""
 
 
 def quickstart(
@@ -18,8 +34,19 @@ def quickstart(
     """From a simulated forum's votes to a better pocket model and a report, with nothing to download."""
     output = Output(for_programs)
     from tropism.applications.quickstart.road import run_quickstart
-    from tropism.cli.train import show
+    from tropism.cli.train import payload
     from tropism.report.page import write_report
 
     run = run_quickstart(folder, num_posts=posts, seed=seed, say=output.say)
-    show(output, run, write_report(folder / "run"))
+    report = write_report(folder / "run")
+    assert run.evaluation is not None
+    metrics = run.evaluation.metrics
+    output.table("On held-out prompts, with 95 % intervals", {
+        title: estimate(metrics[name]) for name, title in SHORT.items() if name in metrics
+    })  # fmt: skip
+    output.table("Done", {
+        "time and memory": f"{run.seconds:.0f} s, {run.peak_memory_mb:,.0f} MB at most",
+        "model": run.stages[-1].model,
+        "report": str(report),
+    })  # fmt: skip
+    output.finish(payload(run, report), next_command=shlex.join(["python", "-m", "webbrowser", str(report)]))
