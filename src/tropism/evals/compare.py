@@ -10,7 +10,7 @@ from tropism.evals import drift, preference, win_rate
 from tropism.evals.judge import RuleJudge
 from tropism.evals.task import mean_by_cluster
 from tropism.groups import PreferenceGroup, Response, content_key, content_text
-from tropism.layout.render import RenderedGroup, RenderedResponse
+from tropism.layout.rendered import RenderedGroup, RenderedResponse
 from tropism.policies.reference import CachedReference
 from tropism.policies.text import TextPolicy
 from tropism.records import Estimate, Evaluation, Sample

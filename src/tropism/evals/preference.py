@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tropism.evals.task import mapped, mean_by_cluster, ratio_by_cluster
-from tropism.layout.render import RenderedGroup
+from tropism.layout.rendered import RenderedGroup
 from tropism.records import Estimate
 
 

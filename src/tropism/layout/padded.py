@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tropism.layout.render import RenderedGroup
+from tropism.layout.rendered import RenderedGroup
 from tropism.scores import Feedback
 
 

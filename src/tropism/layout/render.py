@@ -7,10 +7,7 @@ exact in token ids, and all responses of a group have the same prompt.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import itertools
 import json
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,75 +15,10 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from tropism.errors import ConfigError, DataError, ModelError
-from tropism.groups import Content, Edge, Label, PreferenceGroup, content_key
+from tropism.groups import Content, PreferenceGroup, content_key
+from tropism.layout.rendered import RenderedGroup, RenderedResponse
 from tropism.layout.templates import ChatTemplate, Segment, Template, template_for
 from tropism.records import Account
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedResponse:
-    """The token ids of one response and which of them are scored (turns of the user are not)."""
-
-    ids: tuple[int, ...]
-    scored: tuple[bool, ...]
-    prompt: int
-    complete: bool
-
-    @property
-    def num_scored(self) -> int:
-        """Number of scored tokens."""
-        return sum(self.scored)
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedGroup:
-    """A group in token ids. `edges` and `labels` index `responses`."""
-
-    group: PreferenceGroup
-    prompts: tuple[tuple[int, ...], ...]
-    responses: tuple[RenderedResponse, ...]
-    edges: tuple[Edge, ...]
-    labels: tuple[Label, ...]
-    ranks: tuple[int | None, ...]
-    scores: tuple[float | None, ...]
-
-    def keep(self, wanted: Sequence[bool]) -> RenderedGroup:
-        """The same group with only the wanted responses, and the edges and labels between them."""
-        place = {old: new for new, old in enumerate(i for i, keep in enumerate(wanted) if keep)}
-        return dataclasses.replace(
-            self,
-            responses=tuple(self.responses[old] for old in place),
-            edges=tuple(
-                dataclasses.replace(edge, winner=place[edge.winner], loser=place[edge.loser])
-                for edge in self.edges
-                if edge.winner in place and edge.loser in place
-            ),
-            labels=tuple(
-                dataclasses.replace(label, response=place[label.response])
-                for label in self.labels
-                if label.response in place
-            ),
-            ranks=tuple(self.ranks[old] for old in place),
-            scores=tuple(self.scores[old] for old in place),
-        )
-
-    def response_key(self, response: RenderedResponse) -> bytes:
-        """The identity of a response's tokens after its prompt's, for the reference cache."""
-        digest = hashlib.blake2b(digest_size=20)
-        for ids in (self.prompts[response.prompt], response.ids, response.scored):
-            digest.update(array("q", ids).tobytes())
-            digest.update(b"|")
-        return digest.digest()
-
-    def num_distinct_tokens(self) -> int:
-        """Nodes of the tries of all sequences of this group: what a perfect layout would compute."""
-        total = 0
-        for prompt, ids in enumerate(self.prompts):
-            rows = sorted(response.ids for response in self.responses if response.prompt == prompt)
-            if rows:
-                shared = sum(len(common_prefix(a, b)) for a, b in itertools.pairwise(rows))
-                total += len(ids) + sum(map(len, rows)) - shared
-        return total
 
 
 @dataclass(frozen=True)
@@ -331,14 +263,6 @@ def used_responses(group: PreferenceGroup) -> list[int]:
     used = {i for edge in group.edges for i in (edge.winner, edge.loser)} | {label.response for label in group.labels}
     used |= {i for i, response in enumerate(group.responses) if response.rank is not None}
     return sorted(used) or list(range(len(group.responses)))
-
-
-def common_prefix(first: Sequence[int], second: Sequence[int]) -> Sequence[int]:
-    """The longest beginning that two sequences share."""
-    for index, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return first[:index]
-    return first[: min(len(first), len(second))]
 
 
 def require_groups(rendered: Sequence[RenderedGroup], account: Account, rules: RenderRules, *, what: str) -> None:

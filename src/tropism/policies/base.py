@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tropism.groups import Content
 from tropism.layout.padded import PaddedBatch
-from tropism.layout.render import RenderedGroup
+from tropism.layout.rendered import RenderedGroup
 from tropism.scores import ResponseScores
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tropism.errors import ConfigError, OutputError, ReferenceMismatchError
 from tropism.layout.padded import PaddedBatch
-from tropism.layout.render import RenderedGroup
+from tropism.layout.rendered import RenderedGroup
 from tropism.policies.base import Policy, response_sums
 from tropism.policies.text import TextPolicy
 

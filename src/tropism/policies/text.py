@@ -22,7 +22,8 @@ from tropism.errors import ModelError
 from tropism.groups import Content
 from tropism.layout import padded
 from tropism.layout.padded import PaddedBatch
-from tropism.layout.render import RenderedGroup, Renderer
+from tropism.layout.render import Renderer
+from tropism.layout.rendered import RenderedGroup
 from tropism.policies.base import Policy
 
 NOT_PART_OF_A_SCORE = ("_name_or_path", "transformers_version", "use_cache", "architectures", "torch_dtype")

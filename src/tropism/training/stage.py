@@ -11,7 +11,8 @@ from transformers import TrainingArguments, set_seed
 
 from tropism.errors import ConfigError, Interrupted
 from tropism.groups import PreferenceGroup
-from tropism.layout.render import RenderedGroup, require_groups
+from tropism.layout.render import require_groups
+from tropism.layout.rendered import RenderedGroup
 from tropism.losses import mixture
 from tropism.policies.loading import load_text_policy
 from tropism.policies.reference import make_reference

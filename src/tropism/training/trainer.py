@@ -22,7 +22,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 
 from tropism.errors import ConfigError, DataError, OutputError
 from tropism.layout.padded import PaddedBatch
-from tropism.layout.render import RenderedGroup
+from tropism.layout.rendered import RenderedGroup
 from tropism.losses import Mixture
 from tropism.policies.base import Policy
 from tropism.policies.reference import NoReference, Reference, assert_is_start
