@@ -126,7 +126,8 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on(recipe, tmp_path):
     assert not (tmp_path / "run" / "run.json").exists()
 
 
-def test_a_killed_run_resumes_to_the_same_bits(recipe, tmp_path, capsys):
+@pytest.mark.parametrize("killed_at", [2, 5])
+def test_a_killed_run_resumes_to_the_same_bits(recipe, tmp_path, capsys, killed_at):
     saving = ["train.save_strategy=steps", "train.save_steps=2", "train.max_steps=5", "evaluation.prompts=1"]
     assert run(["train", str(recipe), *saving, f"output={tmp_path}/straight"]) == 0
     script = (
@@ -134,7 +135,7 @@ def test_a_killed_run_resumes_to_the_same_bits(recipe, tmp_path, capsys):
         "save = trainer.PreferenceTrainer._save_checkpoint\n"
         "def kill(self, *a):\n"
         "    save(self, *a)\n"
-        "    if 'dpo' in self.args.output_dir and self.state.global_step == 2: os.kill(os.getpid(), 9)\n"
+        f"    if 'dpo' in self.args.output_dir and self.state.global_step == {killed_at}: os.kill(os.getpid(), 9)\n"
         "trainer.PreferenceTrainer._save_checkpoint = kill\n"
         "run(sys.argv[1:])"
     )
@@ -149,6 +150,8 @@ def test_a_killed_run_resumes_to_the_same_bits(recipe, tmp_path, capsys):
         (tmp_path / name / "dpo" / "model" / "model.safetensors").read_bytes() for name in ("straight", "run")
     )
     assert straight == resumed
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "dpo" / "log.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4, 5]
 
 
 def test_resume_refuses_another_recipe_and_an_empty_folder(recipe, tmp_path, capsys):

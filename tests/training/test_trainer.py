@@ -171,10 +171,12 @@ def test_ctrl_c_keeps_a_checkpoint_and_resume_gives_the_same_bits(tmp_path):
     assert all(torch.equal(given[name], wanted[name]) for name in wanted)
 
 
-def test_a_checkpoint_that_was_cut_short_is_not_the_last_one(tmp_path):
+def test_a_checkpoint_cut_short_or_of_the_last_step_is_not_the_one_to_go_on_from(tmp_path):
     (tmp_path / "checkpoint-2").mkdir()
-    (tmp_path / "checkpoint-2" / "trainer_state.json").write_text("{}")
+    (tmp_path / "checkpoint-2" / "trainer_state.json").write_text('{"global_step": 2, "max_steps": 12}')
     (tmp_path / "checkpoint-10").mkdir()
+    (tmp_path / "checkpoint-12").mkdir()
+    (tmp_path / "checkpoint-12" / "trainer_state.json").write_text('{"global_step": 12, "max_steps": 12}')
     assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-2"
 
 

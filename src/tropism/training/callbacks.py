@@ -108,12 +108,13 @@ class StopOnInterrupt(TrainerCallback):
     It listens from the first step on; before, Ctrl-C stops at once. With several processes all stop after one step.
 
     Attributes:
-        interrupted_at: the step after which it stopped; None if nobody interrupted.
+        asked: whether Ctrl-C was pressed while it trained.
+        interrupted_at: the step after which it stopped before the end; None where it went through.
     """
 
     def __init__(self) -> None:
         self.interrupted_at: int | None = None
-        self._asked = False
+        self.asked = False
         self._before: Any = None
 
     def on_train_begin(
@@ -123,16 +124,16 @@ class StopOnInterrupt(TrainerCallback):
             self._before = signal.signal(signal.SIGINT, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if self.asked:
             raise KeyboardInterrupt
-        self._asked = True
+        self.asked = True
         sys.stderr.write("\nStopping after this step; Ctrl-C again stops at once.\n")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        asked = self._asked
+        asked = self.asked
         if args.world_size > 1:
             asked = bool(all_reduce(torch.tensor([float(asked)])))
-        if asked:
+        if asked and state.global_step < state.max_steps:
             self.interrupted_at = state.global_step
             control.should_save = True
             control.should_training_stop = True

@@ -110,6 +110,8 @@ def run_stage(
     if trainer.is_world_process_zero():
         write_json(done, record)
     trainer.accelerator.wait_for_everyone()
+    if interrupt.asked:
+        raise KeyboardInterrupt
     return done
 
 

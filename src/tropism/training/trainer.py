@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import math
 import shutil
 from collections.abc import Iterator, Sequence
@@ -294,6 +295,17 @@ class StepLoader(DataLoader[RenderedGroup]):
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end (its trainer state is written last)."""
-    found = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
+    """The newest checkpoint to go on from: written to its end (its trainer state comes last), with steps still to run.
+
+    transformers would take one step too many from a checkpoint of the last step, so the one before it serves.
+    """
+    found = [path for path in folder.glob("checkpoint-*") if has_steps_left(path / "trainer_state.json")]
     return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+
+def has_steps_left(state: Path) -> bool:
+    """Whether a checkpoint's trainer state is there, and before its last step."""
+    if not state.exists():
+        return False
+    values = json.loads(state.read_text(encoding="utf-8"))
+    return int(values["global_step"]) < int(values["max_steps"])
