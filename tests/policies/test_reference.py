@@ -1,6 +1,8 @@
 """The reference cache: reused where nothing that matters changed, missed where something did."""
 
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -86,3 +88,17 @@ def test_a_cache_that_cannot_be_written_is_a_plain_error(tmp_path):
 
 def test_the_cache_is_where_the_user_says(tmp_path):
     assert default_folder() == tmp_path / "cache" / "reference"
+
+
+def test_processes_that_open_a_new_cache_at_once_do_not_trip_each_other(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path; from tropism.policies.reference import open_cache\n"
+        "for i in range(40):\n"
+        "    path = Path(sys.argv[1]) / f'{i}.sqlite'\n"
+        "    time.sleep(0.05 - time.time() % 0.05)\n"
+        "    with open_cache(path) as cache, cache: cache.execute('INSERT OR IGNORE INTO logp VALUES (1, 2)')\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], errors

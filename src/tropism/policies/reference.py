@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -174,7 +175,7 @@ def open_cache(path: Path | None) -> Iterator[sqlite3.Connection]:
             remedy="Set TROPISM_CACHE to a folder that can.",
         ) from None
     try:
-        cache.execute("PRAGMA journal_mode=WAL")
+        switch_to_wal(cache)
         cache.execute("CREATE TABLE IF NOT EXISTS logp (key BLOB PRIMARY KEY, token_logp BLOB NOT NULL) WITHOUT ROWID")
         yield cache
     except sqlite3.OperationalError as error:
@@ -187,6 +188,19 @@ def open_cache(path: Path | None) -> Iterator[sqlite3.Connection]:
         ) from None
     finally:
         cache.close()
+
+
+def switch_to_wal(cache: sqlite3.Connection) -> None:
+    """Let readers and a writer go on side by side; SQLite's own waiting does not cover this switch, so wait here."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            cache.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def read_cache(cache: sqlite3.Connection, keys: Iterable[bytes]) -> dict[bytes, float]:
