@@ -93,6 +93,24 @@ class Evaluation(Record):
     """What rendering did with the held-out groups: a row is a group here."""
 
 
+class MemoryPlan(Record):
+    """How a stage is fitted into memory, and what it is expected to need at its peak."""
+
+    tokens_per_batch: int
+    gradient_checkpointing: bool
+    largest_group_tokens: int
+    weights_mb: float
+    optimizer_mb: float
+    fixed_mb: float
+    """What a micro-batch adds whatever its size: gradients, buffers of the head."""
+    kb_per_token: float
+    """What each of its tokens adds: activations."""
+    peak_mb: float
+    """Expected peak while training: of the GPU's allocator, or of the process."""
+    free_mb: float
+    device: str
+
+
 class Stage(Record):
     """One training stage: its losses, its steps and what it cost."""
 
@@ -113,6 +131,7 @@ class Stage(Record):
     reference_tokens_scored: int
     account: Account
     """What rendering did with the groups: a row is a group here."""
+    plan: MemoryPlan | None = None
 
 
 class Run(Record):

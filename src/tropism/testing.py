@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.layout.render import Renderer, RenderRules
-from tropism.policies.text import TextPolicy
+from tropism.policies.text import Layout, TextPolicy
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
@@ -54,12 +54,17 @@ def tiny_llama(*, vocab_size: int = 261, seed: int = 0, hidden_size: int = 32) -
 
 
 def tiny_policy(
-    model: nn.Module | None = None, *, max_tokens: int = 128, min_response_tokens: int = 4, template: str = "auto"
+    model: nn.Module | None = None,
+    *,
+    max_tokens: int = 128,
+    min_response_tokens: int = 4,
+    template: str = "auto",
+    layout: Layout = "forest",
 ) -> TextPolicy:
     """A policy around a tiny random model."""
     tokenizer = byte_tokenizer()
     rules = RenderRules(max_tokens=max_tokens, min_response_tokens=min_response_tokens, template=template)
-    return TextPolicy(model or tiny_llama(), tokenizer, Renderer(tokenizer, rules))
+    return TextPolicy(model or tiny_llama(), tokenizer, Renderer(tokenizer, rules), layout=layout)
 
 
 def pair(name: str, prompt: str, winner: str, loser: str) -> PreferenceGroup:

@@ -4,6 +4,7 @@ import pytest
 
 from tropism.errors import ConfigError, DataError, ModelError
 from tropism.groups import Edge, Label, PreferenceGroup, Response
+from tropism.layout.forest import num_distinct_tokens
 from tropism.layout.render import Renderer, RenderRules, require_groups
 from tropism.testing import byte_tokenizer, pair, tiny_policy
 
@@ -127,7 +128,7 @@ def test_prompts_are_the_same_tokens_for_every_response_and_for_generation():
 def test_distinct_tokens_are_the_nodes_of_the_tries():
     # prompt 1 byte; "ab" + end and "ac" + end share one token: 1 + 3 + 3 - 1
     (group,), _ = renderer().render([pair("a", "Q", "ab", "ac")])
-    assert group.num_distinct_tokens() == 6
+    assert num_distinct_tokens([group]) == 6
 
 
 def test_response_keys_tell_prompts_and_responses_apart():

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tropism.errors import OutputError
-from tropism.policies.reference import CachedReference, default_folder
+from tropism.policies.cache import default_folder
+from tropism.policies.reference import CachedReference
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
 
@@ -65,7 +66,7 @@ def test_attached_scores_equal_the_policy_at_its_start():
     groups, _ = policy.renderer.render(pairs(["one", "a longer prompt"]))
     reference = CachedReference(policy)
     reference.prepare(groups)
-    for batch in policy.collate(groups, groups_per_batch=2):
+    for batch in policy.collate(groups, tokens_per_batch=4096):
         scores = policy.score(policy.model, reference.attach(batch, policy.model))
         torch.testing.assert_close(scores.policy, scores.reference, rtol=0, atol=1e-4)
 
@@ -74,7 +75,7 @@ def test_the_cache_keeps_log_probabilities_of_every_token():
     policy = tiny_policy()
     reference = prepared(policy, ["one"])
     groups, _ = policy.renderer.render(pairs(["one"]))
-    rows = dict(sqlite3.connect(reference.path).execute("SELECT key, token_logp FROM logp"))
+    rows = dict(sqlite3.connect(reference.path).execute("SELECT key, token_logp FROM scores"))
     for response in groups[0].responses:
         assert len(rows[groups[0].response_key(response)]) == 4 * len(response.ids)
 
@@ -92,11 +93,11 @@ def test_the_cache_is_where_the_user_says(tmp_path):
 
 def test_processes_that_open_a_new_cache_at_once_do_not_trip_each_other(tmp_path):
     script = (
-        "import sys, time; from pathlib import Path; from tropism.policies.reference import open_cache\n"
+        "import sys, time; from pathlib import Path; from tropism.policies.cache import open_cache\n"
         "for i in range(40):\n"
         "    path = Path(sys.argv[1]) / f'{i}.sqlite'\n"
         "    time.sleep(0.05 - time.time() % 0.05)\n"
-        "    with open_cache(path) as cache, cache: cache.execute('INSERT OR IGNORE INTO logp VALUES (1, 2)')\n"
+        "    with open_cache(path) as cache, cache: cache.execute('INSERT OR IGNORE INTO scores VALUES (1, 2, 3)')\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 
 from tropism.data.formats import Source, load
 from tropism.errors import ModelError
-from tropism.layout import padded
+from tropism.layout import forest, padded
+from tropism.layout.tries import count_distinct
 from tropism.losses import mixture
 from tropism.policies.loading import load_text_policy
 from tropism.policies.reference import CachedReference
@@ -37,7 +38,7 @@ def tropism_dpo(policy: TextPolicy, reference: CachedReference, groups, beta=0.1
     """The same number through layout, policy, reference and loss."""
     losses = mixture({"dpo": {"beta": beta}})
     total, weight = torch.zeros(()), 0.0
-    for batch in policy.collate(groups, groups_per_batch=3):
+    for batch in policy.collate(groups, tokens_per_batch=4096):
         terms = losses.terms(policy.score(policy.model, reference.attach(batch, policy.model)), batch.feedback)["dpo"]
         total, weight = total + terms.weighted_sum(), weight + terms.weight.sum()
     return total / weight
@@ -79,26 +80,28 @@ def test_dpo_equals_a_plain_implementation_on_real_weights(real_data):
 def test_the_head_meets_only_the_scored_positions():
     policy = tiny_policy()
     groups, _ = policy.renderer.render(pairs(["a long prompt that the head need not see", "b"]))
-    (batch,) = policy.collate(groups, groups_per_batch=2)
+    (batch,) = policy.collate(groups, tokens_per_batch=4096)
     seen = []
     policy.model.get_output_embeddings().register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
     policy.token_logp(policy.model, batch)
-    assert seen == [(1, sum(len(r.ids) for g in groups for r in g.responses), 261)]
+    num_scored = sum(count_distinct([response.ids for response in group.responses]) for group in groups)
+    assert seen == [(1, 0, 261), (num_scored, 261)]
     assert batch.input_ids.numel() > seen[0][1]
 
 
 def test_one_row_at_a_time_equals_a_padded_batch():
-    policy = tiny_policy()
+    policy = tiny_policy(layout="padded")
     groups, _ = policy.renderer.render(pairs(["one", "a much longer prompt than the other", "mid size"]))
     together = policy.score(policy.model, padded.collate(groups)).policy
     alone = torch.cat([policy.score(policy.model, padded.collate([group])).policy for group in groups])
     torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-5)
 
 
-def test_a_response_without_a_prompt_loses_its_first_token_only():
-    policy = tiny_policy()
+@pytest.mark.parametrize("layout", ["forest", "padded"])
+def test_a_response_without_a_prompt_loses_its_first_token_only(layout):
+    policy = tiny_policy(layout=layout)
     groups, _ = policy.renderer.render(pairs([""]))
-    batch = padded.collate(groups)
+    (batch,) = policy.collate(groups, tokens_per_batch=4096)
     assert batch.length.tolist() == [len(response.ids) - 1 for response in groups[0].responses]
 
 
@@ -108,7 +111,7 @@ def test_dropout_is_switched_off():
     policy = tiny_policy(model)
     groups, _ = policy.renderer.render(pairs(["abc"]))
     model.train()
-    first, second = (policy.score(model, padded.collate(groups)).policy for _ in range(2))
+    first, second = (policy.score(model, forest.collate(groups)).policy for _ in range(2))
     assert torch.equal(first, second)
 
 
@@ -118,7 +121,7 @@ def test_a_saved_policy_loads_elsewhere_with_the_same_scores(tmp_path):
     policy = tiny_policy()
     policy.save(tmp_path / "model")
     groups, _ = policy.renderer.render(pairs(["abc"]))
-    batch = padded.collate(groups)
+    batch = forest.collate(groups)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     assert torch.equal(policy.token_logp(policy.model, batch), tiny_policy(model).token_logp(model, batch))
     assert not list(tmp_path.glob("**/*.bin"))
@@ -192,7 +195,7 @@ def test_dropout_written_as_a_number_is_switched_off_too():
     policy = tiny_policy(model)
     groups, _ = policy.renderer.render(pairs(["abc"]))
     model.train()
-    first, second = (policy.score(model, padded.collate(groups)).policy for _ in range(2))
+    first, second = (policy.score(model, forest.collate(groups)).policy for _ in range(2))
     assert torch.equal(first, second)
 
 

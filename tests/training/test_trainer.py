@@ -32,6 +32,7 @@ def make_trainer(
     reference=None,
     callbacks=(),
     groups=None,
+    tokens_per_batch=4096,
     **settings,
 ) -> PreferenceTrainer:
     policy = policy or tiny_policy()
@@ -55,8 +56,9 @@ def make_trainer(
     )
     reference = reference or CachedReference(policy)
     return PreferenceTrainer(
-        policy, losses, reference, args, train_groups=rendered, eval_groups=rendered[:5], callbacks=callbacks
-    )
+        policy, losses, reference, args, train_groups=rendered, eval_groups=rendered[:5], callbacks=callbacks,
+        tokens_per_batch=tokens_per_batch,
+    )  # fmt: skip
 
 
 def steps(trainer: PreferenceTrainer) -> list[tuple[float, float]]:
@@ -67,12 +69,16 @@ def weights(trainer: PreferenceTrainer) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in trainer.policy.model.state_dict().items()}
 
 
-@pytest.mark.parametrize(("batch", "accumulation"), [(4, 2), (2, 4), (1, 8)])
-def test_the_gradient_does_not_depend_on_the_cut_into_micro_batches(tmp_path, batch, accumulation):
-    whole = make_trainer(tmp_path / "a", batch=8, accumulation=1)
-    cut = make_trainer(tmp_path / "b", batch=batch, accumulation=accumulation)
+@pytest.mark.parametrize("layout", ["forest", "padded"])
+@pytest.mark.parametrize(("batch", "accumulation", "tokens"), [(4, 2, 300), (2, 4, 150), (1, 8, 110)])
+def test_the_gradient_does_not_depend_on_the_cut_into_micro_batches(tmp_path, batch, accumulation, tokens, layout):
+    policies = [tiny_policy(layout=layout) for _ in range(2)]
+    whole = make_trainer(tmp_path / "a", batch=8, accumulation=1, policy=policies[0])
+    settings = {"batch": batch, "accumulation": accumulation, "tokens_per_batch": tokens}
+    cut = make_trainer(tmp_path / "b", policy=policies[1], **settings)
     whole.train()
     cut.train()
+    assert len(cut._collate(cut.train_dataset[:8])) > len(whole._collate(whole.train_dataset[:8])) == 1
     for mine, theirs in zip(steps(cut), steps(whole), strict=True):
         assert mine == pytest.approx(theirs, rel=2e-5)
 
@@ -212,7 +218,7 @@ def test_monitors_equal_hand_worked_values():
 
     policy = tiny_policy()
     rendered, _ = policy.renderer.render(pairs(["a", "b"]))
-    (batch,) = policy.collate(rendered, groups_per_batch=2)
+    (batch,) = policy.collate(rendered, tokens_per_batch=4096)
     scores = ResponseScores(
         torch.tensor([-1.0, -5.0, -4.0, -2.0], dtype=torch.float64),
         torch.tensor([-2.0, -3.0, -4.0, -3.0], dtype=torch.float64),
@@ -271,7 +277,7 @@ def test_the_dropout_of_an_adapter_works_in_training_and_not_in_scoring(tmp_path
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
     groups, _ = policy.renderer.render(pairs(["abc"]))
-    (batch,) = policy.collate(groups, groups_per_batch=1)
+    (batch,) = policy.collate(groups, tokens_per_batch=4096)
     policy.model.train()
     noisy = [policy.score(policy.model, batch).policy for _ in range(2)]
     assert not torch.equal(*noisy)

@@ -10,7 +10,7 @@ from tropism.training.machine import leave_process_group
 
 def main(folder: Path) -> None:
     """Train, and leave the losses and gradient norms of the steps behind."""
-    trainer = make_trainer(folder, batch=2, accumulation=2, ddp_backend="gloo")
+    trainer = make_trainer(folder, batch=2, accumulation=2, ddp_backend="gloo", tokens_per_batch=150)
     assert trainer.args.world_size == 2
     trainer.train()
     if trainer.is_world_process_zero():

@@ -12,6 +12,7 @@ TRAIN_KEYS = {
     "tokens_computed": "tokens that the policy computed in training, padding included",
     "tokens_distinct": "tokens that a layout without repetition and padding would compute",
     "reference_tokens_scored": "tokens that the reference computed; 0 where its cache knew all",
+    "plans": "stage to its memory plan, null for sharded weights; with `--plan` the only key",
     "model": "folder of the tuned model",
     "report": "path of the HTML report",
 }

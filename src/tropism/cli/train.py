@@ -11,7 +11,7 @@ import typer
 from tropism.cli.output import JSON, Output, estimate
 
 if TYPE_CHECKING:
-    from tropism.records import Run
+    from tropism.records import MemoryPlan, Run
 
 
 def train(
@@ -19,6 +19,7 @@ def train(
     overrides: list[str] = typer.Argument(None, help="Settings to override, such as loss.dpo.beta=0.05."),
     resume: bool = typer.Option(False, "--resume", help="Go on from the last checkpoint in the output folder."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Delete the run that is in the output folder."),
+    plan: bool = typer.Option(False, "--plan", help="Print the memory plan and stop: nothing is trained or written."),
     for_programs: bool = JSON,
 ) -> None:
     """Train a model on preferences, evaluate it against where it started, and write a report."""
@@ -27,16 +28,35 @@ def train(
     from tropism.report.page import write_report
     from tropism.training.config import load_recipe
     from tropism.training.machine import is_main_process, leave_process_group
-    from tropism.training.run import run_recipe
+    from tropism.training.run import plan_recipe, run_recipe
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other.", remedy="Give one of them.")
     settings = load_recipe(recipe, overrides or ())
     command = shlex.join(["tropism", "train", str(recipe), *(overrides or ())])
+    if plan:
+        show_plans(output, plan_recipe(settings), command)
+        return
     run = run_recipe(settings, command=command, resume=resume, overwrite=overwrite)
     if is_main_process():
         show(output, run, write_report(Path(settings.output)))
     leave_process_group()
+
+
+def show_plans(output: Output, plans: dict[str, MemoryPlan], command: str) -> None:
+    """Print the memory plan of every stage."""
+    for stage, plan in plans.items():
+        output.table(f"Memory plan of stage {stage}", {
+            "micro-batch": f"up to {plan.tokens_per_batch:,} tokens, the largest group {plan.largest_group_tokens:,}",
+            "activations": "recomputed in the backward pass" if plan.gradient_checkpointing else "kept",
+            "weights": f"{plan.weights_mb:,.0f} MB",
+            "optimizer": f"{plan.optimizer_mb:,.0f} MB",
+            "gradients and buffers": f"{plan.fixed_mb:,.0f} MB",
+            "each token": f"{plan.kb_per_token:,.0f} KB",
+            "expected peak": f"{plan.peak_mb:,.0f} MB, with what the process holds already",
+            "free now": f"{plan.free_mb:,.0f} MB on {plan.device}",
+        })  # fmt: skip
+    output.finish({"plans": {name: plan.model_dump() for name, plan in plans.items()}}, next_command=command)
 
 
 def show(output: Output, run: Run, report: Path) -> None:
@@ -81,6 +101,7 @@ def payload(run: Run, report: Path) -> dict[str, Any]:
         "tokens_computed": sum(stage.tokens_computed for stage in run.stages),
         "tokens_distinct": sum(stage.tokens_distinct for stage in run.stages),
         "reference_tokens_scored": sum(stage.reference_tokens_scored for stage in run.stages),
+        "plans": {stage.name: stage.plan.model_dump() if stage.plan else None for stage in run.stages},
         "model": last.model,
         "report": str(report),
     }

@@ -2,75 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
+from tropism.layout.batch import Batch, cut_to_fit, feedback_of, scored_places
 from tropism.layout.rendered import RenderedGroup
-from tropism.scores import Feedback
+from tropism.layout.tries import count_distinct
 
 
-@dataclass(frozen=True)
-class PaddedBatch:
-    """One micro-batch.
+@dataclass(frozen=True, kw_only=True)
+class PaddedBatch(Batch):
+    """One row per response, padded on the right with token 0.
 
     Attributes:
-        input_ids: token ids, padded on the right with 0.
         attention_mask: 1 where a token is.
-        predicting: flat places (row * width + column) whose hidden states predict the scored tokens.
-        targets: the scored tokens.
-        response: the response that each scored token belongs to.
-        length: number of scored tokens of each response.
-        feedback: what people thought, as indices into the responses.
-        keys: identity of each response's tokens, for the reference cache.
-        group_ids: for messages about this batch.
-        reference: log-probability of each response under the reference, nats; None where it is not known.
-        num_distinct_tokens: what a layout that computes each distinct token once would compute.
     """
 
-    input_ids: Int[Tensor, "responses width"]
     attention_mask: Int[Tensor, "responses width"]
-    predicting: Int[Tensor, " scored"]
-    targets: Int[Tensor, " scored"]
-    response: Int[Tensor, " scored"]
-    length: Int[Tensor, " responses"]
-    feedback: Feedback
-    keys: tuple[bytes, ...]
-    group_ids: tuple[str, ...]
-    num_distinct_tokens: int
-    reference: Float[Tensor, " responses"] | None = None
 
-    @property
-    def num_computed_tokens(self) -> int:
-        """Tokens that the model computes for this batch, padding included."""
-        return self.input_ids.numel()
-
-    def to(self, device: torch.device | str) -> PaddedBatch:
-        """The same batch on another device."""
-        moved = {
-            field.name: getattr(self, field.name).to(device)
-            for field in dataclasses.fields(self)
-            if isinstance(getattr(self, field.name), Tensor | Feedback)
-        }
-        return dataclasses.replace(self, **moved)
-
-    def with_reference(self, reference: Float[Tensor, " responses"]) -> PaddedBatch:
-        """The same batch with reference log-probabilities."""
-        return dataclasses.replace(self, reference=reference)
-
-    def without_weight(self) -> PaddedBatch:
-        """The same batch where nothing counts."""
-        nothing = self.feedback._replace(
-            weight=torch.zeros_like(self.feedback.weight),
-            label_weight=torch.zeros_like(self.feedback.label_weight),
-            baseline=torch.ones_like(self.feedback.baseline),
-        )
-        return dataclasses.replace(self, feedback=nothing, num_distinct_tokens=0)
+    def model_inputs(self) -> dict[str, Any]:
+        """What the model's forward takes."""
+        return {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
 
 
 def collate(groups: Sequence[RenderedGroup]) -> PaddedBatch:
@@ -82,80 +39,73 @@ def collate(groups: Sequence[RenderedGroup]) -> PaddedBatch:
     Returns:
         A batch on the CPU, without reference scores.
     """
-    rows = [(*group.prompts[response.prompt], *response.ids) for group in groups for response in group.responses]
+    owners = [(group, index) for group in groups for index in range(len(group.responses))]
+    rows = [group.sequence(index) for group, index in owners]
     width = max(map(len, rows))
     input_ids = torch.zeros(len(rows), width, dtype=torch.long)
     attention_mask = torch.zeros(len(rows), width, dtype=torch.long)
     predicting: list[int] = []
     targets: list[int] = []
-    owner: list[int] = []
+    response: list[int] = []
     length: list[int] = []
-    responses = [(group, response) for group in groups for response in group.responses]
-    for row, (ids, (group, response)) in enumerate(zip(rows, responses, strict=True)):
+    for row, (ids, (group, index)) in enumerate(zip(rows, owners, strict=True)):
         input_ids[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
         attention_mask[row, : len(ids)] = 1
-        start = len(group.prompts[response.prompt])
-        columns = [start + k for k, scored in enumerate(response.scored) if scored and start + k > 0]
+        columns = scored_places(group, index)
         predicting += [row * width + column - 1 for column in columns]
         targets += [ids[column] for column in columns]
-        owner += [row] * len(columns)
+        response += [row] * len(columns)
         length.append(len(columns))
     return PaddedBatch(
         input_ids=input_ids,
         attention_mask=attention_mask,
         predicting=torch.tensor(predicting, dtype=torch.long),
         targets=torch.tensor(targets, dtype=torch.long),
-        response=torch.tensor(owner, dtype=torch.long),
+        place=torch.arange(len(targets)),
+        response=torch.tensor(response, dtype=torch.long),
         length=torch.tensor(length, dtype=torch.long),
         feedback=feedback_of(groups),
-        keys=tuple(group.response_key(response) for group, response in responses),
+        keys=tuple(group.response_key(group.responses[index]) for group, index in owners),
         group_ids=tuple(group.group.id for group in groups),
-        num_distinct_tokens=sum(group.num_distinct_tokens() for group in groups),
+        num_distinct_tokens=count_distinct([group.identities(index) for group, index in owners]),
     )
 
 
-def feedback_of(groups: Sequence[RenderedGroup]) -> Feedback:
-    """The people's side of a batch, with responses counted through the batch."""
-    starts, total = [], 0
-    for group in groups:
-        starts.append(total)
-        total += len(group.responses)
-    edges = [(start, edge) for start, group in zip(starts, groups, strict=True) for edge in group.edges]
-    labels = [(start, label) for start, group in zip(starts, groups, strict=True) for label in group.labels]
-
-    def integers(values: list[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.long)
-
-    def numbers(values: list[float]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float32)
-
-    return Feedback(
-        winner=integers([start + edge.winner for start, edge in edges]),
-        loser=integers([start + edge.loser for start, edge in edges]),
-        weight=numbers([edge.weight for _, edge in edges]),
-        margin=numbers([edge.margin for _, edge in edges]),
-        prob=numbers([edge.prob for _, edge in edges]),
-        label_response=integers([start + label.response for start, label in labels]),
-        label_desirable=torch.tensor([label.desirable for _, label in labels], dtype=torch.bool),
-        label_weight=numbers([label.weight for _, label in labels]),
-        group=integers([index for index, group in enumerate(groups) for _ in group.responses]),
-        rank=integers([-1 if rank is None else rank for group in groups for rank in group.ranks]),
-        score=numbers([math.nan if score is None else score for group in groups for score in group.scores]),
-        baseline=torch.zeros(total, dtype=torch.bool),
-    )
-
-
-def split(groups: Sequence[RenderedGroup], *, groups_per_batch: int) -> list[list[RenderedGroup]]:
+def split(groups: Sequence[RenderedGroup], *, tokens_per_batch: int) -> list[list[RenderedGroup]]:
     """Cut a step's groups into micro-batches of like length, so that little is padded.
 
+    Args:
+        groups: rendered groups.
+        tokens_per_batch: most tokens of a micro-batch, padding included.
+
+    Raises:
+        DataError: for a group that no micro-batch holds.
+
     Example:
-        >>> split([], groups_per_batch=4)
+        >>> split([], tokens_per_batch=4)
         []
     """
-    by_length = sorted(groups, key=longest_row)
-    return [by_length[i : i + groups_per_batch] for i in range(0, len(by_length), groups_per_batch)]
+    batches: list[list[RenderedGroup]] = []
+    num_rows = 0
+    fitting = [
+        part
+        for group in groups
+        for part in cut_to_fit(group, size=num_padded_tokens, tokens_per_batch=tokens_per_batch)
+    ]
+    for group in sorted(fitting, key=longest_row):
+        num_rows += len(group.responses)
+        if not batches or num_rows * longest_row(group) > tokens_per_batch:
+            batches.append([])
+            num_rows = len(group.responses)
+        batches[-1].append(group)
+    return batches
 
 
 def longest_row(group: RenderedGroup) -> int:
     """Number of tokens of a group's longest prompt with its response."""
     return max(len(group.prompts[response.prompt]) + len(response.ids) for response in group.responses)
+
+
+def num_padded_tokens(group: RenderedGroup) -> int:
+    """Tokens of a group's rows alone in a batch, padding included."""
+    return len(group.responses) * longest_row(group)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +13,17 @@ from tropism.groups import Edge, Label, PreferenceGroup
 
 @dataclass(frozen=True, slots=True)
 class RenderedResponse:
-    """The token ids of one response and which of them are scored (turns of the user are not)."""
+    """The token ids of one response and which of them are scored (turns of the user are not).
+
+    `aligned` holds the value of an input that goes with each token (a segment, say, or the hash of an image's patch);
+    empty where ids are all that a model sees. Two tokens are the same only where these agree too.
+    """
 
     ids: tuple[int, ...]
     scored: tuple[bool, ...]
     prompt: int
     complete: bool
+    aligned: tuple[int, ...] = ()
 
     @property
     def num_scored(self) -> int:
@@ -38,6 +42,23 @@ class RenderedGroup:
     labels: tuple[Label, ...]
     ranks: tuple[int | None, ...]
     scores: tuple[float | None, ...]
+    aligned: tuple[tuple[int, ...], ...] = ()
+    """Of each prompt, the value of the input that goes with each token; empty where there is none."""
+
+    def sequence(self, index: int) -> tuple[int, ...]:
+        """Token ids of a response behind its prompt."""
+        response = self.responses[index]
+        return (*self.prompts[response.prompt], *response.ids)
+
+    def aligned_inputs(self, index: int) -> tuple[int, ...]:
+        """The input that goes with each token of `sequence`; empty where there is none."""
+        response = self.responses[index]
+        return (*self.aligned[response.prompt], *response.aligned) if self.aligned else response.aligned
+
+    def identities(self, index: int) -> tuple[int, ...] | tuple[tuple[int, int], ...]:
+        """What tells the tokens of `sequence` apart: their ids, with the input that goes with each if there is one."""
+        aligned = self.aligned_inputs(index)
+        return tuple(zip(self.sequence(index), aligned, strict=True)) if aligned else self.sequence(index)
 
     def keep(self, wanted: Sequence[bool]) -> RenderedGroup:
         """The same group with only the wanted responses, and the edges and labels between them."""
@@ -62,25 +83,8 @@ class RenderedGroup:
     def response_key(self, response: RenderedResponse) -> bytes:
         """The identity of a response's tokens after its prompt's, for the reference cache."""
         digest = hashlib.blake2b(digest_size=20)
-        for ids in (self.prompts[response.prompt], response.ids, response.scored):
+        aligned = (self.aligned[response.prompt], response.aligned) if self.aligned else ()
+        for ids in (self.prompts[response.prompt], response.ids, response.scored, *aligned):
             digest.update(array("q", ids).tobytes())
             digest.update(b"|")
         return digest.digest()
-
-    def num_distinct_tokens(self) -> int:
-        """Nodes of the tries of all sequences of this group: what a perfect layout would compute."""
-        total = 0
-        for prompt, ids in enumerate(self.prompts):
-            rows = sorted(response.ids for response in self.responses if response.prompt == prompt)
-            if rows:
-                shared = sum(len(common_prefix(a, b)) for a, b in itertools.pairwise(rows))
-                total += len(ids) + sum(map(len, rows)) - shared
-        return total
-
-
-def common_prefix(first: Sequence[int], second: Sequence[int]) -> Sequence[int]:
-    """The longest beginning that two sequences share."""
-    for index, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return first[:index]
-    return first[: min(len(first), len(second))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tropism.groups import Content
-from tropism.layout.padded import PaddedBatch
+from tropism.layout.batch import Batch
+from tropism.layout.logprobs import Statistic, TokenScores
 from tropism.layout.rendered import RenderedGroup
 from tropism.scores import ResponseScores
 
@@ -21,17 +22,30 @@ class Policy(ABC):
 
     Attributes:
         model: the module that is trained; `score` is handed it back, possibly wrapped by a distributed engine.
+        name: what to call the model in a list of caches.
     """
 
     model: nn.Module
+    name: str = ""
 
     @abstractmethod
-    def collate(self, groups: Sequence[RenderedGroup], *, groups_per_batch: int) -> list[PaddedBatch]:
-        """Cut groups into micro-batches of tensors on the CPU."""
+    def collate(self, groups: Sequence[RenderedGroup], *, tokens_per_batch: int) -> Sequence[Batch]:
+        """Cut groups into micro-batches of tensors on the CPU, of at most so many tokens each."""
 
     @abstractmethod
-    def token_logp(self, model: nn.Module, batch: PaddedBatch) -> Float[Tensor, " scored"]:
-        """Log-probability of every scored token, nats, float32; backbone and head run in one forward of `model`."""
+    def num_tokens(self, group: RenderedGroup) -> int:
+        """Tokens that a group takes in a micro-batch of its own."""
+
+    @abstractmethod
+    def token_scores(self, model: nn.Module, batch: Batch, *, wanted: Collection[Statistic] = ()) -> TokenScores:
+        """Scores of every scored token, in the order of `batch.response`; backbone and head run in one forward."""
+
+    def token_logp(self, model: nn.Module, batch: Batch) -> Float[Tensor, " scored"]:
+        """Log-probability of every scored token, nats, at least float32."""
+        return self.token_scores(model, batch).logp
+
+    def release(self) -> None:  # noqa: B027  (most policies hold nothing)
+        """Undo what scoring with recomputed activations needs of the model; called when training is over."""
 
     @abstractmethod
     def generate(
@@ -50,7 +64,7 @@ class Policy(ABC):
     def save(self, folder: Path) -> None:
         """Write the model whole or not at all, so that `from_pretrained` loads it."""
 
-    def score(self, model: nn.Module, batch: PaddedBatch) -> ResponseScores:
+    def score(self, model: nn.Module, batch: Batch) -> ResponseScores:
         """Scores of every response of a batch, with the reference that the batch carries."""
         return ResponseScores(response_sums(self.token_logp(model, batch), batch), batch.reference, batch.length)
 
@@ -59,7 +73,7 @@ class Policy(ABC):
         """Identity of the weights and of everything else that decides a score; equal where scores are equal."""
 
 
-def response_sums(token_logp: Float[Tensor, " scored"], batch: PaddedBatch) -> Float[Tensor, " responses"]:
+def response_sums(token_logp: Float[Tensor, " scored"], batch: Batch) -> Float[Tensor, " responses"]:
     """Sums of token log-probabilities per response, in float64 where the device has it.
 
     A float32 sum of hundreds of terms costs two digits of the loss.

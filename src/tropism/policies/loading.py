@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from tropism.errors import ConfigError, ModelError
 from tropism.layout.render import Renderer, RenderRules
-from tropism.policies.text import TextPolicy
+from tropism.policies.text import Layout, TextPolicy
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 
@@ -25,6 +25,7 @@ def load_text_policy(
     template: str,
     dtype: str,
     lora: dict[str, Any] | None,
+    layout: Layout = "forest",
 ) -> TextPolicy:
     """Open a model as a policy.
 
@@ -35,6 +36,7 @@ def load_text_policy(
         template: see `tropism.layout.templates`.
         dtype: `float32` or `bfloat16`, of the weights in memory.
         lora: rank `r`, `alpha`, `dropout`, `targets` of an adapter to train; None trains every weight.
+        layout: see `TextPolicy`.
 
     Raises:
         ModelError: where the folder lacks a model or a tokenizer, or cannot be loaded.
@@ -59,7 +61,8 @@ def load_text_policy(
     rules = RenderRules(max_tokens=max_tokens, min_response_tokens=min_response_tokens, template=template)
     own = model.generation_config.eos_token_id if model.generation_config else None
     stops = own if isinstance(own, list) else [] if own is None else [own]
-    return TextPolicy(add_lora(model, lora) if lora else model, tokenizer, Renderer(tokenizer, rules, stops=stops))
+    renderer = Renderer(tokenizer, rules, stops=stops)
+    return TextPolicy(add_lora(model, lora) if lora else model, tokenizer, renderer, layout=layout)
 
 
 def load_tokenizer(path: str) -> PreTrainedTokenizerBase:

@@ -6,27 +6,29 @@ key, and another beta, loss, learning rate, seed, order, output folder or added 
 
 from __future__ import annotations
 
-import contextlib
-import os
+import itertools
 import sqlite3
-import time
 from abc import ABC, abstractmethod
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tropism.errors import ConfigError, OutputError, ReferenceMismatchError
-from tropism.layout.padded import PaddedBatch
+from tropism.errors import ConfigError, ReferenceMismatchError
+from tropism.layout.batch import TOKENS_PER_BATCH, Batch, scored_places, without_feedback
 from tropism.layout.rendered import RenderedGroup
 from tropism.policies.base import Policy, response_sums
+from tropism.policies.cache import default_folder, open_cache, read_rows, write_rows
 from tropism.policies.text import TextPolicy
 
 STEP_ZERO_BOUND_NATS = {torch.float32: 1e-3, torch.float64: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}
 """How far a reference that is the start state may be from the policy at step 0, per response."""
+
+
+GROUPS_AT_ONCE = 1024
+"""Groups that are looked up and scored together: enough to pack well, few enough for any memory."""
 
 
 class Reference(ABC):
@@ -39,13 +41,13 @@ class Reference(ABC):
     kind: str
     tokens_scored = 0
 
-    def prepare(self, groups: Sequence[RenderedGroup], *, progress: Callable[[int], None] | None = None) -> None:
+    def prepare(self, groups: Iterable[RenderedGroup], *, progress: Callable[[int], None] | None = None) -> None:
         """Make sure that the scores of these groups are at hand; nothing to do where they are made in every step."""
         if progress:
-            progress(len(groups))
+            progress(sum(1 for _ in groups))
 
     @abstractmethod
-    def attach(self, batch: PaddedBatch, model: nn.Module) -> PaddedBatch:
+    def attach(self, batch: Batch, model: nn.Module) -> Batch:
         """A batch (on the model's device) with its reference scores."""
 
 
@@ -54,7 +56,7 @@ class NoReference(Reference):
 
     kind = "none"
 
-    def attach(self, batch: PaddedBatch, model: nn.Module) -> PaddedBatch:
+    def attach(self, batch: Batch, model: nn.Module) -> Batch:
         """The batch as it is."""
         return batch
 
@@ -73,7 +75,7 @@ class AdapterReference(Reference):
         self.policy = policy
 
     @torch.no_grad()
-    def attach(self, batch: PaddedBatch, model: nn.Module) -> PaddedBatch:
+    def attach(self, batch: Batch, model: nn.Module) -> Batch:
         """Score the batch with the adapter off; adapter dropout, if any, is off with it."""
         self.tokens_scored += batch.num_computed_tokens
         with self.policy.model.disable_adapter():
@@ -86,7 +88,7 @@ class CachedReference(Reference):
     Args:
         policy: the policy in its start state.
         folder: where caches are kept; `default_folder()` if None.
-        groups_per_batch: how many groups are scored at a time.
+        tokens_per_batch: most tokens that are scored at a time.
         precision: name of the autocast dtype that scores are computed under, if any; part of the key.
         keep: False keeps the scores in memory alone, for texts that will not come again.
     """
@@ -98,36 +100,54 @@ class CachedReference(Reference):
         policy: Policy,
         *,
         folder: Path | None = None,
-        groups_per_batch: int = 8,
+        tokens_per_batch: int = TOKENS_PER_BATCH,
         precision: str = "",
         keep: bool = True,
     ) -> None:
         self.policy = policy
-        self.groups_per_batch = groups_per_batch
+        self.tokens_per_batch = tokens_per_batch
         self.path: Path | None = None
         if keep:
             self.path = (folder or default_folder()) / f"{policy.fingerprint()}{precision and '-' + precision}.sqlite"
         self.known: dict[bytes, float] = {}
 
-    def prepare(self, groups: Sequence[RenderedGroup], *, progress: Callable[[int], None] | None = None) -> None:
-        """Read what the disk knows and score the rest; every scored batch is on disk before the next one starts."""
-        keys = {key for group in groups for key in map(group.response_key, group.responses)} - self.known.keys()
-        with open_cache(self.path) as cache:
-            self.known.update(read_cache(cache, keys))
-            missing = []
-            for group in groups:
-                wanted = [group.response_key(response) not in self.known for response in group.responses]
-                if any(wanted):
-                    missing.append(group.keep(wanted))
-                elif progress:
-                    progress(1)
-            for part in self.policy.collate(missing, groups_per_batch=self.groups_per_batch):
-                self._score(part, cache)
+    def prepare(self, groups: Iterable[RenderedGroup], *, progress: Callable[[int], None] | None = None) -> None:
+        """Read what the disk knows and score the rest; every scored batch is on disk before the next one starts.
+
+        Groups may come from anywhere, a stream too: so many as fit into `GROUPS_AT_ONCE` are held at a time.
+        """
+        stream = iter(groups)
+        with open_cache(self.path, model=self.policy.name) as cache:
+            while window := list(itertools.islice(stream, GROUPS_AT_ONCE)):
+                missing = self._look_up(window, cache)
+                done = len(window) - len(missing)
                 if progress:
-                    progress(len(part.group_ids))
+                    progress(done)
+                for batch in self.policy.collate(missing, tokens_per_batch=self.tokens_per_batch):
+                    self._score(batch, cache)
+                    more = min(len(batch.group_ids), len(window) - done)  # a group may be cut into several batches
+                    done += more
+                    if progress:
+                        progress(more)
+
+    def _look_up(self, groups: Sequence[RenderedGroup], cache: sqlite3.Connection) -> list[RenderedGroup]:
+        """Take from the cache what it knows, and return the responses that are left."""
+        lengths = {
+            key: len(scored_places(group, index))
+            for group in groups
+            for index, response in enumerate(group.responses)
+            if (key := group.response_key(response)) not in self.known
+        }
+        self.known.update({key: sum_nats(row) for key, row in read_rows(cache, lengths).items()})
+        missing = []
+        for group in groups:
+            wanted = [group.response_key(response) not in self.known for response in group.responses]
+            if any(wanted):
+                missing.append(without_feedback(group.keep(wanted)))
+        return missing
 
     @torch.no_grad()
-    def _score(self, batch: PaddedBatch, cache: sqlite3.Connection) -> None:
+    def _score(self, batch: Batch, cache: sqlite3.Connection) -> None:
         model = self.policy.model
         was_training = model.training
         model.eval()
@@ -135,14 +155,11 @@ class CachedReference(Reference):
         by_response = self.policy.token_logp(model, batch).float().cpu().split(batch.length.tolist())
         model.train(was_training)
         self.tokens_scored += batch.num_computed_tokens
-        with cache:
-            cache.executemany(
-                "INSERT OR IGNORE INTO logp VALUES (?, ?)",
-                [(key, array("f", row.tolist()).tobytes()) for key, row in zip(batch.keys, by_response, strict=True)],
-            )
-        self.known.update({key: sum_nats(row) for key, row in zip(batch.keys, by_response, strict=True)})
+        rows = dict(zip(batch.keys, by_response, strict=True))
+        write_rows(cache, rows)
+        self.known.update({key: sum_nats(row) for key, row in rows.items()})
 
-    def attach(self, batch: PaddedBatch, model: nn.Module) -> PaddedBatch:
+    def attach(self, batch: Batch, model: nn.Module) -> Batch:
         """Look the batch up."""
         reference: Float[Tensor, " responses"] = torch.tensor(
             [self.known[key] for key in batch.keys], dtype=torch.float64
@@ -152,83 +169,19 @@ class CachedReference(Reference):
         return batch.with_reference(reference.to(batch.input_ids.device))
 
 
-def default_folder() -> Path:
-    """`$TROPISM_CACHE`, else `tropism/reference` under the user's cache folder."""
-    if "TROPISM_CACHE" in os.environ:
-        return Path(os.environ["TROPISM_CACHE"]) / "reference"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tropism" / "reference"
-
-
-@contextlib.contextmanager
-def open_cache(path: Path | None) -> Iterator[sqlite3.Connection]:
-    """A table from response key to per-token log-probabilities (float32), safe under several processes and kills.
-
-    Without a path it lives in memory.
-    """
-    try:
-        if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        cache = sqlite3.connect(path or ":memory:", timeout=60)
-    except (OSError, sqlite3.OperationalError) as error:
-        raise OutputError(
-            f"the reference cache {path and path.parent} cannot be written: {error}.",
-            remedy="Set TROPISM_CACHE to a folder that can.",
-        ) from None
-    try:
-        switch_to_wal(cache)
-        cache.execute("CREATE TABLE IF NOT EXISTS logp (key BLOB PRIMARY KEY, token_logp BLOB NOT NULL) WITHOUT ROWID")
-        yield cache
-    except sqlite3.OperationalError as error:
-        raise OutputError(
-            f"the reference cache {path} failed: {error}.", remedy="Free some space or set TROPISM_CACHE elsewhere."
-        ) from None
-    except sqlite3.DatabaseError as error:
-        raise OutputError(
-            f"the reference cache {path} is broken: {error}.", remedy="Delete it; it will be made again."
-        ) from None
-    finally:
-        cache.close()
-
-
-def switch_to_wal(cache: sqlite3.Connection) -> None:
-    """Let readers and a writer go on side by side; SQLite's own waiting does not cover this switch, so wait here."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            cache.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-
-
-def read_cache(cache: sqlite3.Connection, keys: Iterable[bytes]) -> dict[bytes, float]:
-    """Sums over the tokens of the cached responses among `keys`, nats."""
-    found: dict[bytes, float] = {}
-    wanted = list(keys)
-    for start in range(0, len(wanted), 500):
-        part = wanted[start : start + 500]
-        marks = ",".join("?" * len(part))
-        query = f"SELECT key, token_logp FROM logp WHERE key IN ({marks})"  # noqa: S608  (only question marks)
-        for key, blob in cache.execute(query, part):
-            found[key] = sum_nats(torch.frombuffer(bytearray(blob), dtype=torch.float32) if blob else torch.zeros(0))
-    return found
-
-
 def sum_nats(token_logp: Float[Tensor, " tokens"]) -> float:
     """The float64 sum of a response's token log-probabilities: the same bits whether scored now or read back."""
     return float(token_logp.double().sum())
 
 
-def make_reference(kind: str, policy: TextPolicy, *, groups_per_batch: int, precision: str = "") -> Reference:
+def make_reference(kind: str, policy: TextPolicy, *, tokens_per_batch: int, precision: str = "") -> Reference:
     """The reference that a recipe names.
 
     Raises:
         ConfigError: for an unknown kind, or `adapter` without an adapter.
     """
     if kind == "cached":
-        return CachedReference(policy, groups_per_batch=groups_per_batch, precision=precision)
+        return CachedReference(policy, tokens_per_batch=tokens_per_batch, precision=precision)
     if kind == "adapter":
         return AdapterReference(policy)
     if kind == "none":
@@ -237,7 +190,7 @@ def make_reference(kind: str, policy: TextPolicy, *, groups_per_batch: int, prec
 
 
 @torch.no_grad()
-def assert_is_start(policy: Policy, model: nn.Module, batch: PaddedBatch) -> float:
+def assert_is_start(policy: Policy, model: nn.Module, batch: Batch) -> float:
     """Check at step 0 that the reference is the policy's start state, in the mode that training runs in.
 
     Only an adapter's own dropout is switched off for it; any other chance in a score would be found here.

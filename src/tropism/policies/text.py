@@ -10,22 +10,30 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812  (torch's own name for it)
-from jaxtyping import Float
 from peft import PeftModel
-from torch import Tensor, nn
+from torch import nn
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from tropism.errors import ModelError
 from tropism.groups import Content
-from tropism.layout import padded
-from tropism.layout.padded import PaddedBatch
+from tropism.layout import attention, forest, padded, support
+from tropism.layout.batch import Batch
+from tropism.layout.logprobs import (
+    Statistic,
+    TokenScores,
+    head_sees_only,
+    known_after_head,
+    scores_for_logits,
+    token_scores,
+)
 from tropism.layout.render import Renderer
 from tropism.layout.rendered import RenderedGroup
 from tropism.policies.base import Policy
 
+Layout = Literal["forest", "padded"]
 NOT_PART_OF_A_SCORE = ("_name_or_path", "transformers_version", "use_cache", "architectures", "torch_dtype")
 
 
@@ -37,22 +45,57 @@ class TextPolicy(Policy):
             depend on chance, and the reference is computed without.
         tokenizer: its tokenizer.
         renderer: how groups become token ids.
+        layout: how a batch of groups becomes tensors: `forest` computes every distinct token once, `padded` is one row
+            per response and works for every model.
+
+    Raises:
+        ModelError: where the forest would not be exact for the model, naming the layer; or where the model has no head.
     """
 
     model: PreTrainedModel | PeftModel
 
     def __init__(
-        self, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, renderer: Renderer
+        self,
+        model: PreTrainedModel | PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        renderer: Renderer,
+        *,
+        layout: Layout = "forest",
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.renderer = renderer
+        self.layout = layout
+        self.name = str(model.config.name_or_path or "")
         if model.get_output_embeddings() is None:
             raise ModelError(
                 f"{type(model).__name__} has no output embeddings, so it gives no log-probabilities of tokens.",
                 remedy="Give a causal language model (AutoModelForCausalLM).",
             )
         switch_off_dropout(model)
+        self._after_head = known_after_head(self.causal_model.config.get_text_config())
+        self._head_is_known = True
+        self._native_attention: str | None = None
+        self._check_on_the_model()
+
+    def _check_on_the_model(self) -> None:
+        """See on a few tokens that scores will come out right; a model without weights yet is taken by its parts."""
+        model, was_training = self.causal_model, self.model.training
+        has_weights = not any(parameter.is_meta for parameter in model.parameters())
+        self.model.eval()
+        if has_weights:
+            self._head_is_known = support.try_head(model)
+        if self.layout == "forest":
+            attention.register()
+            support.require_forest(model)
+            if has_weights:
+                support.try_forest(model)
+        self.model.train(was_training)
+
+    @property
+    def causal_model(self) -> PreTrainedModel:
+        """The language model itself, below an adapter."""
+        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
 
     @property
     def context(self) -> int:
@@ -64,19 +107,46 @@ class TextPolicy(Policy):
         """Where the weights are."""
         return next(self.model.parameters()).device
 
-    def collate(self, groups: Sequence[RenderedGroup], *, groups_per_batch: int) -> list[PaddedBatch]:
-        """Padded micro-batches of like length."""
-        return [padded.collate(part) for part in padded.split(groups, groups_per_batch=groups_per_batch)]
+    def collate(self, groups: Sequence[RenderedGroup], *, tokens_per_batch: int) -> Sequence[Batch]:
+        """Micro-batches of at most so many tokens: tries in one row, or rows of like length."""
+        if self.layout == "padded":
+            return [padded.collate(part) for part in padded.split(groups, tokens_per_batch=tokens_per_batch)]
+        multiple_of = attention.BLOCK if self.device.type == "cuda" else 1
+        return [
+            forest.collate(part, multiple_of=multiple_of)
+            for part in forest.split(groups, tokens_per_batch=tokens_per_batch)
+        ]
 
-    def token_logp(self, model: nn.Module, batch: PaddedBatch) -> Float[Tensor, " scored"]:
-        """Log-probability of every scored token, nats, float32.
+    def num_tokens(self, group: RenderedGroup) -> int:
+        """Tokens that a group takes in a micro-batch of its own."""
+        return padded.num_padded_tokens(group) if self.layout == "padded" else forest.num_distinct_tokens([group])
 
-        Only the states that predict a scored token meet the vocabulary: the head's input is cut down on its way in,
-        so whatever a model does around its head (bias, scale, soft cap, an adapter) stays in place.
+    def token_scores(self, model: nn.Module, batch: Batch, *, wanted: Collection[Statistic] = ()) -> TokenScores:
+        """Scores of every scored token, in the order of `batch.response`.
+
+        Only the states that predict a scored token meet the vocabulary, in chunks. A model that does something unknown
+        to its logits computes them itself, for those states alone and all at once.
         """
-        with head_sees_only(self.model.get_output_embeddings(), batch.predicting):
-            logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False).logits
-        return -F.cross_entropy(logits[0].float(), batch.targets, reduction="none")
+        head = self.model.get_output_embeddings()
+        inputs = batch.model_inputs()
+        if self._head_is_known:
+            with (
+                self._attending(),
+                scores_for_logits(
+                    self.causal_model, head, self._after_head, batch.predicting, batch.targets, wanted=wanted
+                ) as found,
+            ):
+                logp = model(**inputs, use_cache=False).logits
+            scores = found[0]._replace(logp=logp)
+        else:
+            with self._attending(), head_sees_only(head, batch.predicting):
+                logits = model(**inputs, use_cache=False).logits[0]
+            keep = logits.numel() * 8
+            scores = token_scores(
+                nn.Identity(), logits, batch.targets, vocabulary=logits.shape[1], wanted=wanted, keep_bytes=keep
+            )
+        known = {name: one.index_select(0, batch.place) for name, one in scores._asdict().items() if one is not None}
+        return TokenScores(**known)
 
     def generate(
         self,
@@ -128,7 +198,7 @@ class TextPolicy(Policy):
         answers: list[tuple[int, ...]] = [()] * len(prompts)
         was_training = self.model.training
         self.model.eval()
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+        with self._generating(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)
             for start in range(0, len(order), batch_size):
                 part = order[start : start + batch_size]
@@ -139,6 +209,31 @@ class TextPolicy(Policy):
                     progress(len(part))
         self.model.train(was_training)
         return answers
+
+    def _attending(self) -> contextlib.AbstractContextManager[None]:
+        """The layout's attention for one forward pass.
+
+        Where activations are recomputed it stays for the backward pass too, until `release`.
+        """
+        if self.layout == "padded":
+            return contextlib.nullcontext()
+        if torch.is_grad_enabled() and self.causal_model.is_activation_checkpointing:
+            self._native_attention = self._native_attention or self.causal_model.config._attn_implementation
+            self.causal_model.set_attn_implementation(attention.NAME)
+            return contextlib.nullcontext()
+        return support.attending(self.causal_model, attention.NAME)
+
+    def _generating(self) -> contextlib.AbstractContextManager[None]:
+        """A token at a time there is no forest: the model attends as it did when it came."""
+        return support.attending(
+            self.causal_model, self._native_attention or self.causal_model.config._attn_implementation
+        )
+
+    def release(self) -> None:
+        """Give the model back its own attention when training is over."""
+        if self._native_attention:
+            self.causal_model.set_attn_implementation(self._native_attention)
+            self._native_attention = None
 
     def _sample_batch(
         self, rows: list[tuple[int, ...]], temperature: float, max_new_tokens: int
@@ -230,21 +325,6 @@ def until_stop(ids: list[int], stops: Collection[int]) -> tuple[int, ...]:
     """
     end = next((place for place, token in enumerate(ids) if token in stops), len(ids))
     return tuple(ids[: end + 1])
-
-
-@contextlib.contextmanager
-def head_sees_only(head: nn.Module, places: Tensor) -> Iterator[None]:
-    """Cut the input of a model's head down to the given flat places, for one forward pass."""
-
-    def cut(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
-        hidden = inputs[0]
-        return (hidden.flatten(0, -2)[places].unsqueeze(0),)
-
-    handle = head.register_forward_pre_hook(cut)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def adapter_is_idle(model: nn.Module) -> bool:

@@ -13,7 +13,9 @@ from types import FrameType
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -155,6 +157,12 @@ def new_progress() -> Progress:
         TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
     )
+
+
+def announce(text: str) -> None:
+    """Print one line on standard error, once for all processes."""
+    if PartialState().is_main_process:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(escape(text))
 
 
 @contextlib.contextmanager

@@ -27,6 +27,8 @@ REFUSED = {
     "auto_find_batch_size": ("does not know steps of groups", "Set train.per_device_train_batch_size."),
     "resume_from_checkpoint": ("is set by --resume", "Use --resume."),
     "remove_unused_columns": ("has no effect: groups have no columns", "Remove it."),
+    "per_device_eval_batch_size": ("has no effect: tokens_per_batch cuts micro-batches", "Set tokens_per_batch."),
+    "eval_accumulation_steps": ("has no effect: nothing is gathered in evaluation", "Remove it."),
     "logging_strategy": ("would leave the run without its log", "Set train.logging_steps."),
 }
 """Training arguments that would have no effect here or a wrong one, with why and what to do."""
@@ -127,7 +129,8 @@ class Recipe(Section):
     data: DataRecipe
     loss: LossSettings = {"dpo": {}}
     reference: Literal["cached", "adapter", "none"] = "cached"
-    layout: Literal["padded"] = "padded"
+    layout: Literal["forest", "padded"] = "forest"
+    tokens_per_batch: int | None = Field(default=None, gt=0)
     dtype: Literal["float32", "bfloat16"] = "float32"
     lora: LoraRecipe | None = None
     train: dict[str, Any] = Field(default_factory=dict)

@@ -7,6 +7,7 @@ import platform
 import resource
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 from accelerate import PartialState
@@ -30,6 +31,14 @@ def peak_memory_mb() -> float:
         return torch.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def resident_mb() -> float:
+    """Memory that this process holds now, in MB; its peak so far where the system tells no more."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return peak_memory_mb()
 
 
 def is_main_process() -> bool:

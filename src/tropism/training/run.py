@@ -20,12 +20,12 @@ from tropism.evals.judge import load_judge
 from tropism.groups import PreferenceGroup
 from tropism.losses import mixture
 from tropism.policies.loading import load_tokenizer
-from tropism.records import DataCard, Evaluation, Run, Stage, write_json
+from tropism.records import DataCard, Evaluation, MemoryPlan, Run, Stage, write_json
 from tropism.training.callbacks import progress
 from tropism.training.config import Recipe, SourceRecipe
 from tropism.training.folder import digest_of, run_folder
 from tropism.training.machine import environment, peak_memory_mb
-from tropism.training.stage import open_policy, render, run_stage, training_arguments
+from tropism.training.stage import make_ready, open_policy, render, run_stage, training_arguments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +78,27 @@ def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite:
         if is_main:
             write_json(run, output / "run.json")
     return run
+
+
+def plan_recipe(recipe: Recipe) -> dict[str, MemoryPlan]:
+    """The memory plan of every stage, and nothing trained or written; stages after the first plan on its model.
+
+    Raises:
+        TropismError: for everything that a user can put right.
+    """
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    check_settings(recipe)
+    data = load_data(recipe)
+    plans = {}
+    for stage, groups in zip(recipe.resolved_stages(), data.train, strict=True):
+        ready = make_ready(recipe, stage, recipe.model, Path(recipe.output) / stage.name, train=groups)
+        if ready.plan is None:
+            raise ConfigError(
+                "there is no plan for sharded weights (fsdp, deepspeed).", remedy="Set tokens_per_batch by hand."
+            )
+        plans[stage.name] = ready.plan
+    return plans
 
 
 def record(

@@ -5,21 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
+from accelerate import PartialState
 from transformers import TrainingArguments, set_seed
 
 from tropism.errors import ConfigError, Interrupted
 from tropism.groups import PreferenceGroup
+from tropism.layout.batch import TOKENS_PER_BATCH
 from tropism.layout.render import require_groups
 from tropism.layout.rendered import RenderedGroup
 from tropism.losses import mixture
 from tropism.policies.loading import load_text_policy
 from tropism.policies.reference import make_reference
 from tropism.policies.text import TextPolicy
-from tropism.records import Account, Stage, read_log, write_json
-from tropism.training.callbacks import JsonlLog, ProgressBar, StopOnInterrupt, progress
+from tropism.records import Account, MemoryPlan, Stage, read_log, write_json
+from tropism.training.callbacks import JsonlLog, ProgressBar, StopOnInterrupt, announce, progress
 from tropism.training.config import Recipe, StageRecipe
+from tropism.training.memory import describe, plan_memory
 from tropism.training.trainer import PreferenceTrainer, last_checkpoint
 
 TRAIN_DEFAULTS: dict[str, Any] = {
@@ -68,27 +72,27 @@ def run_stage(
     started = time.perf_counter()
     assert stage.loss is not None
     assert stage.reference is not None
-    losses = mixture(stage.loss)
-    args = training_arguments(stage, folder)
-    set_seed(args.seed)
-    policy = open_policy(recipe, start_model)
-    train_groups, account = render(policy, train, what=f"training stage {stage.name!r}")
+    ready = make_ready(recipe, stage, start_model, folder, train=train, resume=resume)
+    policy, args = ready.policy, ready.args
+    if ready.plan:
+        if PartialState().is_main_process:
+            write_json(ready.plan, folder / "plan.json")
+        announce(f"Memory plan of stage {stage.name}: {describe(ready.plan)}.")
     precision = "bfloat16" if args.bf16 else "float16" if args.fp16 else ""
-    reference = make_reference(
-        stage.reference, policy, groups_per_batch=args.per_device_eval_batch_size, precision=precision
-    )
+    reference = make_reference(stage.reference, policy, tokens_per_batch=ready.tokens_per_batch, precision=precision)
     wants_eval = str(args.eval_strategy.value) != "no"
     eval_groups = render(policy, held_out, what="evaluation")[0] if wants_eval and held_out else []
     interrupt, bar = StopOnInterrupt(), ProgressBar(f"Training {stage.name}")
     log = folder / "log.jsonl"
     trainer = PreferenceTrainer(
         policy,
-        losses,
+        mixture(stage.loss),
         reference,
         args,
-        train_groups=train_groups,
+        train_groups=ready.groups,
         eval_groups=eval_groups,
         callbacks=[interrupt, JsonlLog(log), bar],
+        tokens_per_batch=ready.tokens_per_batch,
     )
     checkpoint = last_checkpoint(folder) if resume else None
     try:
@@ -105,7 +109,7 @@ def run_stage(
     if trainer.is_world_process_zero():
         policy.save(folder / "model")
     done = stage_record(
-        stage, trainer, account, start_model=start_model, folder=folder, seconds=time.perf_counter() - started
+        stage, trainer, ready, start_model=start_model, folder=folder, seconds=time.perf_counter() - started
     )
     if trainer.is_world_process_zero():
         write_json(done, record)
@@ -115,8 +119,63 @@ def run_stage(
     return done
 
 
+class Ready(NamedTuple):
+    """What a stage needs before it trains; `plan` is None where weights are sharded, which no plan foresees."""
+
+    policy: TextPolicy
+    groups: list[RenderedGroup]
+    account: Account
+    args: TrainingArguments
+    plan: MemoryPlan | None
+
+    @property
+    def tokens_per_batch(self) -> int:
+        """Tokens of a micro-batch."""
+        return self.plan.tokens_per_batch if self.plan else TOKENS_PER_BATCH
+
+
+def make_ready(
+    recipe: Recipe,
+    stage: StageRecipe,
+    start_model: str,
+    folder: Path,
+    *,
+    train: Sequence[PreferenceGroup],
+    resume: bool = False,
+) -> Ready:
+    """Open the model, render the groups and plan the memory; a resumed stage keeps the plan that it started with."""
+    args = training_arguments(stage, folder)
+    set_seed(args.seed)
+    policy = open_policy(recipe, start_model)
+    groups, account = render(policy, train, what=f"training stage {stage.name!r}")
+    if args.fsdp or args.deepspeed:
+        return Ready(policy, groups, account, args, None)
+    kept = folder / "plan.json"
+    policy.model.to(args.device)
+    if resume and kept.exists():
+        plan = MemoryPlan.model_validate_json(kept.read_text(encoding="utf-8"))
+    else:
+        plan = plan_memory(
+            policy,
+            groups,
+            groups_per_step=args.per_device_train_batch_size * args.gradient_accumulation_steps,
+            tokens_per_batch=recipe.tokens_per_batch,
+            recompute=chosen_recompute(stage),
+            optimizer=str(args.optim.value),
+            autocast=torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else None,
+        )
+    args.activation_checkpointing = args.gradient_checkpointing = plan.gradient_checkpointing
+    return Ready(policy, groups, account, args, plan)
+
+
+def chosen_recompute(stage: StageRecipe) -> bool | None:
+    """Whether the recipe asks for gradient checkpointing; None where it leaves that to the plan."""
+    names = ("activation_checkpointing", "gradient_checkpointing")  # transformers' new and old name
+    return next((bool(stage.train[name]) for name in names if stage.train.get(name) is not None), None)
+
+
 def stage_record(
-    stage: StageRecipe, trainer: PreferenceTrainer, account: Account, *, start_model: str, folder: Path, seconds: float
+    stage: StageRecipe, trainer: PreferenceTrainer, ready: Ready, *, start_model: str, folder: Path, seconds: float
 ) -> Stage:
     """What is kept of a finished stage; its first loss is the log's where the stage was resumed."""
     log = folder / "log.jsonl"
@@ -132,7 +191,7 @@ def stage_record(
         start_model=start_model,
         model=str(folder / "model"),
         log=f"{folder.name}/log.jsonl",
-        groups=account.groups,
+        groups=ready.account.groups,
         steps=trainer.state.global_step,
         first_loss=logged[0] if logged else first,
         last_loss=last,
@@ -140,7 +199,8 @@ def stage_record(
         tokens_computed=trainer.tokens_computed,
         tokens_distinct=trainer.tokens_distinct,
         reference_tokens_scored=trainer.reference.tokens_scored,
-        account=account,
+        account=ready.account,
+        plan=ready.plan,
     )
 
 
@@ -167,6 +227,7 @@ def open_policy(recipe: Recipe, path: str) -> TextPolicy:
         template=recipe.data.template,
         dtype=recipe.dtype,
         lora=recipe.lora.model_dump() if recipe.lora else None,
+        layout=recipe.layout,
     )
 
 

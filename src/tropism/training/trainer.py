@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from tropism.errors import ConfigError, DataError, OutputError
-from tropism.layout.padded import PaddedBatch
+from tropism.layout.batch import TOKENS_PER_BATCH, Batch, feedback_of, lengths_of
 from tropism.layout.rendered import RenderedGroup
 from tropism.losses import Mixture
 from tropism.policies.base import Policy
@@ -35,8 +35,8 @@ from tropism.training.monitors import Monitors, all_reduce
 class PreferenceTrainer(Trainer):
     """Trains a policy on groups.
 
-    One item of the data loader is one optimizer step's groups on this process: `per_device_train_batch_size` groups
-    form a micro-batch, `gradient_accumulation_steps` of them a step.
+    One item of the data loader is one optimizer step's groups on this process: `per_device_train_batch_size` times
+    `gradient_accumulation_steps` of them. `tokens_per_batch` alone decides how they are cut into micro-batches.
 
     Args:
         policy: what is trained.
@@ -46,6 +46,7 @@ class PreferenceTrainer(Trainer):
         train_groups: rendered groups to train on.
         eval_groups: rendered groups for `evaluate`, may be empty.
         callbacks: more callbacks of transformers.
+        tokens_per_batch: most tokens of a micro-batch; it decides memory and speed, not the gradient.
 
     Raises:
         DataError: where the losses need pairs and the groups hold none.
@@ -62,6 +63,7 @@ class PreferenceTrainer(Trainer):
         train_groups: Sequence[RenderedGroup],
         eval_groups: Sequence[RenderedGroup] = (),
         callbacks: Sequence[TrainerCallback] = (),
+        tokens_per_batch: int = TOKENS_PER_BATCH,
     ) -> None:
         self.policy = policy
         self.mixture = mixture
@@ -78,7 +80,7 @@ class PreferenceTrainer(Trainer):
                 f"{args.gradient_accumulation_steps}.",
                 remedy="Set train.per_device_train_batch_size and gradient_accumulation_steps to 1 or more.",
             )
-        self._groups_per_batch = args.per_device_train_batch_size
+        self._tokens_per_batch = tokens_per_batch
         self._groups_per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps
         args = copy.copy(args)
         args.gradient_accumulation_steps = 1
@@ -98,10 +100,11 @@ class PreferenceTrainer(Trainer):
         """The groups without the responses that no term of these losses reads."""
         kept = []
         for group in groups:
-            (batch,) = self.policy.collate([group], groups_per_batch=1)
-            wanted = self.mixture.responses_read(batch.length, batch.feedback).tolist()
+            wanted = self.mixture.responses_read(lengths_of([group]), feedback_of([group])).tolist()
             if any(wanted):
                 kept.append(group.keep(wanted))
+                if self.policy.num_tokens(kept[-1]) > self._tokens_per_batch:
+                    self.policy.collate([kept[-1]], tokens_per_batch=self._tokens_per_batch)  # raises if none holds it
         if not kept:
             need = "pairs" if self.mixture.needs("edges") else "responses"
             raise DataError(
@@ -123,13 +126,16 @@ class PreferenceTrainer(Trainer):
         groups: Any = self.train_dataset
         return StepLoader(groups, batch_sampler=steps, collate_fn=self._collate, generator=torch.Generator())
 
-    def _collate(self, groups: list[RenderedGroup]) -> list[PaddedBatch]:
-        return self.policy.collate(groups, groups_per_batch=self._groups_per_batch)
+    def _collate(self, groups: list[RenderedGroup]) -> list[Batch]:
+        return list(self.policy.collate(groups, tokens_per_batch=self._tokens_per_batch))
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Prepare the reference and train; see transformers."""
         self._prepare_reference([*self.train_dataset, *self.eval_groups])
-        return super().train(*args, **kwargs)
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self.policy.release()
 
     def _prepare_reference(self, groups: list[RenderedGroup]) -> None:
         """Every process scores its share; then every process reads what the others wrote."""
@@ -142,7 +148,7 @@ class PreferenceTrainer(Trainer):
                 self.reference.prepare(groups)
 
     def training_step(
-        self, model: nn.Module, inputs: list[PaddedBatch], num_items_in_batch: Tensor | int | None = None
+        self, model: nn.Module, inputs: list[Batch], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
         """One optimizer step's forward and backward passes."""
         model.train()
@@ -168,7 +174,7 @@ class PreferenceTrainer(Trainer):
         self.first_loss = self.last_loss if self.first_loss is None else self.first_loss
         return step_loss
 
-    def _micro_batch_loss(self, model: nn.Module, batch: PaddedBatch, weights: dict[str, float]) -> Tensor:
+    def _micro_batch_loss(self, model: nn.Module, batch: Batch, weights: dict[str, float]) -> Tensor:
         """This micro-batch's share of the step's loss, with gradient."""
         with self.compute_loss_context_manager():
             batch = self.reference.attach(batch, model)
@@ -189,7 +195,7 @@ class PreferenceTrainer(Trainer):
         nothing = sum(term.value.sum() * 0 for term in terms.values())
         return torch.stack(shares).sum() if shares else torch.as_tensor(nothing)
 
-    def _agree_on(self, batches: Sequence[PaddedBatch]) -> tuple[dict[str, float], int]:
+    def _agree_on(self, batches: Sequence[Batch]) -> tuple[dict[str, float], int]:
         """Global weight of every loss in this step, and how many micro-batches each process must run."""
         local = [self.mixture.terms_at_zero(batch.length, batch.feedback) for batch in batches]
         names = [part.name for part in self.mixture.parts]
@@ -203,11 +209,11 @@ class PreferenceTrainer(Trainer):
             totals, num_rounds = all_reduce(totals), int(all_reduce(counts).max())
         return dict(zip(names, totals.tolist(), strict=True)), num_rounds
 
-    def _empty_batch(self) -> PaddedBatch:
+    def _empty_batch(self) -> Batch:
         """A batch that weighs nothing, for a process that has run out of groups in this step."""
         assert isinstance(self.train_dataset, list)
-        (batch,) = self.policy.collate([self.train_dataset[0]], groups_per_batch=1)
-        return batch.without_weight()
+        batches = self.policy.collate([self.train_dataset[0]], tokens_per_batch=self._tokens_per_batch)
+        return batches[0].without_weight()
 
     @torch.no_grad()
     def evaluate(
@@ -219,7 +225,7 @@ class PreferenceTrainer(Trainer):
         mine = self.eval_groups[self.args.process_index :: self.args.world_size]
         names = [part.name for part in self.mixture.parts]
         totals = torch.zeros(len(names), 2, dtype=torch.float64)
-        for batch in self.policy.collate(mine, groups_per_batch=self.args.per_device_eval_batch_size):
+        for batch in self.policy.collate(mine, tokens_per_batch=self._tokens_per_batch):
             batch = batch.to(self.args.device)
             with self.compute_loss_context_manager():
                 batch = self.reference.attach(batch, model)

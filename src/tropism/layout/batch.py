@@ -1,0 +1,191 @@
+"""What every layout hands to a policy: one micro-batch of groups as tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tropism.errors import DataError
+from tropism.groups import Label
+from tropism.layout.rendered import RenderedGroup
+from tropism.scores import Feedback
+
+TOKENS_PER_BATCH = 8192
+"""Tokens of one micro-batch where nobody chose: a few hundred MB of activations in a model of 100 million weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch(ABC):
+    """One micro-batch.
+
+    Attributes:
+        input_ids: token ids.
+        predicting: flat places (row * width + column) whose hidden states predict a scored token.
+        targets: the tokens that are predicted there.
+        place: which of `predicting` gives the log-probability of each scored token of each response.
+        response: the response that each scored token belongs to.
+        length: number of scored tokens of each response.
+        feedback: what people thought, as indices into the responses.
+        keys: identity of each response's tokens, for the reference cache.
+        group_ids: for messages about this batch.
+        num_distinct_tokens: what has to be computed where every distinct token is computed once.
+        reference: log-probability of each response under the reference, nats; None where it is not known.
+    """
+
+    input_ids: Int[Tensor, "rows width"]
+    predicting: Int[Tensor, " places"]
+    targets: Int[Tensor, " places"]
+    place: Int[Tensor, " scored"]
+    response: Int[Tensor, " scored"]
+    length: Int[Tensor, " responses"]
+    feedback: Feedback
+    keys: tuple[bytes, ...]
+    group_ids: tuple[str, ...]
+    num_distinct_tokens: int
+    reference: Float[Tensor, " responses"] | None = None
+
+    @property
+    def num_computed_tokens(self) -> int:
+        """Tokens that the model computes for this batch, padding included."""
+        return self.input_ids.numel()
+
+    @abstractmethod
+    def model_inputs(self) -> dict[str, Any]:
+        """What the model's forward takes."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        moved = {
+            field.name: getattr(self, field.name).to(device)
+            for field in dataclasses.fields(self)
+            if hasattr(getattr(self, field.name), "to")
+        }
+        return dataclasses.replace(self, **moved)
+
+    def with_reference(self, reference: Float[Tensor, " responses"]) -> Batch:
+        """The same batch with reference log-probabilities."""
+        return dataclasses.replace(self, reference=reference)
+
+    def without_weight(self) -> Batch:
+        """The same batch where nothing counts."""
+        nothing = self.feedback._replace(
+            weight=torch.zeros_like(self.feedback.weight),
+            label_weight=torch.zeros_like(self.feedback.label_weight),
+            baseline=torch.ones_like(self.feedback.baseline),
+        )
+        return dataclasses.replace(self, feedback=nothing, num_distinct_tokens=0)
+
+
+def feedback_of(groups: Sequence[RenderedGroup]) -> Feedback:
+    """The people's side of a batch, with responses counted through the batch."""
+    starts, total = [], 0
+    for group in groups:
+        starts.append(total)
+        total += len(group.responses)
+    edges = [(start, edge) for start, group in zip(starts, groups, strict=True) for edge in group.edges]
+    labels = [(start, label) for start, group in zip(starts, groups, strict=True) for label in group.labels]
+
+    def integers(values: list[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long)
+
+    def numbers(values: list[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32)
+
+    return Feedback(
+        winner=integers([start + edge.winner for start, edge in edges]),
+        loser=integers([start + edge.loser for start, edge in edges]),
+        weight=numbers([edge.weight for _, edge in edges]),
+        margin=numbers([edge.margin for _, edge in edges]),
+        prob=numbers([edge.prob for _, edge in edges]),
+        label_response=integers([start + label.response for start, label in labels]),
+        label_desirable=torch.tensor([label.desirable for _, label in labels], dtype=torch.bool),
+        label_weight=numbers([label.weight for _, label in labels]),
+        group=integers([index for index, group in enumerate(groups) for _ in group.responses]),
+        rank=integers([-1 if rank is None else rank for group in groups for rank in group.ranks]),
+        score=numbers([math.nan if score is None else score for group in groups for score in group.scores]),
+        baseline=torch.zeros(total, dtype=torch.bool),
+    )
+
+
+def lengths_of(groups: Iterable[RenderedGroup]) -> Int[Tensor, " responses"]:
+    """Number of scored tokens of each response; the first token of a response without a prompt cannot be scored."""
+    return torch.tensor(
+        [len(scored_places(group, i)) for group in groups for i in range(len(group.responses))], dtype=torch.long
+    )
+
+
+def scored_places(group: RenderedGroup, response: int) -> list[int]:
+    """Where the scored tokens of a response stand, counted from the start of its prompt."""
+    one = group.responses[response]
+    start = len(group.prompts[one.prompt])
+    return [start + k for k, scored in enumerate(one.scored) if scored and start + k > 0]
+
+
+def cut_to_fit(
+    group: RenderedGroup, *, size: Callable[[RenderedGroup], int], tokens_per_batch: int
+) -> list[RenderedGroup]:
+    """A group, or where it is too large for a micro-batch, groups that have the same prompt and lose no feedback.
+
+    Args:
+        group: the group.
+        size: how many tokens a group takes in a micro-batch.
+        tokens_per_batch: most tokens of a micro-batch.
+
+    Raises:
+        DataError: where responses that must stay together do not fit.
+    """
+    if size(group) <= tokens_per_batch:
+        return [group]
+    cut: list[RenderedGroup] = []
+    filled: set[int] = set()
+    for together in inseparable(group):
+        more = filled | together
+        part = group.keep([i in more for i in range(len(group.responses))])
+        if cut and filled and size(part) <= tokens_per_batch:
+            cut[-1], filled = part, more
+            continue
+        alone = group.keep([i in together for i in range(len(group.responses))])
+        if size(alone) > tokens_per_batch:
+            raise DataError(
+                f"group {group.group.id} needs {size(alone):,} tokens in one micro-batch, and tokens_per_batch is "
+                f"{tokens_per_batch:,}.",
+                remedy=f"Set tokens_per_batch to {size(alone):,} or more, or lower data.max_tokens.",
+            )
+        cut.append(alone)
+        filled = together
+    return cut
+
+
+def inseparable(group: RenderedGroup) -> list[set[int]]:
+    """The responses of a group in sets that can be cut apart: those that an edge joins stay together.
+
+    Feedback that is a whole keeps the group whole: a ranking; labels beside edges; edges or labels beside responses
+    without any. Cut apart, each would mean something else to a loss.
+    """
+    everything = set(range(len(group.responses)))
+    joined = {i for edge in group.edges for i in (edge.winner, edge.loser)}
+    labelled = {label.response for label in group.labels}
+    is_whole = any(rank is not None for rank in group.ranks) or (joined and labelled)
+    if is_whole or ((joined or labelled) and joined | labelled != everything):
+        return [everything]
+    sets = [{i} for i in sorted(everything)]
+    for edge in group.edges:
+        touched = [one for one in sets if edge.winner in one or edge.loser in one]
+        sets = [one for one in sets if one not in touched] + [set().union(*touched)]
+    return sorted(sets, key=min)
+
+
+def without_feedback(group: RenderedGroup) -> RenderedGroup:
+    """The same responses with nothing said about them: to be scored, and cut apart wherever it helps."""
+    nobody: tuple[Label, ...] = ()
+    return dataclasses.replace(
+        group, edges=(), labels=nobody, ranks=(None,) * len(group.ranks), scores=(None,) * len(group.scores)
+    )
