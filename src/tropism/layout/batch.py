@@ -18,8 +18,9 @@ from tropism.groups import Label
 from tropism.layout.rendered import RenderedGroup
 from tropism.scores import Feedback
 
-TOKENS_PER_BATCH = 8192
-"""Tokens of one micro-batch where nobody chose: a few hundred MB of activations in a model of 100 million weights."""
+FAST_TOKENS = {"cpu": 1024, "cuda": 16384}
+"""Tokens from which on a larger micro-batch is no faster: on two CPU cores steps of 1,024 to 2,048 took least (see
+docs/forest.md); for GPUs it is an estimate that nobody has measured yet."""
 
 
 @dataclass(frozen=True, kw_only=True)

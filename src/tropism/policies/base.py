@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tropism.groups import Content
-from tropism.layout.batch import Batch
+from tropism.layout.batch import FAST_TOKENS, Batch
 from tropism.layout.logprobs import Statistic, TokenScores
 from tropism.layout.rendered import RenderedGroup
 from tropism.scores import ResponseScores
@@ -35,6 +35,11 @@ class Policy(ABC):
     @abstractmethod
     def num_tokens(self, group: RenderedGroup) -> int:
         """Tokens that a group takes in a micro-batch of its own."""
+
+    def fast_budget(self, groups: Sequence[RenderedGroup]) -> int:
+        """Tokens of a micro-batch that are enough to be fast and that hold the largest of these groups."""
+        device = next(self.model.parameters()).device.type
+        return max([FAST_TOKENS.get(device, FAST_TOKENS["cpu"]), *map(self.num_tokens, groups)])
 
     @abstractmethod
     def token_scores(self, model: nn.Module, batch: Batch, *, wanted: Collection[Statistic] = ()) -> TokenScores:

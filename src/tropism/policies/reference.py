@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tropism.errors import ConfigError, ReferenceMismatchError
-from tropism.layout.batch import TOKENS_PER_BATCH, Batch, scored_places, without_feedback
+from tropism.layout.batch import Batch, scored_places, without_feedback
 from tropism.layout.rendered import RenderedGroup
 from tropism.policies.base import Policy, response_sums
 from tropism.policies.cache import default_folder, open_cache, read_rows, write_rows
@@ -40,6 +40,8 @@ class Reference(ABC):
 
     kind: str
     tokens_scored = 0
+    is_start = True
+    """Whether it claims to be the policy's start state, which the trainer then checks at step 0."""
 
     def prepare(self, groups: Iterable[RenderedGroup], *, progress: Callable[[int], None] | None = None) -> None:
         """Make sure that the scores of these groups are at hand; nothing to do where they are made in every step."""
@@ -82,13 +84,35 @@ class AdapterReference(Reference):
             return batch.with_reference(response_sums(self.policy.token_logp(model, batch), batch))
 
 
+class FrozenReference(Reference):
+    """A second model that is never trained, computed in every step.
+
+    Args:
+        policy: the second model with the policy's own tokenizer and layout.
+    """
+
+    kind = "frozen"
+    is_start = False
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        policy.model.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def attach(self, batch: Batch, model: nn.Module) -> Batch:
+        """Score the batch with the second model."""
+        self.policy.model.to(batch.input_ids.device)
+        self.tokens_scored += batch.num_computed_tokens
+        return batch.with_reference(response_sums(self.policy.token_logp(self.policy.model, batch), batch))
+
+
 class CachedReference(Reference):
     """The policy as it is when this is made, scored once and kept on disk.
 
     Args:
         policy: the policy in its start state.
         folder: where caches are kept; `default_folder()` if None.
-        tokens_per_batch: most tokens that are scored at a time.
+        tokens_per_batch: most tokens that are scored at a time; None takes the policy's `fast_budget`.
         precision: name of the autocast dtype that scores are computed under, if any; part of the key.
         keep: False keeps the scores in memory alone, for texts that will not come again.
     """
@@ -100,7 +124,7 @@ class CachedReference(Reference):
         policy: Policy,
         *,
         folder: Path | None = None,
-        tokens_per_batch: int = TOKENS_PER_BATCH,
+        tokens_per_batch: int | None = None,
         precision: str = "",
         keep: bool = True,
     ) -> None:
@@ -123,7 +147,8 @@ class CachedReference(Reference):
                 done = len(window) - len(missing)
                 if progress:
                     progress(done)
-                for batch in self.policy.collate(missing, tokens_per_batch=self.tokens_per_batch):
+                budget = self.tokens_per_batch or self.policy.fast_budget(missing)
+                for batch in self.policy.collate(missing, tokens_per_batch=budget):
                     self._score(batch, cache)
                     more = min(len(batch.group_ids), len(window) - done)  # a group may be cut into several batches
                     done += more
@@ -174,7 +199,7 @@ def sum_nats(token_logp: Float[Tensor, " tokens"]) -> float:
     return float(token_logp.double().sum())
 
 
-def make_reference(kind: str, policy: TextPolicy, *, tokens_per_batch: int, precision: str = "") -> Reference:
+def make_reference(kind: str, policy: TextPolicy, *, tokens_per_batch: int | None, precision: str = "") -> Reference:
     """The reference that a recipe names.
 
     Raises:

@@ -24,10 +24,8 @@ from tropism.training.machine import resident_mb
 
 SHARE_TO_USE = 0.85
 """Of the memory that is free; the rest is for what no plan sees: fragments, other libraries, other programs."""
-MOST_TOKENS = {"cpu": 8192, "cuda": 32768}
-"""Beyond this a larger micro-batch brings no more speed."""
-FEWEST_TOKENS = 2048
-"""Below this a micro-batch is too small to be fast, and recomputing activations is the better bargain."""
+SMALLER = 4
+"""How much smaller than what is fast a micro-batch may get before activations are recomputed instead."""
 PROBE_FLOPS = 2e11
 """What the probes may cost: some seconds on two CPU cores."""
 OPTIMIZER_STATE = (("8bit", 0.5), ("adafactor", 0.1), ("sgd", 0.0))
@@ -73,7 +71,7 @@ def plan_memory(
     device = policy.device
     sizes = sorted(map(policy.num_tokens, groups), reverse=True)
     largest = max(sizes[0], sum(sizes[:groups_per_step]))
-    wanted = tokens_per_batch or max(sizes[0], min(MOST_TOKENS.get(device.type, MOST_TOKENS["cpu"]), largest))
+    wanted = tokens_per_batch or min(policy.fast_budget(groups), largest)
     trained = sum(one.numel() * one.element_size() for one in policy.model.parameters() if one.requires_grad)
     state = trained * next((size for name, size in OPTIMIZER_STATE if name in optimizer), 2.0)
     held, free = held_bytes(device), free_bytes(device)
@@ -83,7 +81,7 @@ def plan_memory(
         with torch.autocast(device.type, autocast, enabled=autocast is not None):
             line = measure(policy, groups, recompute=is_recomputed)
         fitting = max(0, int((usable - line.fixed) // max(line.per_token, 1.0)))
-        if fitting >= min(wanted, max(FEWEST_TOKENS, sizes[0])):
+        if fitting >= max(wanted / SMALLER, sizes[0]):
             break
     chosen = tokens_per_batch or min(wanted, fitting)
     if tokens_per_batch is None:
@@ -140,7 +138,9 @@ def measure(policy: TextPolicy, groups: Sequence[RenderedGroup], *, recompute: b
     """Forward and backward on two small micro-batches; weights, gradients and random state stay as they were."""
     model = policy.model
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    budget = int(min(2048, max(64, PROBE_FLOPS / (8 * num_parameters))))
+    budget = int(min(2048, max(64, SMALLER = 4
+"""How much smaller than what is fast a micro-batch may get before activations are recomputed instead."""
+PROBE_FLOPS / (8 * num_parameters))))
     small, large = (some_batch(policy, groups, tokens) for tokens in (budget // 2, budget))
     was_training = model.training
     model.train()

@@ -13,7 +13,6 @@ from transformers import TrainingArguments, set_seed
 
 from tropism.errors import ConfigError, Interrupted
 from tropism.groups import PreferenceGroup
-from tropism.layout.batch import TOKENS_PER_BATCH
 from tropism.layout.render import require_groups
 from tropism.layout.rendered import RenderedGroup
 from tropism.losses import mixture
@@ -129,9 +128,9 @@ class Ready(NamedTuple):
     plan: MemoryPlan | None
 
     @property
-    def tokens_per_batch(self) -> int:
-        """Tokens of a micro-batch."""
-        return self.plan.tokens_per_batch if self.plan else TOKENS_PER_BATCH
+    def tokens_per_batch(self) -> int | None:
+        """Tokens of a micro-batch; None leaves them to the trainer."""
+        return self.plan.tokens_per_batch if self.plan else None
 
 
 def make_ready(

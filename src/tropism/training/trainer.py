@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from tropism.errors import ConfigError, DataError, OutputError
-from tropism.layout.batch import TOKENS_PER_BATCH, Batch, feedback_of, lengths_of
+from tropism.layout.batch import Batch, feedback_of, lengths_of
 from tropism.layout.rendered import RenderedGroup
 from tropism.losses import Mixture
 from tropism.policies.base import Policy
@@ -46,7 +46,8 @@ class PreferenceTrainer(Trainer):
         train_groups: rendered groups to train on.
         eval_groups: rendered groups for `evaluate`, may be empty.
         callbacks: more callbacks of transformers.
-        tokens_per_batch: most tokens of a micro-batch; it decides memory and speed, not the gradient.
+        tokens_per_batch: most tokens of a micro-batch; it decides memory and speed, not the gradient. None takes the
+            policy's `fast_budget`.
 
     Raises:
         DataError: where the losses need pairs and the groups hold none.
@@ -63,7 +64,7 @@ class PreferenceTrainer(Trainer):
         train_groups: Sequence[RenderedGroup],
         eval_groups: Sequence[RenderedGroup] = (),
         callbacks: Sequence[TrainerCallback] = (),
-        tokens_per_batch: int = TOKENS_PER_BATCH,
+        tokens_per_batch: int | None = None,
     ) -> None:
         self.policy = policy
         self.mixture = mixture
@@ -80,7 +81,7 @@ class PreferenceTrainer(Trainer):
                 f"{args.gradient_accumulation_steps}.",
                 remedy="Set train.per_device_train_batch_size and gradient_accumulation_steps to 1 or more.",
             )
-        self._tokens_per_batch = tokens_per_batch
+        self._tokens_per_batch = tokens_per_batch or policy.fast_budget([*train_groups, *eval_groups])
         self._groups_per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps
         args = copy.copy(args)
         args.gradient_accumulation_steps = 1
@@ -178,7 +179,8 @@ class PreferenceTrainer(Trainer):
         """This micro-batch's share of the step's loss, with gradient."""
         with self.compute_loss_context_manager():
             batch = self.reference.attach(batch, model)
-            if self.state.global_step == 0 and self.step_zero_gap is None and batch.reference is not None:
+            is_checked = self.step_zero_gap is None and self.state.global_step == 0 and self.reference.is_start
+            if is_checked and batch.reference is not None:
                 self.step_zero_gap = assert_is_start(self.policy, model, batch)
             scores = self.policy.score(model, batch)
         self.tokens_computed += batch.num_computed_tokens
