@@ -95,7 +95,9 @@ def cpuinfo() -> str:
 
 def table(rows: list[dict[str, Any]], ratios: dict[str, dict[str, float]]) -> str:
     """Everything in one table, medians over the repeats."""
-    lines = [f"{'workload':9}{'way':17}{'wall s':>9}{'CPU s':>9}{'peak MB':>9}{'computed':>10}{'distinct':>10}{'pairs/s':>9}"]
+    lines = [
+        f"{'workload':9}{'way':17}{'wall s':>9}{'CPU s':>9}{'peak MB':>9}{'computed':>10}{'distinct':>10}{'pairs/s':>9}"
+    ]
     for name, way in dict.fromkeys((row["workload"], row["way"]) for row in rows):
         mine = [row for row in rows if row["workload"] == name and row["way"] == way]
         wall, cpu, peak = (statistics.median(row[key] for row in mine) for key in ("wall_seconds", *KEYS[::2]))

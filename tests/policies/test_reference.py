@@ -103,3 +103,101 @@ def test_processes_that_open_a_new_cache_at_once_do_not_trip_each_other(tmp_path
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     errors = [process.communicate(timeout=120)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], errors
+
+
+def test_ten_percent_more_rows_score_only_those_and_another_beta_scores_none(tmp_path):
+    from tests.training.test_trainer import make_trainer
+
+    prompts = [f"question {i} {'x' * (5 * i % 13)}" for i in range(20)]
+    first = make_trainer(tmp_path / "a", groups=pairs(prompts), loss={"dpo": {"beta": 0.1}})
+    first.train()
+    again = make_trainer(tmp_path / "b", groups=pairs(prompts), loss={"dpo": {"beta": 0.5}}, learning_rate=1e-4, seed=7)
+    again.train()
+    assert first.reference.tokens_scored > 0
+    assert again.reference.tokens_scored == 0
+    more = make_trainer(tmp_path / "c", groups=pairs([*prompts, "new one", "new two"]))
+    more.train()
+    alone = prepared(tiny_policy(), ["new one", "new two"], keep=False)
+    assert more.reference.tokens_scored == alone.tokens_scored > 0
+
+
+@pytest.mark.parametrize("fault", ["checksum", "length", "not a number"])
+def test_a_row_that_is_broken_is_scored_again(fault):
+    import zlib
+    from array import array
+
+    first = prepared(tiny_policy(), ["one", "two"])
+    with sqlite3.connect(first.path) as cache:
+        key, blob = cache.execute("SELECT key, token_logp FROM scores").fetchone()
+        blob = {
+            "checksum": blob[:-1] + bytes([blob[-1] ^ 1]),
+            "length": blob[:-4],
+            "not a number": array("f", [float("nan")] * (len(blob) // 4)).tobytes(),
+        }[fault]
+        crc = 7 if fault == "checksum" else zlib.crc32(blob)
+        cache.execute("UPDATE scores SET token_logp = ?, crc = ? WHERE key = ?", (blob, crc, key))
+    second = prepared(tiny_policy(), ["one", "two"])
+    assert 0 < second.tokens_scored < first.tokens_scored
+    assert second.known == pytest.approx(first.known)
+    assert prepared(tiny_policy(), ["one", "two"]).tokens_scored == 0
+
+
+def test_what_was_scored_before_a_kill_is_kept(tmp_path):
+    script = (
+        "import os, sys\n"
+        "from tests.policies.test_reference import *\n"
+        "policy = tiny_policy()\n"
+        "groups, _ = policy.renderer.render(pairs([f'question {i}' for i in range(12)]))\n"
+        "reference = CachedReference(policy, tokens_per_batch=90)\n"
+        "score = reference._score\n"
+        "def score_thrice(batch, cache):\n"
+        "    score(batch, cache)\n"
+        "    score_thrice.count += 1\n"
+        "    if score_thrice.count == 3: os.kill(os.getpid(), 9)\n"
+        "score_thrice.count = 0\n"
+        "reference._score = score_thrice\n"
+        "reference.prepare(groups)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False)
+    assert done.returncode == -9
+    prompts = [f"question {i}" for i in range(12)]
+    whole = prepared(tiny_policy(), prompts, keep=False, tokens_per_batch=90)
+    after = prepared(tiny_policy(), prompts, tokens_per_batch=90)
+    assert 0 < after.tokens_scored < whole.tokens_scored
+    assert after.known == pytest.approx(whole.known)
+
+
+def test_two_processes_score_into_one_cache():
+    script = (
+        "import sys\n"
+        "from tests.policies.test_reference import *\n"
+        "reference = prepared(tiny_policy(), [f'question {i}' for i in range(12)], tokens_per_batch=60)\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert prepared(tiny_policy(), [f"question {i}" for i in range(12)]).tokens_scored == 0
+
+
+def test_groups_may_come_from_a_stream():
+    policy = tiny_policy()
+    groups, _ = policy.renderer.render(pairs(["one", "two", "three"]))
+    reference = CachedReference(policy)
+    reference.prepare(group for group in groups)
+    assert len(reference.known) == 6
+
+
+def test_both_layouts_find_each_others_scores():
+    first = prepared(tiny_policy(layout="padded"), ["one", "two"])
+    assert first.tokens_scored > 0
+    assert prepared(tiny_policy(layout="forest"), ["one", "two"]).tokens_scored == 0
+
+
+def test_a_frozen_reference_may_be_another_model(tmp_path):
+    from tests.training.test_trainer import make_trainer, steps
+    from tropism.policies.reference import FrozenReference
+
+    trainer = make_trainer(tmp_path, loss={"dpo": {}}, reference=FrozenReference(tiny_policy(tiny_llama(seed=2))))
+    trainer.train()
+    assert trainer.step_zero_gap is None
+    assert trainer.reference.tokens_scored > 0
+    assert steps(trainer)[0][0] != pytest.approx(0.6931, abs=1e-3)

@@ -336,3 +336,31 @@ def test_every_group_is_seen_once_in_an_epoch_by_one_process(world):
     before = list(samplers[0])
     samplers[0].set_epoch(1)
     assert list(samplers[0]) != before
+
+
+def test_twenty_steps_on_real_weights_and_texts_follow_the_padded_layout(tmp_path, real_data):
+    from tropism.data.formats import Source, load
+    from tropism.policies.loading import load_text_policy
+
+    groups = load([Source(str(real_data / "data" / "hh_harmless.jsonl"))]).groups[:160]
+    curves = []
+    for layout in ("forest", "padded"):
+        policy = load_text_policy(
+            str(real_data / "models" / "stories260K"), max_tokens=256, min_response_tokens=8, template="auto",
+            dtype="float32", lora=None, layout=layout,
+        )  # fmt: skip
+        trainer = make_trainer(
+            tmp_path / layout, policy=policy, groups=groups, loss={"dpo": {"beta": 0.1}}, max_steps=20,
+            learning_rate=1e-4, tokens_per_batch=None,
+        )  # fmt: skip
+        trainer.train()
+        curves.append([loss for loss, _ in steps(trainer)])
+        if layout == "forest":
+            assert trainer.tokens_computed == trainer.tokens_distinct
+    assert max(curves[0]) - min(curves[0]) > 0.005  # it went somewhere
+    assert curves[0] == pytest.approx(curves[1], abs=1e-4)
+
+
+def test_a_group_that_no_micro_batch_holds_is_found_before_the_first_step(tmp_path):
+    with pytest.raises(DataError, match=r"needs \d+ tokens in one micro-batch, and tokens_per_batch is 20"):
+        make_trainer(tmp_path, tokens_per_batch=20)

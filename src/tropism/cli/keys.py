@@ -33,6 +33,13 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "rule": "the rule in words",
         "output": "path that was written",
     },
+    "doctor": {
+        "cache": "folder of the reference cache",
+        "cache_bytes": "bytes of its files",
+        "files": "for each: `path`, `model`, `responses`, `tokens`, `num_bytes`, `last_used`, `problem` or null",
+        "pruned": "paths of the files that `--prune` deleted",
+        "checks": "check to its outcome; empty with `--cache` or `--prune`",
+    },
     "quickstart": TRAIN_KEYS,
     "report": {"report": "path of the HTML report"},
     "train": TRAIN_KEYS,

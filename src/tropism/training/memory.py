@@ -138,9 +138,7 @@ def measure(policy: TextPolicy, groups: Sequence[RenderedGroup], *, recompute: b
     """Forward and backward on two small micro-batches; weights, gradients and random state stay as they were."""
     model = policy.model
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    budget = int(min(2048, max(64, SMALLER = 4
-"""How much smaller than what is fast a micro-batch may get before activations are recomputed instead."""
-PROBE_FLOPS / (8 * num_parameters))))
+    budget = int(min(2048, max(64, PROBE_FLOPS / (8 * num_parameters))))
     small, large = (some_batch(policy, groups, tokens) for tokens in (budget // 2, budget))
     was_training = model.training
     model.train()

@@ -1,0 +1,92 @@
+"""`tropism doctor`: is this installation sound, and what does the reference cache hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from tropism.cli.output import JSON, Output
+
+if TYPE_CHECKING:
+    from tropism.policies.cache import CacheFile
+
+
+def doctor(
+    cache: bool = typer.Option(False, "--cache", help="List the files of the reference cache."),
+    prune: int | None = typer.Option(
+        None, "--prune", metavar="DAYS", min=0, help="Delete cache files that no run has opened for so many days."
+    ),
+    for_programs: bool = JSON,
+) -> None:
+    """Check this installation on the embedded model, and list or prune the cache of reference scores."""
+    output = Output(for_programs)
+    from tropism.policies.cache import default_folder, list_caches
+    from tropism.policies.cache import prune as delete
+    from tropism.training.machine import environment
+    from tropism.training.memory import free_bytes
+
+    folder = default_folder()
+    files = list_caches(folder)
+    gone = delete(files, unused_for_days=prune) if prune is not None else []
+    kept = [one for one in files if one not in gone]
+    num_bytes = sum(one.num_bytes for one in kept)
+    payload = {
+        "cache": str(folder),
+        "cache_bytes": num_bytes,
+        "files": [{**one._asdict(), "path": str(one.path)} for one in kept],
+        "pruned": [str(one.path) for one in gone],
+    }
+    if cache or prune is not None:
+        output.table(f"Reference cache {folder}", {one.path.name: in_words(one) for one in kept})
+        output.say(f"{len(kept)} files, {num_bytes / 2**20:,.1f} MB; {len(gone)} deleted.")
+        output.finish(payload | {"checks": {}}, next_command="tropism doctor --prune 30")
+        return
+    import torch
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    checks = {"layouts agree": try_layouts(device), "cache": f"{len(kept)} files, {num_bytes / 2**20:,.1f} MB"}
+    output.table("Installation", environment() | {"memory free": f"{free_bytes(device) / 2**20:,.0f} MB"})
+    output.table("Checks", checks)
+    output.finish(payload | {"checks": checks}, next_command="tropism doctor --cache")
+
+
+def in_words(file: CacheFile) -> str:
+    """What a cache file holds."""
+    if file.problem:
+        return f"broken: {file.problem}; {file.num_bytes / 2**20:,.1f} MB"
+    return (
+        f"{file.model or 'a model without a name'}: {file.responses:,} responses, {file.tokens:,} tokens, "
+        f"{file.num_bytes / 2**20:,.1f} MB, last used {file.last_used}"
+    )
+
+
+def try_layouts(device: object) -> str:
+    """Score one group of the embedded model by both layouts; the largest difference in words.
+
+    Raises:
+        ModelError: where they differ, so that nobody trains on it.
+    """
+    from tropism.applications.quickstart.road import POCKET
+    from tropism.errors import ModelError
+    from tropism.groups import PreferenceGroup, Response
+    from tropism.policies.loading import load_text_policy
+
+    found = []
+    for layout in ("forest", "padded"):
+        policy = load_text_policy(
+            str(POCKET), max_tokens=128, min_response_tokens=4, template="chat", dtype="float32", lora=None,
+            layout=layout,
+        )  # fmt: skip
+        policy.model.to(device)
+        answers = (Response("a", "Put grit around it."), Response("b", "Put nets over it."), Response("c", "No idea."))
+        groups, _ = policy.renderer.render([PreferenceGroup("a", ("Slugs eat my lettuce.",), answers)])
+        (batch,) = policy.collate(groups, tokens_per_batch=4096)
+        found.append(policy.score(policy.model, batch.to(policy.device)).policy.detach())
+    gap = float((found[0] - found[1]).abs().max())
+    if not gap < 1e-2:
+        raise ModelError(
+            f"the forest and the padded layout differ by {gap:.2g} nats on this machine.",
+            remedy="Set layout: padded, and report it.",
+        )
+    return f"forest and padded within {gap:.1g} nats"
