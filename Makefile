@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test check bench docs pocket clean
+.PHONY: help setup quickstart test check bench bench-growth bench-memory bench-gpu docs pocket clean
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(VENV)/.installed  ## Make .venv with everything needed (again only when pyproject.toml changes)
 
@@ -36,8 +36,17 @@ check: setup  ## Lint, types, layers, and whether the generated docs are fresh
 docs: setup  ## Write docs/cli.md from the commands themselves
 	$(BIN)/python docs/make_cli.py
 
-bench: setup  ## Measure a DPO step beside TRL's (some ten minutes; results go to benchmarks/results)
+bench: setup  ## Measure a DPO step beside TRL's on three workloads (some forty minutes; results go to benchmarks/results)
 	$(BIN)/python benchmarks/step_cpu.py
+
+bench-growth: setup  ## How a step's cost grows with responses, prompt and vocabulary (some twenty minutes)
+	$(BIN)/python benchmarks/growth.py
+
+bench-memory: setup  ## How right the memory plan is (some ten minutes)
+	$(BIN)/python benchmarks/memory_plan.py
+
+bench-gpu: setup  ## The same beside TRL on one GPU; without one it says so and measures nothing
+	$(BIN)/python benchmarks/gpu.py
 
 pocket: setup  ## Train the embedded default's pocket model anew (some ten minutes)
 	$(BIN)/python -m tropism.applications.quickstart.pocket

@@ -193,3 +193,32 @@ def content_text(content: Content) -> str:
     if isinstance(content, int):
         return str(content)
     return str(content[-1].get("content") or "") if content else ""
+
+
+def gravity_margin(
+    winner_level: int, loser_level: int, *, num_levels: int = 5, schedule: Literal["linear", "bilateral"] = "linear"
+) -> float:
+    """Margin of an edge between an answer that obeys one instruction level and one that obeys a lower one.
+
+    Args:
+        winner_level: i, the level that must win; 0 has the most authority.
+        loser_level: j > i.
+        num_levels: k.
+        schedule: `linear` j - i; `bilateral` (j - i) (k - 1 - i).
+
+    Returns:
+        The unscaled offset; 0 where both obey the same level (a calibration row).
+
+    Reference: gravity-weighted DPO, the authors' released code.
+
+    Example:
+        >>> gravity_margin(0, 4), gravity_margin(0, 4, schedule="bilateral"), gravity_margin(2, 2)
+        (4.0, 16.0, 0.0)
+    """
+    if not 0 <= winner_level <= loser_level < num_levels:
+        raise DataError(
+            f"levels must be 0 <= winner <= loser < {num_levels}, not {winner_level} and {loser_level}.",
+            remedy="Swap them: the level with more authority (the smaller number) must win.",
+        )
+    gap = loser_level - winner_level
+    return float(gap * (num_levels - 1 - winner_level) if schedule == "bilateral" else gap)

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+
+class TokenLevel(NamedTuple):
+    """Scores of single tokens, for the losses that say they need them, response after response.
+
+    Attributes:
+        response: the response that each scored token belongs to, in ascending order.
+        policy: log-probability of each scored token under the policy, nats.
+        reference: the same under the reference; None where there is none.
+        sum_squares: sum of the squared probabilities of the policy where the token was drawn; no gradient.
+    """
+
+    response: Int[Tensor, " scored"]
+    policy: Float[Tensor, " scored"]
+    reference: Float[Tensor, " scored"] | None
+    sum_squares: Float[Tensor, " scored"]
 
 
 class ResponseScores(NamedTuple):
@@ -16,11 +33,13 @@ class ResponseScores(NamedTuple):
         policy: log-probability of the response under the policy, nats, summed in float64.
         reference: the same under the reference; None where there is none.
         length: number of scored tokens.
+        tokens: scores of single tokens; None where no loss asked for them.
     """
 
     policy: Float[Tensor, " responses"]
     reference: Float[Tensor, " responses"] | None
     length: Int[Tensor, " responses"]
+    tokens: TokenLevel | None = None
 
 
 class Feedback(NamedTuple):
@@ -52,6 +71,49 @@ class Feedback(NamedTuple):
     def to(self, device: torch.device | str) -> Feedback:
         """The same feedback on another device."""
         return Feedback(*(tensor.to(device) for tensor in self))
+
+
+class StepScores(NamedTuple):
+    """What the losses that look at a whole optimizer step see of it, over all micro-batches and processes.
+
+    Attributes:
+        scores: of every response of the step, without gradient.
+        feedback: the people's side of the whole step.
+        running: decaying means that a loss carries from step to step (see `Loss.tracks`), this step included.
+        edges_before: how many of the step's edges come before those of the micro-batch at hand.
+    """
+
+    scores: ResponseScores
+    feedback: Feedback
+    running: Mapping[str, float]
+    edges_before: int
+
+
+def joined(parts: Sequence[tuple[ResponseScores, Feedback]]) -> tuple[ResponseScores, Feedback]:
+    """Several micro-batches as one, without token-level scores; indices are moved along."""
+    responses = groups = 0
+    moved = []
+    for scores, feedback in parts:
+        moved.append(
+            feedback._replace(
+                winner=feedback.winner + responses,
+                loser=feedback.loser + responses,
+                label_response=feedback.label_response + responses,
+                group=feedback.group + groups,
+            )
+        )
+        responses += len(scores.length)
+        groups += int(feedback.group.max()) + 1 if len(feedback.group) else 0
+    together = Feedback(*(torch.cat(columns) for columns in zip(*moved, strict=True)))
+    references = [scores.reference for scores, _ in parts if scores.reference is not None]
+    return (
+        ResponseScores(
+            torch.cat([scores.policy for scores, _ in parts]),
+            torch.cat(references) if len(references) == len(parts) else None,
+            torch.cat([scores.length for scores, _ in parts]),
+        ),
+        together,
+    )
 
 
 class Terms(NamedTuple):

@@ -17,7 +17,8 @@ from tropism.losses import mixture
 from tropism.policies.reference import AdapterReference, CachedReference, NoReference
 from tropism.testing import pairs, tiny_llama, tiny_policy
 from tropism.training.callbacks import JsonlLog, StopOnInterrupt
-from tropism.training.trainer import PreferenceTrainer, StepSampler, last_checkpoint
+from tropism.training.steps import StepSampler
+from tropism.training.trainer import PreferenceTrainer, last_checkpoint
 
 PROMPTS = [f"question {i} {'x' * (5 * i % 13)}" for i in range(18)]
 
@@ -364,3 +365,76 @@ def test_twenty_steps_on_real_weights_and_texts_follow_the_padded_layout(tmp_pat
 def test_a_group_that_no_micro_batch_holds_is_found_before_the_first_step(tmp_path):
     with pytest.raises(DataError, match=r"needs \d+ tokens in one micro-batch, and tokens_per_batch is 20"):
         make_trainer(tmp_path, tokens_per_batch=20)
+
+
+MIXED = ["aot", "aot_unpaired", "bco", "beta_dpo", "kto", "wpo", "ld_dpo", "plackett_luce", "softmax_dpo", "orpo"]
+
+
+def with_all_feedback(prompts):
+    """Groups of three answers with pairs, a ranking and labels."""
+    from tropism.groups import Edge, Label, PreferenceGroup, Response
+
+    groups = []
+    for number, prompt in enumerate(prompts):
+        texts = (f" {prompt}!", f" {prompt[::-1]} or so", " no")
+        answers = tuple(Response(str(i), text, rank=i) for i, text in enumerate(texts))
+        edges, labels = (Edge(0, 1), Edge(0, 2)), (Label(0, True), Label(number % 2 + 1, False))
+        groups.append(PreferenceGroup(f"p{number}", (prompt,), answers, edges, labels))
+    return groups
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_losses_of_a_whole_step_do_not_depend_on_the_cut_either(tmp_path, name):
+    groups = with_all_feedback(PROMPTS)
+    settings = {"loss": {name: {}}, "groups": groups, "max_steps": 3, "learning_rate": 1e-2}
+    whole = make_trainer(tmp_path / "a", batch=8, accumulation=1, **settings)
+    cut = make_trainer(tmp_path / "b", batch=8, accumulation=1, tokens_per_batch=220, **settings)
+    whole.train()
+    cut.train()
+    assert len(cut._collate(cut.train_dataset[:8])) > len(whole._collate(whole.train_dataset[:8])) == 1
+    for mine, theirs in zip(steps(cut), steps(whole), strict=True):
+        assert mine == pytest.approx(theirs, rel=5e-5)
+    assert steps(whole)[0] != steps(whole)[1]
+    assert math.isfinite(whole.evaluate()["eval_loss"])
+
+
+def test_kto_compares_with_the_answers_of_strangers_and_caches_them(tmp_path):
+    first = make_trainer(tmp_path / "a", loss={"kto": {}}, groups=with_all_feedback(PROMPTS))
+    assert all(len(group.baselines) == 1 for group in first.train_dataset)
+    first.train()
+    assert steps(first)[0][0] == pytest.approx(0.5, abs=1e-5)
+    again = make_trainer(tmp_path / "b", loss={"kto": {"beta": 0.5}}, groups=with_all_feedback(PROMPTS))
+    again.train()
+    assert again.reference.tokens_scored == 0
+
+
+def test_running_means_survive_a_resume(tmp_path):
+    save = {"save_strategy": "steps", "save_steps": 2, "max_steps": 5, "loss": {"bco": {}}, "learning_rate": 1e-2}
+    straight = make_trainer(tmp_path / "straight", **save)
+    straight.train()
+    make_trainer(tmp_path / "broken", callbacks=[StopAfter(2)], **save).train()
+    resumed = make_trainer(tmp_path / "broken", **save)
+    resumed.train(resume_from_checkpoint=str(last_checkpoint(tmp_path / "broken")))
+    assert resumed.running == straight.running != {}
+    wanted, given = weights(straight), weights(resumed)
+    assert all(torch.equal(given[name], wanted[name]) for name in wanted)
+
+
+def test_margins_that_a_loss_would_ignore_are_refused(tmp_path):
+    import dataclasses
+
+    from tropism.groups import Edge
+
+    groups = [dataclasses.replace(group, edges=(Edge(0, 1, margin=0.5),)) for group in pairs(PROMPTS)]
+    with pytest.raises(DataError, match=r"loss 'ipo' has no place for an edge's margin, and one of group p\d+ is 0.5"):
+        make_trainer(tmp_path, loss={"ipo": {}}, groups=groups)
+    make_trainer(tmp_path, loss={"dpo": {}}, groups=groups).train()
+
+
+@pytest.mark.parametrize(("loss", "what"), [("kto", "labels"), ("plackett_luce", "rankings"), ("simpo", "pairs")])
+def test_data_without_what_a_loss_needs_is_an_error(tmp_path, loss, what):
+    from tropism.groups import PreferenceGroup, Response
+
+    bare = [PreferenceGroup("a", ("Q",), (Response("r", "x"),))]
+    with pytest.raises(DataError, match=f"none of the 1 groups holds {what} for {loss}"):
+        make_trainer(tmp_path, loss={loss: {}}, groups=bare)

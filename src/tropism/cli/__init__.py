@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from tropism.cli import build, doctor, quickstart, report, train
+from tropism.cli import build, doctor, losses, quickstart, report, train
 from tropism.cli.output import fail
 from tropism.errors import Interrupted, OutputError, TropismError
 
@@ -26,6 +26,7 @@ app.command("quickstart")(quickstart.quickstart)
 app.command("build")(build.build)
 app.command("train")(train.train)
 app.command("report")(report.report)
+app.command("losses")(losses.losses)
 app.command("doctor")(doctor.doctor)
 
 

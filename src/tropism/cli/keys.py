@@ -40,6 +40,9 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "pruned": "paths of the files that `--prune` deleted",
         "checks": "check to its outcome; empty with `--cache` or `--prune`",
     },
+    "losses": {
+        "losses": "for each: `name`, `family`, `paper`, `needs`; for one alone also `page`, `settings`, `honours`",
+    },
     "quickstart": TRAIN_KEYS,
     "report": {"report": "path of the HTML report"},
     "train": TRAIN_KEYS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +40,7 @@ class Batch(ABC):
         group_ids: for messages about this batch.
         num_distinct_tokens: what has to be computed where every distinct token is computed once.
         reference: log-probability of each response under the reference, nats; None where it is not known.
+        reference_tokens: the same of each scored token; None where no loss asked for it.
     """
 
     input_ids: Int[Tensor, "rows width"]
@@ -52,6 +54,7 @@ class Batch(ABC):
     group_ids: tuple[str, ...]
     num_distinct_tokens: int
     reference: Float[Tensor, " responses"] | None = None
+    reference_tokens: Float[Tensor, " scored"] | None = None
 
     @property
     def num_computed_tokens(self) -> int:
@@ -71,15 +74,18 @@ class Batch(ABC):
         }
         return dataclasses.replace(self, **moved)
 
-    def with_reference(self, reference: Float[Tensor, " responses"]) -> Batch:
-        """The same batch with reference log-probabilities."""
-        return dataclasses.replace(self, reference=reference)
+    def with_reference(
+        self, reference: Float[Tensor, " responses"], tokens: Float[Tensor, " scored"] | None = None
+    ) -> Batch:
+        """The same batch with reference log-probabilities, of single tokens too where they are given."""
+        return dataclasses.replace(self, reference=reference, reference_tokens=tokens)
 
     def without_weight(self) -> Batch:
         """The same batch where nothing counts."""
         nothing = self.feedback._replace(
             weight=torch.zeros_like(self.feedback.weight),
             label_weight=torch.zeros_like(self.feedback.label_weight),
+            rank=torch.full_like(self.feedback.rank, -1),
             baseline=torch.ones_like(self.feedback.baseline),
         )
         return dataclasses.replace(self, feedback=nothing, num_distinct_tokens=0)
@@ -87,10 +93,7 @@ class Batch(ABC):
 
 def feedback_of(groups: Sequence[RenderedGroup]) -> Feedback:
     """The people's side of a batch, with responses counted through the batch."""
-    starts, total = [], 0
-    for group in groups:
-        starts.append(total)
-        total += len(group.responses)
+    starts = [0, *itertools.accumulate(len(group.responses) for group in groups)][: len(groups)]
     edges = [(start, edge) for start, group in zip(starts, groups, strict=True) for edge in group.edges]
     labels = [(start, label) for start, group in zip(starts, groups, strict=True) for label in group.labels]
 
@@ -112,7 +115,9 @@ def feedback_of(groups: Sequence[RenderedGroup]) -> Feedback:
         group=integers([index for index, group in enumerate(groups) for _ in group.responses]),
         rank=integers([-1 if rank is None else rank for group in groups for rank in group.ranks]),
         score=numbers([math.nan if score is None else score for group in groups for score in group.scores]),
-        baseline=torch.zeros(total, dtype=torch.bool),
+        baseline=torch.tensor(
+            [index in group.baselines for group in groups for index in range(len(group.responses))], dtype=torch.bool
+        ),
     )
 
 

@@ -44,6 +44,8 @@ class RenderedGroup:
     scores: tuple[float | None, ...]
     aligned: tuple[tuple[int, ...], ...] = ()
     """Of each prompt, the value of the input that goes with each token; empty where there is none."""
+    baselines: frozenset[int] = frozenset()
+    """Responses that answer another prompt and only serve as somebody's reference point (KTO)."""
 
     def sequence(self, index: int) -> tuple[int, ...]:
         """Token ids of a response behind its prompt."""
@@ -78,6 +80,20 @@ class RenderedGroup:
             ),
             ranks=tuple(self.ranks[old] for old in place),
             scores=tuple(self.scores[old] for old in place),
+            baselines=frozenset(place[old] for old in self.baselines if old in place),
+        )
+
+    def with_stranger(self, stranger: RenderedResponse, *, max_tokens: int) -> RenderedGroup:
+        """The same group with another prompt's answer as a baseline, cut on the right where it is too long."""
+        room = max(1, max_tokens - len(self.prompts[0]))
+        ids, scored = stranger.ids[:room], stranger.scored[:room]
+        cut = RenderedResponse(ids, scored, 0, stranger.complete and len(ids) == len(stranger.ids))
+        return dataclasses.replace(
+            self,
+            responses=(*self.responses, cut),
+            ranks=(*self.ranks, None),
+            scores=(*self.scores, None),
+            baselines=self.baselines | {len(self.responses)},
         )
 
     def response_key(self, response: RenderedResponse) -> bytes:

@@ -14,7 +14,7 @@ from tropism.groups import Content
 from tropism.layout.batch import FAST_TOKENS, Batch
 from tropism.layout.logprobs import Statistic, TokenScores
 from tropism.layout.rendered import RenderedGroup
-from tropism.scores import ResponseScores
+from tropism.scores import ResponseScores, TokenLevel
 
 
 class Policy(ABC):
@@ -69,9 +69,21 @@ class Policy(ABC):
     def save(self, folder: Path) -> None:
         """Write the model whole or not at all, so that `from_pretrained` loads it."""
 
-    def score(self, model: nn.Module, batch: Batch) -> ResponseScores:
-        """Scores of every response of a batch, with the reference that the batch carries."""
-        return ResponseScores(response_sums(self.token_logp(model, batch), batch), batch.reference, batch.length)
+    def score(self, model: nn.Module, batch: Batch, *, with_tokens: bool = False) -> ResponseScores:
+        """Scores of every response of a batch, with the reference that the batch carries.
+
+        Args:
+            model: the policy's model, possibly wrapped.
+            batch: on the model's device.
+            with_tokens: whether a loss needs the scores of single tokens too.
+        """
+        wanted: tuple[Statistic, ...] = ("sum_squares",) if with_tokens else ()
+        found = self.token_scores(model, batch, wanted=wanted)
+        tokens = None
+        if with_tokens:
+            assert found.sum_squares is not None
+            tokens = TokenLevel(batch.response, found.logp, batch.reference_tokens, found.sum_squares)
+        return ResponseScores(response_sums(found.logp, batch), batch.reference, batch.length, tokens)
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -40,6 +40,8 @@ class Reference(ABC):
 
     kind: str
     tokens_scored = 0
+    keep_tokens = False
+    """Whether a loss needs the log-probabilities of single tokens; set before `prepare`."""
     is_start = True
     """Whether it claims to be the policy's start state, which the trainer then checks at step 0."""
 
@@ -81,7 +83,8 @@ class AdapterReference(Reference):
         """Score the batch with the adapter off; adapter dropout, if any, is off with it."""
         self.tokens_scored += batch.num_computed_tokens
         with self.policy.model.disable_adapter():
-            return batch.with_reference(response_sums(self.policy.token_logp(model, batch), batch))
+            logp = self.policy.token_logp(model, batch)
+        return batch.with_reference(response_sums(logp, batch), logp if self.keep_tokens else None)
 
 
 class FrozenReference(Reference):
@@ -103,7 +106,8 @@ class FrozenReference(Reference):
         """Score the batch with the second model."""
         self.policy.model.to(batch.input_ids.device)
         self.tokens_scored += batch.num_computed_tokens
-        return batch.with_reference(response_sums(self.policy.token_logp(self.policy.model, batch), batch))
+        logp = self.policy.token_logp(self.policy.model, batch)
+        return batch.with_reference(response_sums(logp, batch), logp if self.keep_tokens else None)
 
 
 class CachedReference(Reference):
@@ -134,6 +138,7 @@ class CachedReference(Reference):
         if keep:
             self.path = (folder or default_folder()) / f"{policy.fingerprint()}{precision and '-' + precision}.sqlite"
         self.known: dict[bytes, float] = {}
+        self._tokens: dict[bytes, Float[Tensor, " tokens"]] = {}
 
     def prepare(self, groups: Iterable[RenderedGroup], *, progress: Callable[[int], None] | None = None) -> None:
         """Read what the disk knows and score the rest; every scored batch is on disk before the next one starts.
@@ -163,7 +168,7 @@ class CachedReference(Reference):
             for index, response in enumerate(group.responses)
             if (key := group.response_key(response)) not in self.known
         }
-        self.known.update({key: sum_nats(row) for key, row in read_rows(cache, lengths).items()})
+        self._learn(read_rows(cache, lengths))
         missing = []
         for group in groups:
             wanted = [group.response_key(response) not in self.known for response in group.responses]
@@ -182,16 +187,23 @@ class CachedReference(Reference):
         self.tokens_scored += batch.num_computed_tokens
         rows = dict(zip(batch.keys, by_response, strict=True))
         write_rows(cache, rows)
+        self._learn(rows)
+
+    def _learn(self, rows: Mapping[bytes, Float[Tensor, " tokens"]]) -> None:
         self.known.update({key: sum_nats(row) for key, row in rows.items()})
+        if self.keep_tokens:
+            self._tokens.update(rows)
 
     def attach(self, batch: Batch, model: nn.Module) -> Batch:
         """Look the batch up."""
         reference: Float[Tensor, " responses"] = torch.tensor(
             [self.known[key] for key in batch.keys], dtype=torch.float64
         )
-        if batch.input_ids.device.type == "mps":
+        device = batch.input_ids.device
+        if device.type == "mps":
             reference = reference.float()
-        return batch.with_reference(reference.to(batch.input_ids.device))
+        tokens = torch.cat([self._tokens[key] for key in batch.keys]).to(device) if self.keep_tokens else None
+        return batch.with_reference(reference.to(device), tokens)
 
 
 def sum_nats(token_logp: Float[Tensor, " tokens"]) -> float:

@@ -28,6 +28,7 @@ REFUSED = {
     "resume_from_checkpoint": ("is set by --resume", "Use --resume."),
     "remove_unused_columns": ("has no effect: groups have no columns", "Remove it."),
     "per_device_eval_batch_size": ("has no effect: tokens_per_batch cuts micro-batches", "Set tokens_per_batch."),
+    "train_sampling_strategy": ("has no effect: every epoch is a new order of all groups", "Remove it."),
     "eval_accumulation_steps": ("has no effect: nothing is gathered in evaluation", "Remove it."),
     "logging_strategy": ("would leave the run without its log", "Set train.logging_steps."),
 }

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from tropism.errors import ConfigError, DataError, OutputError
@@ -27,9 +28,21 @@ from tropism.layout.rendered import RenderedGroup
 from tropism.losses import Mixture
 from tropism.policies.base import Policy
 from tropism.policies.reference import NoReference, Reference, assert_is_start
-from tropism.scores import Terms
+from tropism.scores import StepScores, Terms
 from tropism.training.callbacks import progress
 from tropism.training.monitors import Monitors, all_reduce
+from tropism.training.steps import (
+    NEEDED_DATA,
+    StepLoader,
+    StepSampler,
+    gather_step,
+    require_honoured,
+    with_strangers,
+)
+
+RUNNING = "running_means.json"
+MOMENTUM = 0.9
+"""Of the decaying means that a loss follows from step to step; beta-DPO's, arXiv:2407.08639, section 4.2."""
 
 
 class PreferenceTrainer(Trainer):
@@ -69,6 +82,8 @@ class PreferenceTrainer(Trainer):
         self.policy = policy
         self.mixture = mixture
         self.reference = reference if mixture.needs("reference") else NoReference()
+        self.reference.keep_tokens = mixture.needs("tokens")
+        self.running: dict[str, float] = {}
         self.monitors = Monitors()
         self.tokens_computed = 0
         self.tokens_distinct = 0
@@ -96,6 +111,10 @@ class PreferenceTrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
         self.train_dataset = self._only_what_is_read(train_groups)
+        require_honoured(mixture, [*self.train_dataset, *self.eval_groups])
+        if mixture.needs("baseline"):
+            self.train_dataset = with_strangers(self.train_dataset, seed=args.seed)
+            self.eval_groups = with_strangers(self.eval_groups, seed=args.seed)
 
     def _only_what_is_read(self, groups: Sequence[RenderedGroup]) -> list[RenderedGroup]:
         """The groups without the responses that no term of these losses reads."""
@@ -107,7 +126,7 @@ class PreferenceTrainer(Trainer):
                 if self.policy.num_tokens(kept[-1]) > self._tokens_per_batch:
                     self.policy.collate([kept[-1]], tokens_per_batch=self._tokens_per_batch)  # raises if none holds it
         if not kept:
-            need = "pairs" if self.mixture.needs("edges") else "responses"
+            need = next((what for key, what in NEEDED_DATA.items() if self.mixture.needs(key)), "responses")
             raise DataError(
                 f"none of the {len(groups)} groups holds {need} for {', '.join(p.name for p in self.mixture.parts)}.",
                 remedy="Check the data's edges and their weights, or choose another loss.",
@@ -133,6 +152,9 @@ class PreferenceTrainer(Trainer):
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Prepare the reference and train; see transformers."""
         self._prepare_reference([*self.train_dataset, *self.eval_groups])
+        start = kwargs.get("resume_from_checkpoint") or (args[0] if args else None)
+        if isinstance(start, str) and (Path(start) / RUNNING).exists():
+            self.running = json.loads((Path(start) / RUNNING).read_text(encoding="utf-8"))
         try:
             return super().train(*args, **kwargs)
         finally:
@@ -155,11 +177,13 @@ class PreferenceTrainer(Trainer):
         model.train()
         weights, num_rounds = self._agree_on(inputs)
         batches = inputs + [self._empty_batch()] * (num_rounds - len(inputs))
+        steps = self._look_at_the_step(model, inputs) if self.mixture.needs("step") else []
+        steps += [steps[0] if steps else None] * (num_rounds - len(steps))
         step_loss = torch.zeros((), device=self.args.device)
         for index, batch in enumerate(batches):
             is_last = index == num_rounds - 1
             with contextlib.nullcontext() if is_last else self.accelerator.no_sync(model):
-                loss = self._micro_batch_loss(model, batch.to(self.args.device), weights)
+                loss = self._micro_batch_loss(model, batch.to(self.args.device), weights, steps[index])
                 self.accelerator.backward(loss * self.args.world_size)
             step_loss += loss.detach() * self.args.world_size
             self.tokens_distinct += batch.num_distinct_tokens
@@ -175,18 +199,36 @@ class PreferenceTrainer(Trainer):
         self.first_loss = self.last_loss if self.first_loss is None else self.first_loss
         return step_loss
 
-    def _micro_batch_loss(self, model: nn.Module, batch: Batch, weights: dict[str, float]) -> Tensor:
+    @torch.no_grad()
+    def _look_at_the_step(self, model: nn.Module, batches: Sequence[Batch]) -> list[StepScores | None]:
+        """Score a whole step without gradient, for the losses that need it; one view of it for each micro-batch."""
+        found = []
+        for batch in batches:
+            batch = batch.to(self.args.device)
+            with self.compute_loss_context_manager():
+                found.append((self.policy.score(model, self.reference.attach(batch, model)), batch.feedback))
+        scores, feedback, before = gather_step(found)
+        for name, value in self.mixture.tracked(scores, feedback).items():
+            self.running[name] = MOMENTUM * self.running.get(name, value) + (1 - MOMENTUM) * value
+        firsts = [before, *itertools.accumulate((len(one.winner) for _, one in found), initial=before)][1:]
+        return [StepScores(scores, feedback, dict(self.running), first) for first in firsts[: len(found)]] or [
+            StepScores(scores, feedback, dict(self.running), 0)
+        ]
+
+    def _micro_batch_loss(
+        self, model: nn.Module, batch: Batch, weights: dict[str, float], step: StepScores | None
+    ) -> Tensor:
         """This micro-batch's share of the step's loss, with gradient."""
         with self.compute_loss_context_manager():
             batch = self.reference.attach(batch, model)
             is_checked = self.step_zero_gap is None and self.state.global_step == 0 and self.reference.is_start
             if is_checked and batch.reference is not None:
                 self.step_zero_gap = assert_is_start(self.policy, model, batch)
-            scores = self.policy.score(model, batch)
+            scores = self.policy.score(model, batch, with_tokens=self.mixture.needs("tokens"))
         self.tokens_computed += batch.num_computed_tokens
         if batch.num_distinct_tokens:
             self.monitors.add(scores, batch.feedback, num_tokens=batch.num_computed_tokens)
-        return self._share(self.mixture.terms(scores, batch.feedback), weights)
+        return self._share(self.mixture.terms(scores, batch.feedback, step), weights)
 
     def _share(self, terms: dict[str, Terms], weights: dict[str, float]) -> Tensor:
         shares = [
@@ -227,14 +269,25 @@ class PreferenceTrainer(Trainer):
         mine = self.eval_groups[self.args.process_index :: self.args.world_size]
         names = [part.name for part in self.mixture.parts]
         totals = torch.zeros(len(names), 2, dtype=torch.float64)
+        found = []
         for batch in self.policy.collate(mine, tokens_per_batch=self._tokens_per_batch):
             batch = batch.to(self.args.device)
             with self.compute_loss_context_manager():
                 batch = self.reference.attach(batch, model)
-                scores = self.policy.score(model, batch)
-            monitors.add(scores, batch.feedback, num_tokens=batch.num_computed_tokens)
-            for row, terms in enumerate(self.mixture.terms(scores, batch.feedback).values()):
+                found.append(
+                    (self.policy.score(model, batch, with_tokens=self.mixture.needs("tokens")), batch.feedback)
+                )
+            monitors.add(*found[-1], num_tokens=batch.num_computed_tokens)
+        before, step = 0, None
+        if self.mixture.needs("step"):
+            scores, feedback, before = gather_step(found)
+            running = self.mixture.tracked(scores, feedback) | self.running
+            step = StepScores(scores, feedback, running, before)
+        for scores, feedback in found:
+            step = step and step._replace(edges_before=before)
+            for row, terms in enumerate(self.mixture.terms(scores, feedback, step).values()):
                 totals[row] += torch.stack([terms.weighted_sum(), terms.weight.sum()]).double().cpu()
+            before += len(feedback.winner)
         if self.args.world_size > 1:
             totals = all_reduce(totals)
         means = {name: float(value / weight) for name, (value, weight) in zip(names, totals, strict=True) if weight > 0}
@@ -259,47 +312,14 @@ class PreferenceTrainer(Trainer):
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         try:
             super()._save_checkpoint(model, trial)
+            if self.running and self.is_world_process_zero():
+                (folder / RUNNING).write_text(json.dumps(self.running), encoding="utf-8")
         except (OSError, SafetensorError, RuntimeError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             go_on = "go on with --resume" if last_checkpoint(folder.parent) else "start again"
             raise OutputError(
                 f"the checkpoint {folder} cannot be written: {error}.", remedy=f"Free some space, then {go_on}."
             ) from error
-
-
-class StepSampler(Sampler[list[int]]):
-    """Which groups a process sees in each step: a new order in each epoch, none twice, the last step may be short."""
-
-    def __init__(self, num_groups: int, *, groups_per_step: int, rank: int, world: int, seed: int) -> None:
-        self.num_groups = num_groups
-        self.groups_per_step = groups_per_step * world
-        self.rank = rank
-        self.world = world
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return math.ceil(self.num_groups / self.groups_per_step)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = torch.randperm(
-            self.num_groups, generator=torch.Generator().manual_seed(self.seed + self.epoch)
-        ).tolist()
-        for start in range(0, self.num_groups, self.groups_per_step):
-            yield order[start : start + self.groups_per_step][self.rank :: self.world]
-
-
-class StepLoader(DataLoader[RenderedGroup]):
-    """A data loader that tells its sampler the epoch."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order."""
-        assert isinstance(self.batch_sampler, StepSampler)
-        self.batch_sampler.set_epoch(epoch)
 
 
 def last_checkpoint(folder: Path) -> Path | None:
