@@ -201,3 +201,51 @@ def test_a_frozen_reference_may_be_another_model(tmp_path):
     assert trainer.step_zero_gap is None
     assert trainer.reference.tokens_scored > 0
     assert steps(trainer)[0][0] != pytest.approx(0.6931, abs=1e-3)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.25])
+def test_a_moving_reference_follows_the_policy(tmp_path, alpha):
+    from tests.training.test_trainer import make_trainer
+    from tropism.policies.moving import MovingReference
+
+    policy = tiny_policy()
+    start = {name: tensor.clone() for name, tensor in policy.model.named_parameters()}
+    reference = MovingReference(policy, alpha=alpha, every=2)
+    trainer = make_trainer(tmp_path, policy=policy, loss={"dpo": {}}, reference=reference, max_steps=2)
+    trainer.train()
+    assert trainer.step_zero_gap == 0.0
+    for name, parameter in policy.model.named_parameters():
+        wanted = start[name] + alpha * (parameter.detach() - start[name])
+        torch.testing.assert_close(reference.state()[name], wanted, rtol=1e-6, atol=1e-7)
+    assert any(not torch.equal(start[name], parameter) for name, parameter in policy.model.named_parameters())
+
+
+def test_a_moving_reference_is_kept_across_a_resume(tmp_path):
+    from tests.training.test_trainer import StopAfter, last_checkpoint, make_trainer, weights
+    from tropism.policies.moving import MovingReference
+
+    def trainer(folder, **settings):
+        policy = tiny_policy()
+        reference = MovingReference(policy, alpha=0.5, every=2)
+        save = {"save_strategy": "steps", "save_steps": 3, "max_steps": 7, "loss": {"dpo": {}}}
+        return make_trainer(folder, policy=policy, reference=reference, **save, **settings)
+
+    straight = trainer(tmp_path / "straight")
+    straight.train()
+    trainer(tmp_path / "broken", callbacks=[StopAfter(3)]).train()
+    resumed = trainer(tmp_path / "broken")
+    resumed.train(resume_from_checkpoint=str(last_checkpoint(tmp_path / "broken")))
+    wanted, given = weights(straight), weights(resumed)
+    assert all(torch.equal(given[name], wanted[name]) for name in wanted)
+    kept = straight.reference.state()
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in resumed.reference.state().items())
+
+
+def test_a_moving_reference_of_an_adapter_keeps_the_adapter_alone():
+    from tropism.policies.loading import add_lora
+    from tropism.policies.moving import MovingReference
+
+    model = add_lora(tiny_llama(), {"r": 4, "alpha": 8, "dropout": 0.0, "targets": "all-linear"})
+    state = MovingReference(tiny_policy(model)).state()
+    assert state
+    assert all("lora_" in name for name in state)

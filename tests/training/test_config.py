@@ -18,7 +18,7 @@ def written(tmp_path, **changes):
 def test_a_minimal_recipe_is_one_stage_of_dpo(tmp_path):
     recipe = load_recipe(written(tmp_path))
     (stage,) = recipe.resolved_stages()
-    assert (stage.name, stage.loss, stage.reference) == ("dpo", {"dpo": {}}, "cached")
+    assert (stage.name, stage.loss, stage.reference.kind) == ("dpo", {"dpo": {}}, "cached")
     assert recipe.data.train[0].path == "groups.parquet"
 
 
@@ -53,7 +53,9 @@ def test_several_sources_with_fractions(tmp_path):
         ({"train": {"output_dir": "x"}}, "train.output_dir is set by `output`. Set `output` instead."),
         ({"model": None}, "the recipe's 'model' is None"),
         ({"data": {}}, "the recipe lacks 'data.train'. Add `data.train: ...`."),
-        ({"reference": "frozen"}, "the recipe's 'reference' is 'frozen'"),
+        ({"reference": "froze"}, "the recipe's 'reference.kind' is 'froze'"),
+        ({"reference": "frozen"}, "'frozen' needs a model, and no other kind takes one"),
+        ({"reference": {"kind": "cached", "every": 3}}, "'alpha' and 'every' have no effect but on 'moving'"),
         ({"stages": [{"name": "a"}, {"name": "a"}]}, "two stages have one name"),
         ({"stages": [{"name": "../a"}]}, "the recipe's 'stages.0.name' is '../a'"),
     ],

@@ -39,6 +39,7 @@ class Batch(ABC):
         keys: identity of each response's tokens, for the reference cache.
         group_ids: for messages about this batch.
         num_distinct_tokens: what has to be computed where every distinct token is computed once.
+        aligned: the input that goes with each token; None where ids are all that the model sees.
         reference: log-probability of each response under the reference, nats; None where it is not known.
         reference_tokens: the same of each scored token; None where no loss asked for it.
     """
@@ -53,6 +54,7 @@ class Batch(ABC):
     keys: tuple[bytes, ...]
     group_ids: tuple[str, ...]
     num_distinct_tokens: int
+    aligned: Int[Tensor, "rows width"] | None = None
     reference: Float[Tensor, " responses"] | None = None
     reference_tokens: Float[Tensor, " scored"] | None = None
 

@@ -28,12 +28,10 @@ class ForestBatch(Batch):
     Attributes:
         position_ids: how deep each token stands in its tree.
         plan: how the row hangs together, for the attention layers.
-        aligned: the input that goes with each token; None where ids are all that the model sees.
     """
 
     position_ids: Int[Tensor, "rows width"]
     plan: ForestPlan
-    aligned: Int[Tensor, "rows width"] | None = None
 
     def model_inputs(self) -> dict[str, Any]:
         """What the model's forward takes; transformers hands `forest` on to every attention layer."""

@@ -44,6 +44,7 @@ def collate(groups: Sequence[RenderedGroup]) -> PaddedBatch:
     width = max(map(len, rows))
     input_ids = torch.zeros(len(rows), width, dtype=torch.long)
     attention_mask = torch.zeros(len(rows), width, dtype=torch.long)
+    aligned = torch.zeros(len(rows), width, dtype=torch.long) if owners[0][0].aligned else None
     predicting: list[int] = []
     targets: list[int] = []
     response: list[int] = []
@@ -51,6 +52,8 @@ def collate(groups: Sequence[RenderedGroup]) -> PaddedBatch:
     for row, (ids, (group, index)) in enumerate(zip(rows, owners, strict=True)):
         input_ids[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
         attention_mask[row, : len(ids)] = 1
+        if aligned is not None:
+            aligned[row, : len(ids)] = torch.tensor(group.aligned_inputs(index), dtype=torch.long)
         columns = scored_places(group, index)
         predicting += [row * width + column - 1 for column in columns]
         targets += [ids[column] for column in columns]
@@ -59,6 +62,7 @@ def collate(groups: Sequence[RenderedGroup]) -> PaddedBatch:
     return PaddedBatch(
         input_ids=input_ids,
         attention_mask=attention_mask,
+        aligned=aligned,
         predicting=torch.tensor(predicting, dtype=torch.long),
         targets=torch.tensor(targets, dtype=torch.long),
         place=torch.arange(len(targets)),

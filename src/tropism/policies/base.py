@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tropism.errors import ModelError
 from tropism.groups import Content
 from tropism.layout.batch import FAST_TOKENS, Batch
 from tropism.layout.logprobs import Statistic, TokenScores
@@ -18,7 +19,10 @@ from tropism.scores import ResponseScores, TokenLevel
 
 
 class Policy(ABC):
-    """A model that scores and generates responses.
+    """A model that scores responses, and may generate some.
+
+    The trainer needs `collate`, `num_tokens` and `score` (or `token_scores`, on which `score` rests); the cached
+    reference needs `token_scores` and `fingerprint`.
 
     Attributes:
         model: the module that is trained; `score` is handed it back, possibly wrapped by a distributed engine.
@@ -41,9 +45,14 @@ class Policy(ABC):
         device = next(self.model.parameters()).device.type
         return max([FAST_TOKENS.get(device, FAST_TOKENS["cpu"]), *map(self.num_tokens, groups)])
 
-    @abstractmethod
     def token_scores(self, model: nn.Module, batch: Batch, *, wanted: Collection[Statistic] = ()) -> TokenScores:
-        """Scores of every scored token, in the order of `batch.response`; backbone and head run in one forward."""
+        """Scores of every scored token, in the order of `batch.response`; backbone and head run in one forward.
+
+        A policy whose responses are not made of tokens leaves this out and has a `score` of its own.
+        """
+        raise ModelError(
+            f"{type(self).__name__} gives no scores of tokens.", remedy="Choose another loss or reference."
+        )
 
     def token_logp(self, model: nn.Module, batch: Batch) -> Float[Tensor, " scored"]:
         """Log-probability of every scored token, nats, at least float32."""
@@ -52,7 +61,6 @@ class Policy(ABC):
     def release(self) -> None:  # noqa: B027  (most policies hold nothing)
         """Undo what scoring with recomputed activations needs of the model; called when training is over."""
 
-    @abstractmethod
     def generate(
         self,
         prompts: Sequence[Content],
@@ -64,6 +72,7 @@ class Policy(ABC):
         progress: Callable[[int], None] | None = None,
     ) -> list[str]:
         """One answer to each prompt. Temperature 0 takes the likeliest token."""
+        raise ModelError(f"{type(self).__name__} writes no answers.", remedy="Set evaluation.prompts: 0.")
 
     @abstractmethod
     def save(self, folder: Path) -> None:

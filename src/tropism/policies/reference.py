@@ -54,6 +54,16 @@ class Reference(ABC):
     def attach(self, batch: Batch, model: nn.Module) -> Batch:
         """A batch (on the model's device) with its reference scores."""
 
+    def after_step(self, step: int) -> None:  # noqa: B027  (most references stay where they are)
+        """Called after every optimizer step, with its number."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint must keep of it; nothing where it can be made again."""
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:  # noqa: B027
+        """Go on from what a checkpoint kept."""
+
 
 class NoReference(Reference):
     """For losses without a reference."""
@@ -209,21 +219,6 @@ class CachedReference(Reference):
 def sum_nats(token_logp: Float[Tensor, " tokens"]) -> float:
     """The float64 sum of a response's token log-probabilities: the same bits whether scored now or read back."""
     return float(token_logp.double().sum())
-
-
-def make_reference(kind: str, policy: TextPolicy, *, tokens_per_batch: int | None, precision: str = "") -> Reference:
-    """The reference that a recipe names.
-
-    Raises:
-        ConfigError: for an unknown kind, or `adapter` without an adapter.
-    """
-    if kind == "cached":
-        return CachedReference(policy, tokens_per_batch=tokens_per_batch, precision=precision)
-    if kind == "adapter":
-        return AdapterReference(policy)
-    if kind == "none":
-        return NoReference()
-    raise ConfigError(f"reference must be cached, adapter or none, not {kind!r}.", remedy="Use cached.")
 
 
 @torch.no_grad()

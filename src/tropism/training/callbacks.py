@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from tropism.policies.reference import Reference
 from tropism.training.monitors import all_reduce
 
 SUMMARY = "train_runtime"
@@ -57,6 +58,16 @@ class JsonlLog(TrainerCallback):
             line = {"step": state.global_step} | {k: float(v) for k, v in logs.items() if isinstance(v, int | float)}
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
+
+
+class FollowReference(TrainerCallback):
+    """Tells the reference of every step, before a checkpoint is written."""
+
+    def __init__(self, reference: Reference) -> None:
+        self.reference = reference
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.reference.after_step(state.global_step)
 
 
 class ProgressBar(TrainerCallback):

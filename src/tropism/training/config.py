@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tropism.errors import ConfigError
 
@@ -110,17 +110,40 @@ def as_losses(value: Any) -> Any:
     return value
 
 
+class ReferenceRecipe(Section):
+    """Where reference scores come from; `model` belongs to `frozen`, `alpha` and `every` to `moving`."""
+
+    kind: Literal["cached", "adapter", "frozen", "moving", "none"]
+    model: UserPath | None = None
+    alpha: float | None = Field(default=None, gt=0, le=1)
+    every: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> ReferenceRecipe:
+        if (self.kind == "frozen") != (self.model is not None):
+            raise ValueError("'frozen' needs a model, and no other kind takes one")
+        if self.kind != "moving" and (self.alpha is not None or self.every is not None):
+            raise ValueError("'alpha' and 'every' have no effect but on 'moving'")
+        return self
+
+
+def as_reference(value: Any) -> Any:
+    """`cached` and `{kind: cached}` are the same."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
 class StageRecipe(Section):
     """One training stage; what it leaves out it takes from the recipe. `data` replaces `data.train` for this stage."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     loss: LossSettings | None = None
-    reference: Literal["cached", "adapter", "none"] | None = None
+    reference: ReferenceRecipe | None = None
     data: tuple[SourceRecipe, ...] = ()
     train: dict[str, Any] = Field(default_factory=dict)
 
     _sources = field_validator("data", mode="before")(as_sources)
     _losses = field_validator("loss", mode="before")(as_losses)
+    _reference = field_validator("reference", mode="before")(as_reference)
 
 
 class Recipe(Section):
@@ -129,7 +152,7 @@ class Recipe(Section):
     model: UserPath
     data: DataRecipe
     loss: LossSettings = {"dpo": {}}
-    reference: Literal["cached", "adapter", "none"] = "cached"
+    reference: ReferenceRecipe = ReferenceRecipe(kind="cached")
     layout: Literal["forest", "padded"] = "forest"
     tokens_per_batch: int | None = Field(default=None, gt=0)
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -140,6 +163,7 @@ class Recipe(Section):
     output: UserPath
 
     _losses = field_validator("loss", mode="before")(as_losses)
+    _reference = field_validator("reference", mode="before")(as_reference)
 
     @field_validator("stages", mode="before")
     @classmethod
@@ -240,7 +264,7 @@ def parse_recipe(settings: dict[str, Any]) -> Recipe:
     refuse_what_has_no_effect(recipe)
     for index, stage in enumerate(recipe.resolved_stages()):
         check_training_keys(stage.train)
-        if index and stage.reference == "adapter":
+        if index and stage.reference and stage.reference.kind == "adapter":
             raise ConfigError(
                 f"stage {stage.name!r} starts from the adapter of the stage before it, so switching the adapter off "
                 "(reference: adapter) is not its start state.",

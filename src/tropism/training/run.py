@@ -22,7 +22,7 @@ from tropism.losses import mixture
 from tropism.policies.loading import load_tokenizer
 from tropism.records import DataCard, Evaluation, MemoryPlan, Run, Stage, write_json
 from tropism.training.callbacks import progress
-from tropism.training.config import Recipe, SourceRecipe
+from tropism.training.config import Recipe, ReferenceRecipe, SourceRecipe
 from tropism.training.folder import digest_of, run_folder
 from tropism.training.machine import environment, peak_memory_mb
 from tropism.training.stage import make_ready, open_policy, render, run_stage, training_arguments
@@ -128,7 +128,7 @@ def check_settings(recipe: Recipe) -> None:
     nothing_held_out = not recipe.data.eval and recipe.data.holdout == 0
     for stage in recipe.resolved_stages():
         assert stage.loss is not None
-        if mixture(stage.loss).needs("reference") and stage.reference == "none":
+        if mixture(stage.loss).needs("reference") and stage.reference == ReferenceRecipe(kind="none"):
             raise ConfigError(
                 f"stage {stage.name!r} has reference 'none', but {' and '.join(stage.loss)} compares with one.",
                 remedy="Use reference: cached.",

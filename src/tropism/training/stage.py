@@ -17,11 +17,12 @@ from tropism.layout.render import require_groups
 from tropism.layout.rendered import RenderedGroup
 from tropism.losses import mixture
 from tropism.policies.loading import load_text_policy
-from tropism.policies.reference import make_reference
+from tropism.policies.moving import MIXUP_ALPHA, SYNC_STEPS, MovingReference
+from tropism.policies.reference import AdapterReference, CachedReference, FrozenReference, NoReference, Reference
 from tropism.policies.text import TextPolicy
 from tropism.records import Account, MemoryPlan, Stage, read_log, write_json
 from tropism.training.callbacks import JsonlLog, ProgressBar, StopOnInterrupt, announce, progress
-from tropism.training.config import Recipe, StageRecipe
+from tropism.training.config import Recipe, ReferenceRecipe, StageRecipe
 from tropism.training.memory import describe, plan_memory
 from tropism.training.trainer import PreferenceTrainer, last_checkpoint
 
@@ -78,7 +79,9 @@ def run_stage(
             write_json(ready.plan, folder / "plan.json")
         announce(f"Memory plan of stage {stage.name}: {describe(ready.plan)}.")
     precision = "bfloat16" if args.bf16 else "float16" if args.fp16 else ""
-    reference = make_reference(stage.reference, policy, tokens_per_batch=ready.tokens_per_batch, precision=precision)
+    reference = make_reference(
+        recipe, stage.reference, policy, tokens_per_batch=ready.tokens_per_batch, precision=precision
+    )
     wants_eval = str(args.eval_strategy.value) != "no"
     eval_groups = render(policy, held_out, what="evaluation")[0] if wants_eval and held_out else []
     interrupt, bar = StopOnInterrupt(), ProgressBar(f"Training {stage.name}")
@@ -228,6 +231,37 @@ def open_policy(recipe: Recipe, path: str) -> TextPolicy:
         lora=recipe.lora.model_dump() if recipe.lora else None,
         layout=recipe.layout,
     )
+
+
+def make_reference(
+    recipe: Recipe,
+    settings: ReferenceRecipe,
+    policy: TextPolicy,
+    *,
+    tokens_per_batch: int | None,
+    precision: str = "",
+) -> Reference:
+    """The reference that a recipe names.
+
+    Raises:
+        ConfigError: for `adapter` without an adapter, or a frozen model with another vocabulary.
+    """
+    if settings.kind == "adapter":
+        return AdapterReference(policy)
+    if settings.kind == "none":
+        return NoReference()
+    if settings.kind == "moving":
+        return MovingReference(policy, alpha=settings.alpha or MIXUP_ALPHA, every=settings.every or SYNC_STEPS)
+    if settings.kind == "cached":
+        return CachedReference(policy, tokens_per_batch=tokens_per_batch, precision=precision)
+    assert settings.model is not None
+    frozen = open_policy(recipe.model_copy(update={"lora": None}), settings.model)
+    if frozen.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
+        raise ConfigError(
+            f"the frozen reference {settings.model} has another vocabulary than the model.",
+            remedy="Use a reference with the same tokenizer.",
+        )
+    return FrozenReference(frozen)
 
 
 def render(policy: TextPolicy, groups: Sequence[PreferenceGroup], *, what: str) -> tuple[list[RenderedGroup], Account]:

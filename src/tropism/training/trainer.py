@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
@@ -29,7 +30,7 @@ from tropism.losses import Mixture
 from tropism.policies.base import Policy
 from tropism.policies.reference import NoReference, Reference, assert_is_start
 from tropism.scores import StepScores, Terms
-from tropism.training.callbacks import progress
+from tropism.training.callbacks import FollowReference, progress
 from tropism.training.monitors import Monitors, all_reduce
 from tropism.training.steps import (
     NEEDED_DATA,
@@ -40,7 +41,7 @@ from tropism.training.steps import (
     with_strangers,
 )
 
-RUNNING = "running_means.json"
+RUNNING, REFERENCE = "running_means.json", "reference.safetensors"
 MOMENTUM = 0.9
 """Of the decaying means that a loss follows from step to step; beta-DPO's, arXiv:2407.08639, section 4.2."""
 
@@ -110,6 +111,7 @@ class PreferenceTrainer(Trainer):
             callbacks=list(callbacks),
         )
         self.remove_callback(PrinterCallback)
+        self.add_callback(FollowReference(self.reference))
         self.train_dataset = self._only_what_is_read(train_groups)
         require_honoured(mixture, [*self.train_dataset, *self.eval_groups])
         if mixture.needs("baseline"):
@@ -155,6 +157,8 @@ class PreferenceTrainer(Trainer):
         start = kwargs.get("resume_from_checkpoint") or (args[0] if args else None)
         if isinstance(start, str) and (Path(start) / RUNNING).exists():
             self.running = json.loads((Path(start) / RUNNING).read_text(encoding="utf-8"))
+        if isinstance(start, str) and (Path(start) / REFERENCE).exists():
+            self.reference.load_state(load_file(Path(start) / REFERENCE))
         try:
             return super().train(*args, **kwargs)
         finally:
@@ -314,6 +318,8 @@ class PreferenceTrainer(Trainer):
             super()._save_checkpoint(model, trial)
             if self.running and self.is_world_process_zero():
                 (folder / RUNNING).write_text(json.dumps(self.running), encoding="utf-8")
+            if self.reference.state() and self.is_world_process_zero():
+                save_file(self.reference.state(), folder / REFERENCE)
         except (OSError, SafetensorError, RuntimeError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             go_on = "go on with --resume" if last_checkpoint(folder.parent) else "start again"

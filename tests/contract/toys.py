@@ -1,0 +1,37 @@
+"""What the toys share: groups in ids, and a few steps of training."""
+
+from __future__ import annotations
+
+from transformers import TrainingArguments
+
+from tropism.groups import Edge, PreferenceGroup, Response
+from tropism.layout.rendered import RenderedGroup, RenderedResponse
+from tropism.losses import mixture
+from tropism.training.trainer import PreferenceTrainer
+
+PAIR = (Edge(0, 1),)
+
+
+def group(name, prompt, answers, *, edges=PAIR, ranks=None, aligned=None, scores=None) -> RenderedGroup:
+    """A group in ids: a prompt, its answers, and what people thought of them."""
+    nouns = tuple(Response(str(i), i) for i in range(len(answers)))
+    responses = tuple(
+        RenderedResponse(tuple(ids), (True,) * len(ids), 0, True, tuple(aligned[1][i]) if aligned else ())
+        for i, ids in enumerate(answers)
+    )
+    return RenderedGroup(
+        PreferenceGroup(name, ("",), nouns, tuple(edges)), (tuple(prompt),), responses, tuple(edges), (),
+        tuple(ranks or [None] * len(answers)), tuple(scores or [None] * len(answers)),
+        aligned=(tuple(aligned[0]),) if aligned else (),
+    )  # fmt: skip
+
+
+def train(policy, reference, groups, loss, folder, *, steps=30, **settings) -> list[dict]:
+    """The log of a few steps."""
+    args = TrainingArguments(
+        str(folder), per_device_train_batch_size=8, max_steps=steps, learning_rate=3e-2, logging_steps=1, use_cpu=True,
+        save_strategy="no", report_to="none", disable_tqdm=True, seed=0, **settings,
+    )  # fmt: skip
+    trainer = PreferenceTrainer(policy, mixture(loss), reference, args, train_groups=groups)
+    trainer.train()
+    return [line for line in trainer.state.log_history if "loss" in line]
