@@ -18,12 +18,32 @@ class TokenLevel(NamedTuple):
         policy: log-probability of each scored token under the policy, nats.
         reference: the same under the reference; None where there is none.
         sum_squares: sum of the squared probabilities of the policy where the token was drawn; no gradient.
+        entropy: of the policy there, nats.
+        mean_logit: mean of the policy's logits there.
+        is_top: 1 where the policy held no token likelier.
     """
 
     response: Int[Tensor, " scored"]
     policy: Float[Tensor, " scored"]
     reference: Float[Tensor, " scored"] | None
-    sum_squares: Float[Tensor, " scored"]
+    sum_squares: Float[Tensor, " scored"] | None = None
+    entropy: Float[Tensor, " scored"] | None = None
+    mean_logit: Float[Tensor, " scored"] | None = None
+    is_top: Float[Tensor, " scored"] | None = None
+
+
+class SampleFeatures(NamedTuple):
+    """What a loss sees of a generator without a likelihood: features of samples, drawn anew in every step.
+
+    Attributes:
+        generated: of the generator's own samples, with gradient; any scale.
+        positive: of the samples that people or a judge preferred, without gradient.
+        negative: of those they did not, without gradient.
+    """
+
+    generated: Float[Tensor, "prompts samples width"]
+    positive: Float[Tensor, "prompts preferred width"]
+    negative: Float[Tensor, "prompts others width"]
 
 
 class ResponseScores(NamedTuple):
@@ -34,12 +54,14 @@ class ResponseScores(NamedTuple):
         reference: the same under the reference; None where there is none.
         length: number of scored tokens.
         tokens: scores of single tokens; None where no loss asked for them.
+        samples: features of samples, from a generator without a likelihood; its other fields are then 0.
     """
 
     policy: Float[Tensor, " responses"]
     reference: Float[Tensor, " responses"] | None
     length: Int[Tensor, " responses"]
     tokens: TokenLevel | None = None
+    samples: SampleFeatures | None = None
 
 
 class Feedback(NamedTuple):

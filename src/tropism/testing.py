@@ -11,7 +11,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.layout.render import Renderer, RenderRules
-from tropism.policies.text import Layout, TextPolicy
+from tropism.policies.text import TextPolicy
+from tropism.policies.transformer import Layout
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"

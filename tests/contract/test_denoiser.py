@@ -39,7 +39,7 @@ class Denoiser(Policy):
     def num_tokens(self, group):
         return padded.num_padded_tokens(group)
 
-    def score(self, model, batch, *, with_tokens=False) -> ResponseScores:
+    def score(self, model, batch, *, statistics=()) -> ResponseScores:
         image = batch.input_ids[:, -4:].float() / 10
         error = (model(image + batch.noise) - batch.noise).square().mean(1)
         return ResponseScores(-error.double(), batch.reference, batch.length)

@@ -24,7 +24,7 @@ class BagOfTokens(Policy):
     def num_tokens(self, group):
         return padded.num_padded_tokens(group)
 
-    def score(self, model, batch, *, with_tokens=False) -> ResponseScores:
+    def score(self, model, batch, *, statistics=()) -> ResponseScores:
         worth = model(batch.input_ids)[..., 0] * batch.attention_mask
         return ResponseScores(worth.sum(1).double(), None, batch.length)
 

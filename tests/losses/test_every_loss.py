@@ -9,8 +9,10 @@ import torch
 
 from tropism.losses import LOSSES, mixture
 from tropism.losses.mixture import MIXTURES, settings_of
-from tropism.scores import Feedback, ResponseScores, StepScores, Terms, TokenLevel, joined
+from tropism.losses.samples import RADII
+from tropism.scores import Feedback, ResponseScores, SampleFeatures, StepScores, Terms, TokenLevel, joined
 
+SCORED = [name for name, loss in LOSSES.items() if loss.family != "samples"]
 STEPS = [name for name, loss in LOSSES.items() if "step" in loss.needs]
 PAIRWISE = [name for name, loss in LOSSES.items() if loss.family == "pairwise" and "prob" in loss.honours]
 
@@ -129,7 +131,7 @@ def test_one_pair_equals_the_value_worked_by_hand(name, settings, expected):
 
 
 def test_every_row_has_a_value_worked_by_hand():
-    elsewhere = {"nll", "kto", "apo_zero_unpaired", "plackett_luce"}
+    elsewhere = {"nll", "kto", "apo_zero_unpaired", "plackett_luce", "drift"}
     assert {name for name, _, _ in HAND} | elsewhere == set(LOSSES)
 
 
@@ -228,6 +230,19 @@ def test_beta_dpo_follows_the_mean_margin_and_leaves_out_the_farthest():
     assert terms.value.tolist() == pytest.approx([1.5 * softplus(-3 * beta), 1.5 * softplus(-2 * beta), 0.0], rel=1e-5)
 
 
+def test_a_drift_field_has_mean_square_one_and_points_to_the_preferred():
+    generated = torch.tensor([[[0.0, 0.0], [0.1, 0.0], [0.0, 0.1]]], requires_grad=True)
+    features = SampleFeatures(generated, torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[-1.0, 0.0]]]))
+    scores = scores_of([0.0, 0.0], [0.0, 0.0], [1, 1])._replace(samples=features)
+    terms = terms_of("drift", scores, feedback_of([]))
+    assert 1.0 < terms.value.item() <= len(RADII) ** 2 + 1e-4  # three unit fields that mostly agree
+    (gradient,) = torch.autograd.grad(terms.value.sum(), generated)
+    assert (gradient[0, :, 0] < 0).all()  # downhill is to the right
+    swapped = scores._replace(samples=SampleFeatures(generated, features.negative, features.positive))
+    (back,) = torch.autograd.grad(terms_of("drift", swapped, feedback_of([])).value.sum(), generated)
+    assert (back[0, :, 0] > 0).all()
+
+
 def everything() -> tuple[ResponseScores, Feedback]:
     """Three groups with pairs, ranks, scores, labels and strangers."""
     torch.manual_seed(0)
@@ -250,7 +265,7 @@ def with_policy(scores, policy) -> ResponseScores:
     return scores_of(policy, scores.reference.tolist(), scores.length.tolist())
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", SCORED)
 def test_gradient_equals_finite_differences(name):
     """Against the term's own view of the step, which carries no gradient."""
     scores, feedback = everything()
@@ -302,7 +317,7 @@ def test_swapping_sides_equals_flipping_the_label(name):
         assert (value((0, 1)) + value((1, 0))) / 2 == pytest.approx(tie, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", SCORED)
 @pytest.mark.parametrize("extreme", [1e4, -1e4])
 def test_extreme_scores_stay_finite(name, extreme):
     policy = torch.tensor([extreme, -extreme], dtype=torch.float64, requires_grad=True)
@@ -318,7 +333,7 @@ def test_extreme_scores_stay_finite(name, extreme):
     assert torch.isfinite(policy.grad).all()
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if name != "plackett_luce"])
+@pytest.mark.parametrize("name", [name for name in SCORED if name != "plackett_luce"])
 def test_weight_zero_has_no_effect(name):
     scores, feedback = everything()
     silent = feedback._replace(
@@ -360,7 +375,7 @@ def test_terms_are_float32_and_weights_do_not_depend_on_the_model(name):
     assert torch.equal(first.weight, known)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", SCORED)
 def test_terms_do_not_depend_on_how_a_step_is_cut(name):
     """Whole groups, one or two to a micro-batch: the sum of terms and its gradient stay."""
     scores, feedback = everything()

@@ -438,3 +438,11 @@ def test_data_without_what_a_loss_needs_is_an_error(tmp_path, loss, what):
     bare = [PreferenceGroup("a", ("Q",), (Response("r", "x"),))]
     with pytest.raises(DataError, match=f"none of the 1 groups holds {what} for {loss}"):
         make_trainer(tmp_path, loss={loss: {}}, groups=bare)
+
+
+def test_policy_and_reference_share_the_lower_precision(tmp_path):
+    trainer = make_trainer(tmp_path, loss={"dpo": {}}, bf16=True)
+    trainer.train()
+    assert trainer.step_zero_gap is not None
+    assert 0 <= trainer.step_zero_gap < 1e-2  # against float32 scores it would be some hundredths of a nat
+    assert steps(trainer)[0][0] == pytest.approx(math.log(2), abs=2e-3)

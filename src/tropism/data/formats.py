@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -194,6 +195,51 @@ def _row_groups(path: str, unread: dict[str, None]) -> tuple[str, Iterator[Found
             yield row.number, _group(reading, extra, path), reading.notes
 
     return form.name, groups()
+
+
+def groups_of_rows(rows: Iterable[Mapping[str, object]], *, source: str) -> tuple[list[PreferenceGroup], Account]:
+    """One group for every row of a table in memory, in its order; nothing is merged.
+
+    Args:
+        rows: in any of the known forms.
+        source: what to call the table.
+
+    Returns:
+        The groups, and an account of every row.
+
+    Raises:
+        DataError: where the columns fit no form, or no row can be used.
+    """
+    stream = iter(rows)
+    first = list(islice(stream, NUM_ROWS_TO_FIND_FORM))
+    if not first:
+        raise DataError(f"{source} holds no rows.", remedy="Give a data set that holds rows.")
+    form = find_form(first, source)
+    groups: list[PreferenceGroup] = []
+    dropped: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+    for number, row in enumerate(chain(first, stream)):
+        try:
+            reading, extra = read_row(form, row)
+            group = _group(reading, extra, source)
+            groups.append(dataclasses.replace(group, id=f"{source}[{number}]"))
+        except (Unusable, DataError) as error:
+            reason = str(error)
+            dropped[reason] += 1
+            examples[reason] = [*examples.get(reason, ()), str(number)][:NUM_EXAMPLES]
+    if not groups:
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in dropped.items())
+        raise DataError(f"no row of {source} can be used: {reasons}.", remedy="Repair the rows.")
+    return groups, Account(
+        rows_read=len(groups) + sum(dropped.values()),
+        rows_used=len(groups),
+        dropped=dict(dropped),
+        groups=len(groups),
+        responses=sum(len(group.responses) for group in groups),
+        edges=sum(len(group.edges) for group in groups),
+        labels=sum(len(group.labels) for group in groups),
+        examples=examples,
+    )
 
 
 def _group(reading: Reading, extra: dict[str, object], source: str) -> PreferenceGroup:

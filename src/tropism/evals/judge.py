@@ -1,4 +1,4 @@
-"""Who says which answer is better. So far: a rule in Python."""
+"""Who says which answer is better: a rule in Python, or a reward model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tropism.errors import ConfigError, DataError
+
+REWARD_MODEL = "reward-model:"
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,17 @@ class RuleJudge:
 
 
 def load_judge(name: str) -> RuleJudge:
-    """Load a rule by `file.py:function` or `module:function`; naming it is the consent to run it.
+    """Load a rule by `file.py:function` or `module:function`, which is run as code, or `reward-model:FOLDER`.
 
     Raises:
         ConfigError: where the file, module or function is not there.
     """
+    if name.startswith(REWARD_MODEL):
+        return reward_judge(name)
     place, colon, function = name.rpartition(":")
     if not colon:
         raise ConfigError(
-            f"a judge is named `file.py:function` or `module:function`, not {name!r}.",
+            f"a judge is named `file.py:function`, `module:function` or `reward-model:FOLDER`, not {name!r}.",
             remedy="Add the function's name.",
         )
     try:
@@ -72,3 +76,15 @@ def load_judge(name: str) -> RuleJudge:
     if not callable(rule):
         raise ConfigError(f"the judge {name!r} is not a function.", remedy="Check evaluation.judge.")
     return RuleJudge(name, rule)
+
+
+def reward_judge(name: str) -> RuleJudge:
+    """A reward model as a judge: the score of an answer is its reward.
+
+    Raises:
+        ModelError: where the folder holds none.
+    """
+    from tropism.policies.reward import load_reward_policy  # only where a judge asks for a second model
+
+    policy = load_reward_policy(name.removeprefix(REWARD_MODEL))
+    return RuleJudge(name, lambda prompt, answer: policy.rewards([prompt], [answer])[0])

@@ -35,10 +35,12 @@ class Batch(ABC):
         place: which of `predicting` gives the log-probability of each scored token of each response.
         response: the response that each scored token belongs to.
         length: number of scored tokens of each response.
+        last: flat place of each response's last token.
         feedback: what people thought, as indices into the responses.
         keys: identity of each response's tokens, for the reference cache.
         group_ids: for messages about this batch.
         num_distinct_tokens: what has to be computed where every distinct token is computed once.
+        num_sequence_tokens: tokens of all prompts and responses, each as often as it is there.
         aligned: the input that goes with each token; None where ids are all that the model sees.
         reference: log-probability of each response under the reference, nats; None where it is not known.
         reference_tokens: the same of each scored token; None where no loss asked for it.
@@ -50,10 +52,12 @@ class Batch(ABC):
     place: Int[Tensor, " scored"]
     response: Int[Tensor, " scored"]
     length: Int[Tensor, " responses"]
+    last: Int[Tensor, " responses"]
     feedback: Feedback
     keys: tuple[bytes, ...]
     group_ids: tuple[str, ...]
     num_distinct_tokens: int
+    num_sequence_tokens: int = 0
     aligned: Int[Tensor, "rows width"] | None = None
     reference: Float[Tensor, " responses"] | None = None
     reference_tokens: Float[Tensor, " scored"] | None = None

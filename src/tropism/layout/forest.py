@@ -73,10 +73,12 @@ def collate(groups: Sequence[RenderedGroup], *, multiple_of: int = 1) -> ForestB
         place=torch.from_numpy(place.reshape(-1)),
         response=torch.repeat_interleave(torch.arange(len(owners)), torch.tensor(length)),
         length=torch.tensor(length, dtype=torch.long),
+        last=torch.tensor([int(path[-1]) for path in forest.paths], dtype=torch.long),
         feedback=feedback_of(groups),
         keys=tuple(group.response_key(group.responses[index]) for group, index in owners),
         group_ids=tuple(group.group.id for group in groups),
         num_distinct_tokens=forest.num_nodes,
+        num_sequence_tokens=sum(map(len, sequences)),
     )
 
 

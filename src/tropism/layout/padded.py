@@ -68,9 +68,11 @@ def collate(groups: Sequence[RenderedGroup]) -> PaddedBatch:
         place=torch.arange(len(targets)),
         response=torch.tensor(response, dtype=torch.long),
         length=torch.tensor(length, dtype=torch.long),
+        last=torch.tensor([row * width + len(ids) - 1 for row, ids in enumerate(rows)], dtype=torch.long),
         feedback=feedback_of(groups),
         keys=tuple(group.response_key(group.responses[index]) for group, index in owners),
         group_ids=tuple(group.group.id for group in groups),
+        num_sequence_tokens=sum(map(len, rows)),
         num_distinct_tokens=count_distinct([group.identities(index) for group, index in owners]),
     )
 

@@ -65,7 +65,8 @@ def first_attention(model: nn.Module) -> str:
 
 def trial_group(model: PreTrainedModel) -> RenderedGroup:
     """Random tokens: a prompt with two answers that part after their first token."""
-    size = min(model.get_input_embeddings().num_embeddings, model.get_output_embeddings().weight.shape[0])
+    head = model.get_output_embeddings()
+    size = min(model.get_input_embeddings().num_embeddings, 2**31 if head is None else head.weight.shape[0])
     ids = torch.randint(size, (TRIAL_PROMPT + sum(TRIAL_ANSWERS),), generator=torch.Generator().manual_seed(0))
     prompt, first, second = (tuple(part.tolist()) for part in ids.split((TRIAL_PROMPT, *TRIAL_ANSWERS)))
     answers = (first, (first[0], *second))

@@ -14,11 +14,11 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from tropism.errors import ConfigError
-from tropism.losses import anchored, batchwise, listwise, pairwise, pointwise, reference_free
+from tropism.losses import anchored, batchwise, listwise, pairwise, pointwise, reference_free, samples
 from tropism.scores import Feedback, ResponseScores, StepScores, Terms, TokenLevel
 
-Need = Literal["reference", "edges", "labels", "ranks", "tokens", "step", "baseline"]
-Family = Literal["pairwise", "pointwise", "unpaired", "listwise"]
+Need = Literal["reference", "edges", "labels", "ranks", "tokens", "step", "baseline", "samples"]
+Family = Literal["pairwise", "pointwise", "unpaired", "listwise", "samples"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Loss:
 
     Args:
         function: from scores and feedback (and the step, where it needs it) to terms.
-        family: what its terms belong to: `pairwise` edges, `pointwise` and `listwise` responses, `unpaired` labels.
+        family: what its terms belong to: `pairwise` edges, `pointwise` and `listwise` responses, `unpaired` labels,
+            `samples` groups.
         needs: what it cannot do without.
         paper: where it is defined.
         honours: which of an edge's `margin` and `prob` (soft labels and ties) it has a place for; data that sets the
@@ -92,6 +93,7 @@ LOSSES: dict[str, Loss] = {
     "plackett_luce": Loss(listwise.plackett_luce, "listwise", frozenset({"ranks", "reference"}), "arXiv:2305.18290"),
     "softmax_dpo": Loss(listwise.softmax_dpo, "listwise", COMPARED, "arXiv:2406.09215", NEITHER),
     "lipo_lambda": Loss(listwise.lipo_lambda, "pairwise", COMPARED, "arXiv:2402.01878", NEITHER),
+    "drift": Loss(samples.drift, "samples", frozenset({"samples"}), "arXiv:2606.02521", NEITHER),
 }
 
 MIXTURES: dict[str, tuple[dict[str, dict[str, float]], str]] = {
@@ -162,7 +164,9 @@ class Mixture:
         read = torch.zeros(length.shape, dtype=torch.bool, device=length.device)
         for part, terms in zip(self.parts, self.terms_at_zero(length, feedback).values(), strict=True):
             counted = terms.weight > 0
-            if part.loss.family == "pointwise":
+            if part.loss.family == "samples":
+                read |= True
+            elif part.loss.family == "pointwise":
                 read |= counted
             elif part.loss.family == "unpaired":
                 read[feedback.label_response[counted]] = True

@@ -97,6 +97,7 @@ def typical_weight(scores: ResponseScores) -> Float[Tensor, " responses"]:
     Reference: Zhou et al. 2024, arXiv:2406.11827, eq. 2 with the alignment of its section 3.2.
     """
     tokens = needed_tokens(scores)
+    assert tokens.sum_squares is not None
     aligned = (tokens.policy.detach() - tokens.sum_squares.clamp(min=1e-30).log()).double()
     sums = aligned.new_zeros(len(scores.length)).index_add(0, tokens.response, aligned)
     return torch.exp(per_token(sums, scores.length)).float()

@@ -78,20 +78,19 @@ class Policy(ABC):
     def save(self, folder: Path) -> None:
         """Write the model whole or not at all, so that `from_pretrained` loads it."""
 
-    def score(self, model: nn.Module, batch: Batch, *, with_tokens: bool = False) -> ResponseScores:
+    def score(self, model: nn.Module, batch: Batch, *, statistics: Collection[Statistic] = ()) -> ResponseScores:
         """Scores of every response of a batch, with the reference that the batch carries.
 
         Args:
             model: the policy's model, possibly wrapped.
             batch: on the model's device.
-            with_tokens: whether a loss needs the scores of single tokens too.
+            statistics: of single tokens; where any is asked for, token-level scores come along.
         """
-        wanted: tuple[Statistic, ...] = ("sum_squares",) if with_tokens else ()
-        found = self.token_scores(model, batch, wanted=wanted)
+        found = self.token_scores(model, batch, wanted=statistics)
         tokens = None
-        if with_tokens:
-            assert found.sum_squares is not None
-            tokens = TokenLevel(batch.response, found.logp, batch.reference_tokens, found.sum_squares)
+        if statistics:
+            known = {name: value for name, value in found._asdict().items() if name != "logp"}
+            tokens = TokenLevel(batch.response, found.logp, batch.reference_tokens, **known)
         return ResponseScores(response_sums(found.logp, batch), batch.reference, batch.length, tokens)
 
     @abstractmethod

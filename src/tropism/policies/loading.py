@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from tropism.errors import ConfigError, ModelError
 from tropism.layout.render import Renderer, RenderRules
-from tropism.policies.text import Layout, TextPolicy
+from tropism.policies.text import TextPolicy
+from tropism.policies.transformer import Layout
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 

@@ -92,7 +92,10 @@ class LoraRecipe(Section):
 
 
 class EvaluationRecipe(Section):
-    """What to measure on held-out prompts when training is over; `judge` is `file.py:function` or `module:function`."""
+    """What to measure on held-out prompts when training is over.
+
+    `judge` is `file.py:function`, `module:function`, or `reward-model:FOLDER`.
+    """
 
     prompts: int = Field(default=200, ge=0)
     judge: UserPath | None = None

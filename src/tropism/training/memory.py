@@ -18,7 +18,7 @@ import torch
 from tropism.errors import ConfigError, DataError
 from tropism.layout.batch import Batch
 from tropism.layout.rendered import RenderedGroup
-from tropism.policies.text import TextPolicy
+from tropism.policies.transformer import TransformerPolicy
 from tropism.records import MemoryPlan
 from tropism.training.machine import resident_mb
 
@@ -45,7 +45,7 @@ class Line(NamedTuple):
 
 
 def plan_memory(
-    policy: TextPolicy,
+    policy: TransformerPolicy,
     groups: Sequence[RenderedGroup],
     *,
     groups_per_step: int,
@@ -102,7 +102,7 @@ def plan_memory(
 
 
 def require_fit(
-    policy: TextPolicy,
+    policy: TransformerPolicy,
     groups: Sequence[RenderedGroup],
     tokens_per_batch: int,
     *,
@@ -134,7 +134,7 @@ def describe(plan: MemoryPlan) -> str:
     )
 
 
-def measure(policy: TextPolicy, groups: Sequence[RenderedGroup], *, recompute: bool) -> Line:
+def measure(policy: TransformerPolicy, groups: Sequence[RenderedGroup], *, recompute: bool) -> Line:
     """Forward and backward on two small micro-batches; weights, gradients and random state stay as they were."""
     model = policy.model
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -154,7 +154,7 @@ def measure(policy: TextPolicy, groups: Sequence[RenderedGroup], *, recompute: b
     return Line(max(0.0, second - per_token * num_large), per_token)
 
 
-def some_batch(policy: TextPolicy, groups: Sequence[RenderedGroup], num_tokens: int) -> Batch:
+def some_batch(policy: TransformerPolicy, groups: Sequence[RenderedGroup], num_tokens: int) -> Batch:
     """The first groups that have about so many tokens, at least one."""
     taken, total = [], 0
     for group in groups:
@@ -167,7 +167,7 @@ def some_batch(policy: TextPolicy, groups: Sequence[RenderedGroup], num_tokens: 
 
 
 @contextlib.contextmanager
-def recomputing(policy: TextPolicy, recompute: bool) -> Iterator[None]:
+def recomputing(policy: TransformerPolicy, recompute: bool) -> Iterator[None]:
     """Recompute activations in the backward pass, or not, for the time of a block."""
     if not recompute:
         yield
@@ -181,7 +181,7 @@ def recomputing(policy: TextPolicy, recompute: bool) -> Iterator[None]:
         policy.release()
 
 
-def peak_bytes(policy: TextPolicy, batch: Batch) -> float:
+def peak_bytes(policy: TransformerPolicy, batch: Batch) -> float:
     """What one forward and backward pass adds to memory at its peak, gradients included."""
 
     def run() -> None:

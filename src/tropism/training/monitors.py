@@ -34,7 +34,7 @@ class Monitors:
         self._since = time.perf_counter()
 
     @torch.no_grad()
-    def add(self, scores: ResponseScores, feedback: Feedback, *, num_tokens: int) -> None:
+    def add(self, scores: ResponseScores, feedback: Feedback, *, num_tokens: int, num_sequence_tokens: int = 0) -> None:
         """Count one micro-batch of this process."""
         self._tokens += num_tokens
         self._sums += sums(scores, feedback)

@@ -15,6 +15,7 @@ from tropism.data.keys import group_key, unit_hash
 from tropism.data.split import split_groups
 from tropism.data.store import is_groups_file, read_card
 from tropism.errors import ConfigError, DataError
+from tropism.evals import reward
 from tropism.evals.compare import compare
 from tropism.evals.judge import load_judge
 from tropism.groups import PreferenceGroup
@@ -25,7 +26,15 @@ from tropism.training.callbacks import progress
 from tropism.training.config import Recipe, ReferenceRecipe, SourceRecipe
 from tropism.training.folder import digest_of, run_folder
 from tropism.training.machine import environment, peak_memory_mb
-from tropism.training.stage import make_ready, open_policy, render, run_stage, training_arguments
+from tropism.training.stage import (
+    make_ready,
+    open_policy,
+    open_reward_policy,
+    render,
+    run_stage,
+    training_arguments,
+    trains_rewards,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +137,11 @@ def check_settings(recipe: Recipe) -> None:
     nothing_held_out = not recipe.data.eval and recipe.data.holdout == 0
     for stage in recipe.resolved_stages():
         assert stage.loss is not None
+        if trains_rewards(stage) and (len(stage.loss) > 1 or recipe.lora or recipe.evaluation.judge):
+            raise ConfigError(
+                f"stage {stage.name!r} trains a reward model, which stands alone: no other loss, no adapter, no judge.",
+                remedy="Leave them out; a later run names the reward model as its judge.",
+            )
         if mixture(stage.loss).needs("reference") and stage.reference == ReferenceRecipe(kind="none"):
             raise ConfigError(
                 f"stage {stage.name!r} has reference 'none', but {' and '.join(stage.loss)} compares with one.",
@@ -214,6 +228,12 @@ def refuse_leaks(trained: Iterable[Sequence[PreferenceGroup]], held_out: Sequenc
 def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGroup]) -> Evaluation:
     """Compare a stage's model with the one that it started from."""
     settings = recipe.evaluation
+    if "bradley_terry" in stage.loss:
+        rewards = open_reward_policy(recipe, stage.model)
+        rewards.model.to(PartialState().device)
+        rendered, account = render(rewards, groups, what="evaluation")
+        evaluation = reward.held_out(rewards, rendered, names=(short_name(stage.start_model), stage.name))
+        return evaluation.model_copy(update={"account": account})
     before, after = (open_policy(recipe, path) for path in (stage.start_model, stage.model))
     for policy in (before, after):
         policy.model.to(PartialState().device)

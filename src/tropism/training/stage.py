@@ -19,7 +19,9 @@ from tropism.losses import mixture
 from tropism.policies.loading import load_text_policy
 from tropism.policies.moving import MIXUP_ALPHA, SYNC_STEPS, MovingReference
 from tropism.policies.reference import AdapterReference, CachedReference, FrozenReference, NoReference, Reference
+from tropism.policies.reward import RewardPolicy, load_reward_policy
 from tropism.policies.text import TextPolicy
+from tropism.policies.transformer import TransformerPolicy
 from tropism.records import Account, MemoryPlan, Stage, read_log, write_json
 from tropism.training.callbacks import JsonlLog, ProgressBar, StopOnInterrupt, announce, progress
 from tropism.training.config import Recipe, ReferenceRecipe, StageRecipe
@@ -124,7 +126,7 @@ def run_stage(
 class Ready(NamedTuple):
     """What a stage needs before it trains; `plan` is None where weights are sharded, which no plan foresees."""
 
-    policy: TextPolicy
+    policy: TransformerPolicy
     groups: list[RenderedGroup]
     account: Account
     args: TrainingArguments
@@ -148,7 +150,9 @@ def make_ready(
     """Open the model, render the groups and plan the memory; a resumed stage keeps the plan that it started with."""
     args = training_arguments(stage, folder)
     set_seed(args.seed)
-    policy = open_policy(recipe, start_model)
+    policy: TransformerPolicy = (
+        open_reward_policy(recipe, start_model) if trains_rewards(stage) else open_policy(recipe, start_model)
+    )
     groups, account = render(policy, train, what=f"training stage {stage.name!r}")
     if args.fsdp or args.deepspeed:
         return Ready(policy, groups, account, args, None)
@@ -233,10 +237,27 @@ def open_policy(recipe: Recipe, path: str) -> TextPolicy:
     )
 
 
+def trains_rewards(stage: StageRecipe) -> bool:
+    """Whether a stage trains a reward model, and not a model that answers."""
+    return "bradley_terry" in (stage.loss or {})
+
+
+def open_reward_policy(recipe: Recipe, path: str) -> RewardPolicy:
+    """The reward model of a recipe, or one with a fresh head over its language model."""
+    return load_reward_policy(
+        path,
+        max_tokens=recipe.data.max_tokens,
+        min_response_tokens=recipe.data.min_response_tokens,
+        template=recipe.data.template,
+        dtype=recipe.dtype,
+        layout=recipe.layout,
+    )
+
+
 def make_reference(
     recipe: Recipe,
     settings: ReferenceRecipe,
-    policy: TextPolicy,
+    policy: TransformerPolicy,
     *,
     tokens_per_batch: int | None,
     precision: str = "",
@@ -246,10 +267,10 @@ def make_reference(
     Raises:
         ConfigError: for `adapter` without an adapter, or a frozen model with another vocabulary.
     """
+    if settings.kind == "none" or not isinstance(policy, TextPolicy):
+        return NoReference()
     if settings.kind == "adapter":
         return AdapterReference(policy)
-    if settings.kind == "none":
-        return NoReference()
     if settings.kind == "moving":
         return MovingReference(policy, alpha=settings.alpha or MIXUP_ALPHA, every=settings.every or SYNC_STEPS)
     if settings.kind == "cached":
@@ -264,7 +285,9 @@ def make_reference(
     return FrozenReference(frozen)
 
 
-def render(policy: TextPolicy, groups: Sequence[PreferenceGroup], *, what: str) -> tuple[list[RenderedGroup], Account]:
+def render(
+    policy: TransformerPolicy, groups: Sequence[PreferenceGroup], *, what: str
+) -> tuple[list[RenderedGroup], Account]:
     """Render groups with a progress bar; none left is an error."""
     with progress("Rendering groups", len(groups)) as done:
         rendered, account = policy.renderer.render(groups, progress=done)

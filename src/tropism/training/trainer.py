@@ -20,11 +20,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 
 from tropism.errors import ConfigError, DataError, OutputError
 from tropism.layout.batch import Batch, feedback_of, lengths_of
+from tropism.layout.logprobs import Statistic
 from tropism.layout.rendered import RenderedGroup
 from tropism.losses import Mixture
 from tropism.policies.base import Policy
@@ -62,6 +65,8 @@ class PreferenceTrainer(Trainer):
         callbacks: more callbacks of transformers.
         tokens_per_batch: most tokens of a micro-batch; it decides memory and speed, not the gradient. None takes the
             policy's `fast_budget`.
+        optimizers: an optimizer and a schedule of the user's own, see transformers.
+        processing_class: what is saved beside the model in checkpoints, a tokenizer.
 
     Raises:
         DataError: where the losses need pairs and the groups hold none.
@@ -79,12 +84,15 @@ class PreferenceTrainer(Trainer):
         eval_groups: Sequence[RenderedGroup] = (),
         callbacks: Sequence[TrainerCallback] = (),
         tokens_per_batch: int | None = None,
+        optimizers: tuple[Optimizer | None, LRScheduler | None] = (None, None),
+        processing_class: Any = None,
     ) -> None:
         self.policy = policy
         self.mixture = mixture
         self.reference = reference if mixture.needs("reference") else NoReference()
         self.reference.keep_tokens = mixture.needs("tokens")
         self.running: dict[str, float] = {}
+        self.statistics: tuple[Statistic, ...] = ("sum_squares",) if mixture.needs("tokens") else ()
         self.monitors = Monitors()
         self.tokens_computed = 0
         self.tokens_distinct = 0
@@ -109,6 +117,8 @@ class PreferenceTrainer(Trainer):
             train_dataset=list(train_groups),
             eval_dataset=self.eval_groups or None,
             callbacks=list(callbacks),
+            optimizers=optimizers,
+            processing_class=processing_class,
         )
         self.remove_callback(PrinterCallback)
         self.add_callback(FollowReference(self.reference))
@@ -167,12 +177,21 @@ class PreferenceTrainer(Trainer):
     def _prepare_reference(self, groups: list[RenderedGroup]) -> None:
         """Every process scores its share; then every process reads what the others wrote."""
         mine = groups[self.args.process_index :: self.args.world_size]
-        with self.compute_loss_context_manager(), progress("Scoring the reference", len(mine)) as done:
+        with self._precision(), progress("Scoring the reference", len(mine)) as done:
             self.reference.prepare(mine, progress=done)
         if self.args.world_size > 1:
             self.accelerator.wait_for_everyone()
-            with self.compute_loss_context_manager():
+            with self._precision():
                 self.reference.prepare(groups)
+
+    def _precision(self) -> contextlib.AbstractContextManager[Any]:
+        """The lower precision of the training arguments, for policy and reference alike.
+
+        Accelerate puts it around the wrapped model's forward alone, which the reference is not.
+        """
+        if not (self.args.bf16 or self.args.fp16) or self.args.fsdp or self.args.deepspeed:
+            return self.compute_loss_context_manager()
+        return torch.autocast(self.args.device.type, torch.bfloat16 if self.args.bf16 else torch.float16)
 
     def training_step(
         self, model: nn.Module, inputs: list[Batch], num_items_in_batch: Tensor | int | None = None
@@ -209,7 +228,7 @@ class PreferenceTrainer(Trainer):
         found = []
         for batch in batches:
             batch = batch.to(self.args.device)
-            with self.compute_loss_context_manager():
+            with self._precision():
                 found.append((self.policy.score(model, self.reference.attach(batch, model)), batch.feedback))
         scores, feedback, before = gather_step(found)
         for name, value in self.mixture.tracked(scores, feedback).items():
@@ -223,15 +242,20 @@ class PreferenceTrainer(Trainer):
         self, model: nn.Module, batch: Batch, weights: dict[str, float], step: StepScores | None
     ) -> Tensor:
         """This micro-batch's share of the step's loss, with gradient."""
-        with self.compute_loss_context_manager():
+        with self._precision():
             batch = self.reference.attach(batch, model)
             is_checked = self.step_zero_gap is None and self.state.global_step == 0 and self.reference.is_start
             if is_checked and batch.reference is not None:
                 self.step_zero_gap = assert_is_start(self.policy, model, batch)
-            scores = self.policy.score(model, batch, with_tokens=self.mixture.needs("tokens"))
+            scores = self.policy.score(model, batch, statistics=self.statistics)
         self.tokens_computed += batch.num_computed_tokens
         if batch.num_distinct_tokens:
-            self.monitors.add(scores, batch.feedback, num_tokens=batch.num_computed_tokens)
+            self.monitors.add(
+                scores,
+                batch.feedback,
+                num_tokens=batch.num_computed_tokens,
+                num_sequence_tokens=batch.num_sequence_tokens,
+            )
         return self._share(self.mixture.terms(scores, batch.feedback, step), weights)
 
     def _share(self, terms: dict[str, Terms], weights: dict[str, float]) -> Tensor:
@@ -268,7 +292,8 @@ class PreferenceTrainer(Trainer):
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Loss and monitors on the held-out groups."""
-        model, monitors = self.model, Monitors()
+        model, monitors = self.model, copy.deepcopy(self.monitors)
+        monitors.drain()
         model.eval()
         mine = self.eval_groups[self.args.process_index :: self.args.world_size]
         names = [part.name for part in self.mixture.parts]
@@ -276,11 +301,9 @@ class PreferenceTrainer(Trainer):
         found = []
         for batch in self.policy.collate(mine, tokens_per_batch=self._tokens_per_batch):
             batch = batch.to(self.args.device)
-            with self.compute_loss_context_manager():
+            with self._precision():
                 batch = self.reference.attach(batch, model)
-                found.append(
-                    (self.policy.score(model, batch, with_tokens=self.mixture.needs("tokens")), batch.feedback)
-                )
+                found.append((self.policy.score(model, batch, statistics=self.statistics), batch.feedback))
             monitors.add(*found[-1], num_tokens=batch.num_computed_tokens)
         before, step = 0, None
         if self.mixture.needs("step"):
