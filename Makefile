@@ -24,7 +24,7 @@ quickstart: setup  ## The whole road on the embedded default: votes to a better 
 	$(BIN)/tropism quickstart
 
 test: setup  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
 check: setup  ## Lint, types, layers, and whether the generated docs are fresh
 	$(BIN)/ruff check
