@@ -20,12 +20,14 @@ from tropism.layout.batch import Batch
 from tropism.layout.rendered import RenderedGroup
 from tropism.policies.transformer import TransformerPolicy
 from tropism.records import MemoryPlan
-from tropism.training.machine import resident_mb
+from tropism.training.machine import peak_memory_mb, resident_mb
 
 SHARE_TO_USE = 0.85
 """Of the memory that is free; the rest is for what no plan sees: fragments, other libraries, other programs."""
 SMALLER = 4
 """How much smaller than what is fast a micro-batch may get before activations are recomputed instead."""
+PROBE_TOKENS = 512
+"""Tokens of the larger probe, so that planning itself needs less memory than training."""
 PROBE_FLOPS = 2e11
 """What the probes may cost: some seconds on two CPU cores."""
 OPTIMIZER_STATE = (("8bit", 0.5), ("adafactor", 0.1), ("sgd", 0.0))
@@ -95,7 +97,7 @@ def plan_memory(
         optimizer_mb=state / MB,
         fixed_mb=line.fixed / MB,
         kb_per_token=line.per_token / 1024,
-        peak_mb=(held + state + line.at(min(chosen, largest))) / MB,
+        peak_mb=max(reached_mb(device), (held + state + line.at(min(chosen, largest))) / MB),
         free_mb=free / MB,
         device=device.type,
     )
@@ -138,7 +140,7 @@ def measure(policy: TransformerPolicy, groups: Sequence[RenderedGroup], *, recom
     """Forward and backward on two small micro-batches; weights, gradients and random state stay as they were."""
     model = policy.model
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
-    budget = int(min(2048, max(64, PROBE_FLOPS / (8 * num_parameters))))
+    budget = int(min(PROBE_TOKENS, max(64, PROBE_FLOPS / (8 * num_parameters))))
     small, large = (some_batch(policy, groups, tokens) for tokens in (budget // 2, budget))
     was_training = model.training
     model.train()
@@ -203,6 +205,11 @@ def peak_bytes(policy: TransformerPolicy, batch: Batch) -> float:
         now += event.nbytes()
         peak = max(peak, now)
     return float(peak)
+
+
+def reached_mb(device: torch.device) -> float:
+    """The peak that this process has reached already (planning itself, say); a GPU's allocator starts anew."""
+    return 0.0 if device.type == "cuda" else peak_memory_mb()
 
 
 def held_bytes(device: torch.device) -> float:
