@@ -103,7 +103,7 @@ HAND = [
     ("dpop", {"beta": 0.1, "penalty": 5.0}, softplus(-0.3)),  # the winner lost nothing
     ("chi_po", {"beta": 0.1}, softplus(-0.1 * (2 + exp(2) - (-1 + exp(-1))))),
     ("beta_dpo", {}, softplus(-0.3)),  # one edge is its own mean: beta stays
-    ("r_dpo", {"alpha": 0.05}, softplus(-(0.3 - 0.05 * 2))),
+    ("r_dpo", {"alpha": 0.05}, softplus(-(0.3 + 0.05 * 2))),
     ("ld_dpo", {"alpha": 0.5}, softplus(-0.1 * (1 + 0 + 0.5 * (1 + 0) - (-1)))),
     ("wpo", {}, softplus(-0.3) * exp(-2.5 + log(2)) * exp(-4.5 + log(4))),
     ("cal_dpo", {"beta": 0.1}, softplus(-3.0) + (2 - 5) ** 2 + (-1 + 5) ** 2),

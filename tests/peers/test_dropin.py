@@ -169,3 +169,38 @@ def test_what_cannot_work_is_an_error_that_says_so(tmp_path, config, arguments, 
     with pytest.raises(ConfigError) as error:
         start()
     assert message in str(error.value)
+
+
+def test_other_rows_are_evaluated_before_training_and_refused_after(tmp_path):
+    args = tropism.DPOConfig(output_dir=str(tmp_path), **SETTINGS)
+    trainer = tropism.DPOTrainer(
+        model=tiny_llama(), args=args, train_dataset=Dataset.from_list(ROWS[:8]),
+        eval_dataset={"mine": Dataset.from_list(ROWS[8:10])}, processing_class=byte_tokenizer(),
+    )  # fmt: skip
+    assert trainer.evaluate()["eval_mine_loss"] == pytest.approx(math.log(2), abs=1e-5)
+    assert trainer.evaluate({"more": Dataset.from_list(ROWS[10:12])})["eval_more_loss"] == pytest.approx(math.log(2))
+    trainer.train()
+    assert trainer.evaluate("mine")["eval_mine_loss"] < math.log(2)
+    with pytest.raises(ConfigError, match="has no reference score"):
+        trainer.evaluate(Dataset.from_list(ROWS[12:]))
+
+
+def test_an_adapters_dropout_is_off_as_in_trl(tmp_path):
+    config = LoraConfig(r=4, target_modules="all-linear", lora_dropout=0.5)
+    trainer = script(tropism, tmp_path, ROWS, trainer={"peft_config": config})
+    assert all(module.p == 0 for module in trainer.model.modules() if isinstance(module, torch.nn.Dropout))
+
+
+def test_resume_true_finds_the_reference_that_moved(tmp_path):
+    settings = {"sync_ref_model": True, "ref_model_sync_steps": 2, "save_strategy": "steps", "save_steps": 2}
+    straight = log(script(tropism, tmp_path / "a", ROWS, max_steps=4, **settings))
+    script(tropism, tmp_path / "b", ROWS, **settings | {"max_steps": 4})
+    import shutil
+
+    shutil.rmtree(tmp_path / "b" / "checkpoint-4")
+    args = tropism.DPOConfig(output_dir=str(tmp_path / "b"), **SETTINGS | settings | {"max_steps": 4})
+    resumed = tropism.DPOTrainer(
+        model=tiny_llama(), args=args, train_dataset=Dataset.from_list(ROWS), processing_class=byte_tokenizer()
+    )
+    resumed.train(resume_from_checkpoint=True)
+    assert [line["loss"] for line in log(resumed)] == pytest.approx([line["loss"] for line in straight], rel=1e-6)

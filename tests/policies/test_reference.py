@@ -50,7 +50,10 @@ def test_a_changed_template_misses():
 
 def test_another_autocast_precision_misses():
     prepared(tiny_policy(), ["one"])
-    assert prepared(tiny_policy(), ["one"], precision="bfloat16").tokens_scored > 0
+    with torch.autocast("cpu", torch.bfloat16):
+        lower = prepared(tiny_policy(), ["one"])
+    assert lower.tokens_scored > 0
+    assert lower.path.name.endswith("-bfloat16.sqlite")
 
 
 def test_equal_responses_are_scored_once():
@@ -249,3 +252,31 @@ def test_a_moving_reference_of_an_adapter_keeps_the_adapter_alone():
     state = MovingReference(tiny_policy(model)).state()
     assert state
     assert all("lora_" in name for name in state)
+
+
+def test_nothing_is_scored_by_a_policy_that_has_moved(tmp_path):
+    from tests.training.test_trainer import make_trainer
+    from tropism.errors import ConfigError
+
+    trainer = make_trainer(tmp_path, loss={"dpo": {}})
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(0.6931472, abs=1e-5)
+    trainer.train()
+    groups, _ = trainer.policy.renderer.render(pairs(["never seen"]))
+    with pytest.raises(ConfigError, match=r"has no reference score, and the reference .* is gone"):
+        trainer.reference.prepare(groups)
+
+
+def test_a_moving_reference_does_not_lend_its_weights_to_the_policy_under_autocast(tmp_path):
+    from tests.training.test_trainer import make_trainer, steps
+    from tropism.policies.moving import MovingReference
+
+    curves = []
+    for name, settings in (("cached", {}), ("moving", {"every": 1000})):
+        policy = tiny_policy()
+        reference = MovingReference(policy, **settings) if name == "moving" else CachedReference(policy)
+        trainer = make_trainer(
+            tmp_path / name, policy=policy, reference=reference, loss={"dpo": {}}, learning_rate=5e-3, bf16=True
+        )
+        trainer.train()
+        curves.append([loss for loss, _ in steps(trainer)])
+    assert curves[1] == pytest.approx(curves[0], abs=2e-2)

@@ -17,8 +17,9 @@ from tropism.losses import mixture
 from tropism.policies.reference import AdapterReference, CachedReference, NoReference
 from tropism.testing import pairs, tiny_llama, tiny_policy
 from tropism.training.callbacks import JsonlLog, StopOnInterrupt
+from tropism.training.checkpoint import last_checkpoint
 from tropism.training.steps import StepSampler
-from tropism.training.trainer import PreferenceTrainer, last_checkpoint
+from tropism.training.trainer import PreferenceTrainer
 
 PROMPTS = [f"question {i} {'x' * (5 * i % 13)}" for i in range(18)]
 
@@ -446,3 +447,38 @@ def test_policy_and_reference_share_the_lower_precision(tmp_path):
     assert trainer.step_zero_gap is not None
     assert 0 <= trainer.step_zero_gap < 1e-2  # against float32 scores it would be some hundredths of a nat
     assert steps(trainer)[0][0] == pytest.approx(math.log(2), abs=2e-3)
+
+
+def test_a_stranger_that_makes_a_group_too_large_is_found_before_the_first_step(tmp_path):
+    from tropism.groups import Label, PreferenceGroup, Response
+
+    groups = [
+        PreferenceGroup(f"p{i}", (prompt,), (Response("a", f" {prompt}!" * 2),), labels=(Label(0, i % 2 == 0),))
+        for i, prompt in enumerate(PROMPTS)
+    ]
+    with pytest.raises(DataError, match=r"tokens in one micro-batch, and tokens_per_batch is 90"):
+        make_trainer(tmp_path, loss={"kto": {}}, groups=groups, tokens_per_batch=90)
+    make_trainer(tmp_path, loss={"kto": {}}, groups=groups, tokens_per_batch=None).train()
+
+
+def test_a_step_without_edges_leaves_running_means_alone(tmp_path):
+    from tropism.groups import Label, PreferenceGroup, Response
+
+    labelled = [
+        PreferenceGroup(f"l{i}", (prompt,), (Response("a", " x"),), labels=(Label(0, True),))
+        for i, prompt in enumerate(PROMPTS[:9])
+    ]
+    for name in ("bco", "beta_dpo"):
+        trainer = make_trainer(
+            tmp_path / name, loss={name: {}, "nll": {}}, groups=[*pairs(PROMPTS[9:]), *labelled], batch=1,
+            accumulation=1, max_steps=12,
+        )  # fmt: skip
+        trainer.train()
+        assert all(math.isfinite(value) for value in trainer.running.values())
+
+
+def test_lipo_moves_from_the_start_and_keeps_groups_whole(tmp_path):
+    trainer = make_trainer(tmp_path, loss={"lipo_lambda": {}}, groups=with_all_feedback(PROMPTS), learning_rate=1e-2)
+    assert all(group.is_whole for group in trainer.train_dataset)
+    trainer.train()
+    assert steps(trainer)[0][1] > 0

@@ -43,7 +43,9 @@ def doctor(
         output.finish(payload | {"checks": {}}, next_command="tropism doctor --prune 30")
         return
     import torch
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     checks = {"layouts agree": try_layouts(device), "cache": f"{len(kept)} files, {num_bytes / 2**20:,.1f} MB"}
     output.table("Installation", environment() | {"memory free": f"{free_bytes(device) / 2**20:,.0f} MB"})

@@ -31,7 +31,7 @@ def losses(
     output.table("Settings", {key: f"{value}" for key, value in mine["settings"].items()} or {"none": ""})
     output.table("Data", {
         "needs": ", ".join(mine["needs"]) or "nothing but answers",
-        "edges' fields it honours": ", ".join(mine["honours"]) or "neither margin nor prob",
+        "edges' fields it honours": ", ".join(mine["honours"]) or "none",
     })  # fmt: skip
     output.finish({"losses": [mine]}, next_command="tropism train recipe.yaml")
 
@@ -69,5 +69,5 @@ def page_of(name: str) -> dict[str, Any]:
     return row_of(name) | {
         "page": inspect.getdoc(loss.function) or "",
         "settings": {key: defaults[key].default for key in settings_of(loss)},
-        "honours": sorted(loss.honours),
+        "honours": sorted(loss.honours) if loss.family in ("pairwise", "listwise") else [],
     }

@@ -279,8 +279,16 @@ ALPACA = ("input", "system", "history")
 UNRANKED = ("labels", "scores", "ranks", "ratings")
 
 FORMS = (
-    Form("sharegpt pairs", ("conversations", "chosen", "rejected"), _conversation_pair, ("system", *PAIR)),
-    Form("alpaca pairs", ("instruction", "chosen", "rejected"), _instruction_pair, (*ALPACA, *PAIR)),
+    Form(
+        "sharegpt pairs",
+        ("conversations", "chosen", "rejected"),
+        _conversation_pair,
+        ("system", *PAIR),
+        without=("prompt",),
+    ),
+    Form(
+        "alpaca pairs", ("instruction", "chosen", "rejected"), _instruction_pair, (*ALPACA, *PAIR), without=("prompt",)
+    ),
     Form("pairs", ("chosen", "rejected"), _pair, ("prompt", *PAIR)),
     *(
         Form("ranking", ("prompt", column), _ranking(column), ("weight", *TEMPLATE), without=UNRANKED)

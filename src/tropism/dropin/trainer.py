@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from datasets import Dataset, IterableDataset
 from peft import PeftConfig, PeftModel, get_peft_model
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import (
@@ -112,19 +113,34 @@ class DPOTrainer(PreferenceTrainer):
         self.monitors = TRLMonitors(args.beta)
 
     def evaluate(
-        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+        self,
+        eval_dataset: Rows | Mapping[str, Rows] | str | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Loss and metrics of every evaluation set; of another data set where one is given."""
+        """Loss and metrics of every evaluation set, of one of them by its name, or of another data set.
+
+        Raises:
+            ConfigError: for other rows after training has begun, where the reference was the start state: it is gone.
+        """
         sets = self._eval_sets
-        if eval_dataset is not None and not isinstance(eval_dataset, str):
+        if isinstance(eval_dataset, str):
+            sets = {f"_{eval_dataset}": sets[f"_{eval_dataset}"]}
+        elif eval_dataset is not None:
+            named = eval_dataset if isinstance(eval_dataset, Mapping) else {"": eval_dataset}
             policy = self.policy
             assert isinstance(policy, TextPolicy)
-            sets = {"": rendered(policy, eval_dataset, "eval_dataset")}
-            self.reference.prepare(sets[""])
-        found: dict[str, float] = {}
-        for name, groups in sets.items():
-            self.eval_groups = groups
-            found |= super().evaluate(metric_key_prefix=f"{metric_key_prefix}{name}")
+            sets = {
+                f"_{key}" if key else "": rendered(policy, rows, f"eval_dataset {key}") for key, rows in named.items()
+            }
+        self._prepare_reference([group for groups in sets.values() for group in groups])
+        before, found = self.eval_groups, dict[str, float]()
+        try:
+            for name, groups in sets.items():
+                self.eval_groups = groups
+                found |= super().evaluate(metric_key_prefix=f"{metric_key_prefix}{name}")
+        finally:
+            self.eval_groups = before
         return found
 
 
@@ -163,6 +179,9 @@ def open_policy(
                 remedy="Merge the adapter first, or leave peft_config out.",
             )
         model = get_peft_model(model, peft_config)
+    for module in model.modules():  # disable_dropout means the adapter's too, as in TRL
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2**20
     longest = min(args.max_length or context, context)
     rules = RenderRules(max_tokens=longest, min_response_tokens=1)
@@ -187,7 +206,6 @@ def rendered(policy: TextPolicy, rows: Iterable[Any], name: str) -> list[Rendere
 
 def reference_for(policy: TextPolicy, ref_model: PreTrainedModel | None, args: DPOConfig) -> Reference:
     """The start state, a model of the user's, or one that follows; scores are kept on disk wherever they can be."""
-    precision = "bfloat16" if args.bf16 else "float16" if args.fp16 else ""
     if args.sync_ref_model:
         if ref_model is not None or args.precompute_ref_log_probs:
             raise ConfigError(
@@ -197,10 +215,10 @@ def reference_for(policy: TextPolicy, ref_model: PreTrainedModel | None, args: D
             )
         return MovingReference(policy, alpha=args.ref_model_mixup_alpha, every=args.ref_model_sync_steps)
     if ref_model is None:
-        return CachedReference(policy, tokens_per_batch=args.tokens_per_batch, precision=precision)
+        return CachedReference(policy, tokens_per_batch=args.tokens_per_batch)
     layout: Any = args.layout
     frozen = TextPolicy(ref_model, policy.tokenizer, policy.renderer, layout=layout)
     frozen.model.to(args.device)
-    reference = CachedReference(frozen, tokens_per_batch=args.tokens_per_batch, precision=precision)
+    reference = CachedReference(frozen, tokens_per_batch=args.tokens_per_batch)
     reference.is_start = False
     return reference

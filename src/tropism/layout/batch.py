@@ -185,7 +185,7 @@ def inseparable(group: RenderedGroup) -> list[set[int]]:
     everything = set(range(len(group.responses)))
     joined = {i for edge in group.edges for i in (edge.winner, edge.loser)}
     labelled = {label.response for label in group.labels}
-    is_whole = any(rank is not None for rank in group.ranks) or (joined and labelled)
+    is_whole = group.is_whole or any(rank is not None for rank in group.ranks) or (joined and labelled)
     if is_whole or ((joined or labelled) and joined | labelled != everything):
         return [everything]
     sets = [{i} for i in sorted(everything)]

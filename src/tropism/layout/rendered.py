@@ -46,6 +46,8 @@ class RenderedGroup:
     """Of each prompt, the value of the input that goes with each token; empty where there is none."""
     baselines: frozenset[int] = frozenset()
     """Responses that answer another prompt and only serve as somebody's reference point (KTO)."""
+    is_whole: bool = False
+    """Whether a loss looks at the whole group, so that it must not be cut apart."""
 
     def sequence(self, index: int) -> tuple[int, ...]:
         """Token ids of a response behind its prompt."""

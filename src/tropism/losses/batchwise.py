@@ -102,13 +102,13 @@ def bco(scores: ResponseScores, feedback: Feedback, step: StepScores, *, beta: f
 
     Reference: Jung et al. 2024, arXiv:2404.04656, eq. 9; delta is a decaying mean here (momentum 0.9).
     """
-    return soft_sides(classified, beta * (exact_log_ratio(scores) - step.running["shift"]), feedback)
+    return soft_sides(classified, beta * (exact_log_ratio(scores) - step.running.get("shift", 0.0)), feedback)
 
 
 def bco_shift(scores: ResponseScores, feedback: Feedback) -> dict[str, float]:
     """Half of the mean log-ratio of winners and of losers of a step, nats."""
     ratio = exact_log_ratio(scores)
-    return {"shift": float((ratio[feedback.winner].mean() + ratio[feedback.loser].mean()) / 2)}
+    return weighted_means({"shift": (ratio[feedback.winner] + ratio[feedback.loser]) / 2}, feedback)
 
 
 def beta_dpo(
@@ -132,8 +132,10 @@ def beta_dpo(
 
     Reference: Wu et al. 2024, arXiv:2407.08639, eq. 6 to 9.
     """
+    if not len(step.feedback.winner):
+        return Terms(log_ratio_margin(scores, feedback), feedback.weight)
     everyone = beta * log_ratio_margin(step.scores, step.feedback)
-    usual = beta * step.running["margin"]
+    usual = beta * step.running.get("margin", 0.0)
     num_kept = max(1, round(keep * len(everyone)))
     distance = (everyone - usual).abs()
     is_kept = distance <= distance.kthvalue(num_kept).values + 1e-5  # what rounding alone tells apart stays together
@@ -145,7 +147,13 @@ def beta_dpo(
 
 def mean_margin(scores: ResponseScores, feedback: Feedback) -> dict[str, float]:
     """Mean log-ratio margin of a step, nats."""
-    return {"margin": float(log_ratio_margin(scores, feedback).mean())}
+    return weighted_means({"margin": log_ratio_margin(scores, feedback)}, feedback)
+
+
+def weighted_means(values: dict[str, Float[Tensor, " edges"]], feedback: Feedback) -> dict[str, float]:
+    """Means over the edges by their weights; nothing where a step has none."""
+    total = float(feedback.weight.sum())
+    return {name: float((one * feedback.weight).sum()) / total for name, one in values.items() if total > 0}
 
 
 def apo_zero_unpaired(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1) -> Terms:

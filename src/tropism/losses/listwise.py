@@ -18,6 +18,7 @@ def plackett_luce(scores: ResponseScores, feedback: Feedback, *, beta: float = 0
     Args:
         scores: see `tropism.losses.pairwise.dpo`.
         feedback: ranks, 0 the best; equal ranks are ties, each of which is chosen among all of them (Breslow's way).
+            A choice weighs what the edges that its answer won weigh on average.
         beta: strength of the pull to the reference.
 
     Returns:
@@ -31,7 +32,15 @@ def plackett_luce(scores: ResponseScores, feedback: Feedback, *, beta: float = 0
     available = together & (feedback.rank[None, :] >= feedback.rank[:, None])
     value = masked_logsumexp(reward[None, :].expand_as(available), available) - reward
     has_worse = (together & (feedback.rank[None, :] > feedback.rank[:, None])).any(dim=1)
-    return Terms(torch.where(has_worse, value, torch.zeros_like(value)), has_worse.float())
+    return Terms(torch.where(has_worse, value, torch.zeros_like(value)), has_worse * winning_weight(feedback))
+
+
+def winning_weight(feedback: Feedback) -> Float[Tensor, " responses"]:
+    """Mean weight of the edges that each answer won; 1 for an answer that no edge speaks of."""
+    nothing = torch.zeros(len(feedback.group), device=feedback.group.device)
+    total = nothing.index_add(0, feedback.winner, feedback.weight)
+    count = nothing.index_add(0, feedback.winner, torch.ones_like(feedback.weight))
+    return torch.where(count > 0, total / count.clamp(min=1), torch.ones_like(nothing))
 
 
 def softmax_dpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 1.0) -> Terms:
@@ -64,7 +73,8 @@ def lipo_lambda(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.0
 
     Args:
         scores: see `tropism.losses.pairwise.dpo`.
-        feedback: edges within groups; gains come from the responses' scores, or from ranks where there are none.
+        feedback: edges within groups; gains come from the responses' scores, or from ranks where there are none; where
+            an answer has neither, its winner's gain is 1 and its loser's 0.
         beta: strength of the pull to the reference; the paper's is 0.05.
 
     Returns:
@@ -74,11 +84,16 @@ def lipo_lambda(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.0
     """
     reward = beta * log_ratio(scores)
     together = same_group(feedback)
-    place = (together & (reward.detach()[None, :] > reward.detach()[:, None])).sum(dim=1) + 1
+    now = reward.detach()
+    order = torch.arange(len(now), device=now.device)
+    is_above = (now[None, :] > now[:, None]) | ((now[None, :] == now[:, None]) & (order[None, :] < order[:, None]))
+    place = (together & is_above).sum(dim=1) + 1  # equal rewards in their order, so that a start is possible
     discount = 1 / torch.log1p(place.float())
     gain = gains(feedback, together)
     won, lost = feedback.winner, feedback.loser
-    weight = (gain[won] - gain[lost]).abs() * (discount[won] - discount[lost]).abs()
+    unknown = (feedback.rank < 0) & feedback.score.isnan()
+    lead = torch.where(unknown[won] | unknown[lost], torch.ones_like(gain[won]), (gain[won] - gain[lost]).abs())
+    weight = lead * (discount[won] - discount[lost]).abs()
     return Terms(weight * F.softplus(reward[lost] - reward[won]), feedback.weight)
 
 

@@ -17,7 +17,7 @@ from tropism.errors import ConfigError
 from tropism.losses import anchored, batchwise, listwise, pairwise, pointwise, reference_free, samples
 from tropism.scores import Feedback, ResponseScores, StepScores, Terms, TokenLevel
 
-Need = Literal["reference", "edges", "labels", "ranks", "tokens", "step", "baseline", "samples"]
+Need = Literal["reference", "edges", "labels", "ranks", "tokens", "step", "baseline", "samples", "group"]
 Family = Literal["pairwise", "pointwise", "unpaired", "listwise", "samples"]
 
 
@@ -85,14 +85,18 @@ LOSSES: dict[str, Loss] = {
     "odds_ratio": Loss(reference_free.odds_ratio, "pairwise", EDGES, "arXiv:2403.07691", SOFT),
     "slic": Loss(reference_free.slic, "pairwise", EDGES, "arXiv:2305.10425"),
     "bradley_terry": Loss(reference_free.bradley_terry, "pairwise", EDGES, "Bradley and Terry 1952"),
-    "nll": Loss(pointwise.nll, "pointwise", frozenset(), "maximum likelihood"),
-    "kto": Loss(batchwise.kto, "unpaired", frozenset({"labels", "reference", "step", "baseline"}), "arXiv:2402.01306"),
-    "apo_zero_unpaired": Loss(
-        batchwise.apo_zero_unpaired, "unpaired", frozenset({"labels", "reference"}), "arXiv:2408.06266"
+    "nll": Loss(pointwise.nll, "pointwise", frozenset(), "maximum likelihood", NEITHER),
+    "kto": Loss(
+        batchwise.kto, "unpaired", frozenset({"labels", "reference", "step", "baseline"}), "arXiv:2402.01306", NEITHER
     ),
-    "plackett_luce": Loss(listwise.plackett_luce, "listwise", frozenset({"ranks", "reference"}), "arXiv:2305.18290"),
+    "apo_zero_unpaired": Loss(
+        batchwise.apo_zero_unpaired, "unpaired", frozenset({"labels", "reference"}), "arXiv:2408.06266", NEITHER
+    ),
+    "plackett_luce": Loss(
+        listwise.plackett_luce, "listwise", frozenset({"ranks", "reference"}), "arXiv:2305.18290", NEITHER
+    ),
     "softmax_dpo": Loss(listwise.softmax_dpo, "listwise", COMPARED, "arXiv:2406.09215", NEITHER),
-    "lipo_lambda": Loss(listwise.lipo_lambda, "pairwise", COMPARED, "arXiv:2402.01878", NEITHER),
+    "lipo_lambda": Loss(listwise.lipo_lambda, "pairwise", COMPARED | {"group"}, "arXiv:2402.01878", NEITHER),
     "drift": Loss(samples.drift, "samples", frozenset({"samples"}), "arXiv:2606.02521", NEITHER),
 }
 
@@ -249,7 +253,7 @@ def settings_of(loss: Loss) -> dict[str, Any]:
     return {one.name: hints[one.name] for one in parameters if one.kind is one.KEYWORD_ONLY}
 
 
-RANGES = {"label_smoothing": (0.0, 0.5), "keep": (0.0, 1.0)}
+RANGES = {"label_smoothing": (0.0, 0.5), "keep": (0.0, 1.0), "tie": (1e-6, torch.inf)}
 """Settings that mean nothing outside of these bounds; the upper one is out of reach for a smoothing."""
 
 

@@ -178,16 +178,18 @@ def chi_po(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, cli
 
 
 def r_dpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, alpha: float = 0.01) -> Terms:
-    """Length-regularised DPO: a winner that is longer must win by more.
+    """Length-regularised DPO: what a winner owes to its length need not come from the policy.
+
+    The rewards that people are modelled by are charged alpha for every token, so a longer winner is pushed less.
 
     Args:
         scores, feedback, beta: see `dpo`.
-        alpha: what a token of difference costs, nats; the paper tries 0.005 to 0.05.
+        alpha: what a token of difference is worth, nats.
 
     Reference: Park et al. 2024, arXiv:2403.19159, eq. 9.
     """
     longer = margin_of(scores.length.double(), feedback)
-    return logistic(beta * log_ratio_margin(scores, feedback) - alpha * longer - feedback.margin, feedback)
+    return logistic(beta * log_ratio_margin(scores, feedback) + alpha * longer - feedback.margin, feedback)
 
 
 def ld_dpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, alpha: float = 0.5) -> Terms:

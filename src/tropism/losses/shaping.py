@@ -56,7 +56,7 @@ def divergence_score(scores: ResponseScores, divergence: Divergence, alpha: floa
         scores: of the responses.
         divergence: `reverse_kl` log u (plain DPO), `forward_kl` 1 - 1/u, `js` log 2u/(1+u), `alpha`
             (u^(alpha-1) - 1) / (alpha - 1).
-        alpha: of the alpha divergence, not 1 (which is `reverse_kl`).
+        alpha: of the alpha divergence as TRL counts it, 1 - alpha of the paper; at 1 it is `reverse_kl`.
 
     Reference: Wang et al. 2023, arXiv:2309.16240, table 1.
     """

@@ -57,10 +57,12 @@ class MovingReference(Reference):
             for name, parameter in self._trained():
                 self._kept[name] = self._kept[name].to(parameter.device)
                 parameter.data = self._kept[name]
+            torch.clear_autocast_cache()  # it knows a weight by its tensor, not by what stands in it
             yield
         finally:
             for name, parameter in self._trained():
                 parameter.data = own[name]
+            torch.clear_autocast_cache()
 
     @torch.no_grad()
     def attach(self, batch: Batch, model: nn.Module) -> Batch:

@@ -127,7 +127,6 @@ class CachedReference(Reference):
         policy: the policy in its start state.
         folder: where caches are kept; `default_folder()` if None.
         tokens_per_batch: most tokens that are scored at a time; None takes the policy's `fast_budget`.
-        precision: name of the autocast dtype that scores are computed under, if any; part of the key.
         keep: False keeps the scores in memory alone, for texts that will not come again.
     """
 
@@ -139,16 +138,15 @@ class CachedReference(Reference):
         *,
         folder: Path | None = None,
         tokens_per_batch: int | None = None,
-        precision: str = "",
         keep: bool = True,
     ) -> None:
         self.policy = policy
         self.tokens_per_batch = tokens_per_batch
         self.path: Path | None = None
-        if keep:
-            self.path = (folder or default_folder()) / f"{policy.fingerprint()}{precision and '-' + precision}.sqlite"
+        self._stem = (folder or default_folder()) / policy.fingerprint() if keep else None
         self.known: dict[bytes, float] = {}
         self._tokens: dict[bytes, Float[Tensor, " tokens"]] = {}
+        self._is_gone = False
 
     def prepare(self, groups: Iterable[RenderedGroup], *, progress: Callable[[int], None] | None = None) -> None:
         """Read what the disk knows and score the rest; every scored batch is on disk before the next one starts.
@@ -156,6 +154,11 @@ class CachedReference(Reference):
         Groups may come from anywhere, a stream too: so many as fit into `GROUPS_AT_ONCE` are held at a time.
         """
         stream = iter(groups)
+        if self._stem:  # scores in a lower precision are other numbers
+            device = next(self.policy.model.parameters()).device.type
+            is_lower = torch.is_autocast_enabled(device)
+            lower = f"-{torch.get_autocast_dtype(device)}".replace("torch.", "") if is_lower else ""
+            self.path = self._stem.with_name(f"{self._stem.name}{lower}.sqlite")
         with open_cache(self.path, model=self.policy.name) as cache:
             while window := list(itertools.islice(stream, GROUPS_AT_ONCE)):
                 missing = self._look_up(window, cache)
@@ -176,18 +179,31 @@ class CachedReference(Reference):
             key: len(scored_places(group, index))
             for group in groups
             for index, response in enumerate(group.responses)
-            if (key := group.response_key(response)) not in self.known
+            if self._is_missing(key := group.response_key(response))
         }
         self._learn(read_rows(cache, lengths))
         missing = []
         for group in groups:
-            wanted = [group.response_key(response) not in self.known for response in group.responses]
+            wanted = [self._is_missing(group.response_key(response)) for response in group.responses]
             if any(wanted):
                 missing.append(without_feedback(group.keep(wanted)))
         return missing
 
+    def _is_missing(self, key: bytes) -> bool:
+        return key not in self.known or (self.keep_tokens and key not in self._tokens)
+
+    def after_step(self, step: int) -> None:
+        """From the first step on the policy is no longer its start state, so nothing more can be scored by it."""
+        self._is_gone = self.is_start
+
     @torch.no_grad()
     def _score(self, batch: Batch, cache: sqlite3.Connection) -> None:
+        if self._is_gone:
+            raise ConfigError(
+                f"group {batch.group_ids[0]} has no reference score, and the reference (the policy's start state) is "
+                "gone: training has changed it.",
+                remedy="Give these rows as an evaluation set from the beginning, or a reference model of their own.",
+            )
         model = self.policy.model
         was_training = model.training
         model.eval()

@@ -26,9 +26,11 @@ SHARE_TO_USE = 0.85
 """Of the memory that is free; the rest is for what no plan sees: fragments, other libraries, other programs."""
 SMALLER = 4
 """How much smaller than what is fast a micro-batch may get before activations are recomputed instead."""
+NUM_PROBED = 1000
+"""Groups that probes are taken from."""
 PROBE_TOKENS = 512
 """Tokens of the larger probe, so that planning itself needs less memory than training."""
-PROBE_FLOPS = 2e11
+PROBE_FLOPS = 1e12
 """What the probes may cost: some seconds on two CPU cores."""
 OPTIMIZER_STATE = (("8bit", 0.5), ("adafactor", 0.1), ("sgd", 0.0))
 """What an optimizer keeps beside each byte of trained weights, by a part of its name; two for AdamW and its kin."""
@@ -80,8 +82,7 @@ def plan_memory(
     usable = free * SHARE_TO_USE - state
     line, is_recomputed, fitting = Line(0, 0), False, 0
     for is_recomputed in (False, True) if recompute is None else (recompute,):
-        with torch.autocast(device.type, autocast, enabled=autocast is not None):
-            line = measure(policy, groups, recompute=is_recomputed)
+        line = measure(policy, groups, recompute=is_recomputed, autocast=autocast)
         fitting = max(0, int((usable - line.fixed) // max(line.per_token, 1.0)))
         if fitting >= max(wanted / SMALLER, sizes[0]):
             break
@@ -136,34 +137,49 @@ def describe(plan: MemoryPlan) -> str:
     )
 
 
-def measure(policy: TransformerPolicy, groups: Sequence[RenderedGroup], *, recompute: bool) -> Line:
-    """Forward and backward on two small micro-batches; weights, gradients and random state stay as they were."""
+def measure(
+    policy: TransformerPolicy, groups: Sequence[RenderedGroup], *, recompute: bool, autocast: torch.dtype | None
+) -> Line:
+    """Forward and backward on two small micro-batches; weights and random state stay as they were.
+
+    Gradients are there before, as they are from a step's second micro-batch on. Otherwise the peak of a small probe
+    would be its gradients, and say nothing of activations.
+    """
     model = policy.model
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     budget = int(min(PROBE_TOKENS, max(64, PROBE_FLOPS / (8 * num_parameters))))
-    small, large = (some_batch(policy, groups, tokens) for tokens in (budget // 2, budget))
+    small = some_batch(policy, groups, budget // 2)
+    large = some_batch(policy, groups, max(budget, small.num_computed_tokens + 1))
     was_training = model.training
     model.train()
     devices = [policy.device] if policy.device.type == "cuda" else []
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with torch.random.fork_rng(devices=devices), recomputing(policy, recompute):
-        peak_bytes(policy, small)  # the first run makes what stays: kernels, workspaces
-        first, second = (peak_bytes(policy, batch) for batch in (small, large))
+        for parameter in trained:
+            parameter.grad = torch.zeros_like(parameter)
+        peak_bytes(policy, small, autocast)  # the first run makes what stays: kernels, workspaces
+        first, second = (peak_bytes(policy, batch, autocast) for batch in (small, large))
+        model.zero_grad(set_to_none=True)
     model.train(was_training)
+    gradients = float(sum(parameter.numel() * parameter.element_size() for parameter in trained))
     num_small, num_large = small.num_computed_tokens, large.num_computed_tokens
     if num_large <= num_small:
-        return Line(0.0, second / num_large)
+        return Line(gradients, second / num_large)
     per_token = max(0.0, (second - first) / (num_large - num_small))
-    return Line(max(0.0, second - per_token * num_large), per_token)
+    return Line(gradients + max(0.0, second - per_token * num_large), per_token)
 
 
 def some_batch(policy: TransformerPolicy, groups: Sequence[RenderedGroup], num_tokens: int) -> Batch:
-    """The first groups that have about so many tokens, at least one."""
+    """Groups that have about so many tokens together, none larger than that if there is a smaller one."""
+    sizes = [policy.num_tokens(group) for group in groups[:NUM_PROBED]]
+    smallest = min(range(len(sizes)), key=sizes.__getitem__)
+    order = [smallest, *(i for i, size in enumerate(sizes) if size <= num_tokens and i != smallest)]
     taken, total = [], 0
-    for group in groups:
-        taken.append(group)
-        total += policy.num_tokens(group)
+    for index in order:
         if total >= num_tokens:
             break
+        taken.append(groups[index])
+        total += sizes[index]
     (batch,) = policy.collate(taken, tokens_per_batch=sys.maxsize)
     return batch.to(policy.device)
 
@@ -183,12 +199,13 @@ def recomputing(policy: TransformerPolicy, recompute: bool) -> Iterator[None]:
         policy.release()
 
 
-def peak_bytes(policy: TransformerPolicy, batch: Batch) -> float:
-    """What one forward and backward pass adds to memory at its peak, gradients included."""
+def peak_bytes(policy: TransformerPolicy, batch: Batch, autocast: torch.dtype | None = None) -> float:
+    """What one forward and backward pass adds to memory at its peak, beside gradients that are there already."""
 
     def run() -> None:
-        policy.score(policy.model, batch).policy.sum().backward()
-        policy.model.zero_grad(set_to_none=True)
+        with torch.autocast(policy.device.type, autocast, enabled=autocast is not None):
+            total = policy.score(policy.model, batch).policy.sum()
+        total.backward()
 
     if policy.device.type == "cuda":
         torch.cuda.synchronize()

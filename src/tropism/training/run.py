@@ -101,7 +101,9 @@ def plan_recipe(recipe: Recipe) -> dict[str, MemoryPlan]:
     data = load_data(recipe)
     plans = {}
     for stage, groups in zip(recipe.resolved_stages(), data.train, strict=True):
-        ready = make_ready(recipe, stage, recipe.model, Path(recipe.output) / stage.name, train=groups)
+        ready = make_ready(
+            recipe, stage, recipe.model, Path(recipe.output) / stage.name, train=groups, held_out=data.held_out
+        )
         if ready.plan is None:
             raise ConfigError(
                 "there is no plan for sharded weights (fsdp, deepspeed).", remedy="Set tokens_per_batch by hand."

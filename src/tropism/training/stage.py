@@ -24,9 +24,11 @@ from tropism.policies.text import TextPolicy
 from tropism.policies.transformer import TransformerPolicy
 from tropism.records import Account, MemoryPlan, Stage, read_log, write_json
 from tropism.training.callbacks import JsonlLog, ProgressBar, StopOnInterrupt, announce, progress
+from tropism.training.checkpoint import last_checkpoint
 from tropism.training.config import Recipe, ReferenceRecipe, StageRecipe
 from tropism.training.memory import describe, plan_memory
-from tropism.training.trainer import PreferenceTrainer, last_checkpoint
+from tropism.training.steps import with_strangers
+from tropism.training.trainer import PreferenceTrainer
 
 TRAIN_DEFAULTS: dict[str, Any] = {
     "learning_rate": 1e-6,
@@ -74,18 +76,13 @@ def run_stage(
     started = time.perf_counter()
     assert stage.loss is not None
     assert stage.reference is not None
-    ready = make_ready(recipe, stage, start_model, folder, train=train, resume=resume)
+    ready = make_ready(recipe, stage, start_model, folder, train=train, held_out=held_out, resume=resume)
     policy, args = ready.policy, ready.args
     if ready.plan:
         if PartialState().is_main_process:
             write_json(ready.plan, folder / "plan.json")
         announce(f"Memory plan of stage {stage.name}: {describe(ready.plan)}.")
-    precision = "bfloat16" if args.bf16 else "float16" if args.fp16 else ""
-    reference = make_reference(
-        recipe, stage.reference, policy, tokens_per_batch=ready.tokens_per_batch, precision=precision
-    )
-    wants_eval = str(args.eval_strategy.value) != "no"
-    eval_groups = render(policy, held_out, what="evaluation")[0] if wants_eval and held_out else []
+    reference = make_reference(recipe, stage.reference, policy, tokens_per_batch=ready.tokens_per_batch)
     interrupt, bar = StopOnInterrupt(), ProgressBar(f"Training {stage.name}")
     log = folder / "log.jsonl"
     trainer = PreferenceTrainer(
@@ -94,7 +91,7 @@ def run_stage(
         reference,
         args,
         train_groups=ready.groups,
-        eval_groups=eval_groups,
+        eval_groups=ready.eval_groups,
         callbacks=[interrupt, JsonlLog(log), bar],
         tokens_per_batch=ready.tokens_per_batch,
     )
@@ -128,6 +125,7 @@ class Ready(NamedTuple):
 
     policy: TransformerPolicy
     groups: list[RenderedGroup]
+    eval_groups: list[RenderedGroup]
     account: Account
     args: TrainingArguments
     plan: MemoryPlan | None
@@ -145,6 +143,7 @@ def make_ready(
     folder: Path,
     *,
     train: Sequence[PreferenceGroup],
+    held_out: Sequence[PreferenceGroup] = (),
     resume: bool = False,
 ) -> Ready:
     """Open the model, render the groups and plan the memory; a resumed stage keeps the plan that it started with."""
@@ -154,8 +153,13 @@ def make_ready(
         open_reward_policy(recipe, start_model) if trains_rewards(stage) else open_policy(recipe, start_model)
     )
     groups, account = render(policy, train, what=f"training stage {stage.name!r}")
+    wants_eval = str(args.eval_strategy.value) != "no"
+    eval_groups = render(policy, held_out, what="evaluation")[0] if wants_eval and held_out else []
     if args.fsdp or args.deepspeed:
-        return Ready(policy, groups, account, args, None)
+        return Ready(policy, groups, eval_groups, account, args, None)
+    planned = [*groups, *eval_groups]
+    if mixture(stage.loss or {}).needs("baseline"):
+        planned = with_strangers(planned, seed=args.seed)
     kept = folder / "plan.json"
     policy.model.to(args.device)
     if resume and kept.exists():
@@ -163,7 +167,7 @@ def make_ready(
     else:
         plan = plan_memory(
             policy,
-            groups,
+            planned,
             groups_per_step=args.per_device_train_batch_size * args.gradient_accumulation_steps,
             tokens_per_batch=recipe.tokens_per_batch,
             recompute=chosen_recompute(stage),
@@ -171,7 +175,7 @@ def make_ready(
             autocast=torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else None,
         )
     args.activation_checkpointing = args.gradient_checkpointing = plan.gradient_checkpointing
-    return Ready(policy, groups, account, args, plan)
+    return Ready(policy, groups, eval_groups, account, args, plan)
 
 
 def chosen_recompute(stage: StageRecipe) -> bool | None:
@@ -260,7 +264,6 @@ def make_reference(
     policy: TransformerPolicy,
     *,
     tokens_per_batch: int | None,
-    precision: str = "",
 ) -> Reference:
     """The reference that a recipe names.
 
@@ -274,7 +277,7 @@ def make_reference(
     if settings.kind == "moving":
         return MovingReference(policy, alpha=settings.alpha or MIXUP_ALPHA, every=settings.every or SYNC_STEPS)
     if settings.kind == "cached":
-        return CachedReference(policy, tokens_per_batch=tokens_per_batch, precision=precision)
+        return CachedReference(policy, tokens_per_batch=tokens_per_batch)
     assert settings.model is not None
     frozen = open_policy(recipe.model_copy(update={"lora": None}), settings.model)
     if frozen.tokenizer.get_vocab() != policy.tokenizer.get_vocab():

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import itertools
-import json
 import math
 import shutil
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
 
 from tropism.errors import ConfigError, DataError, OutputError
 from tropism.layout.batch import Batch, feedback_of, lengths_of
@@ -34,6 +34,7 @@ from tropism.policies.base import Policy
 from tropism.policies.reference import NoReference, Reference, assert_is_start
 from tropism.scores import StepScores, Terms
 from tropism.training.callbacks import FollowReference, progress
+from tropism.training.checkpoint import last_checkpoint, read_extras, write_extras
 from tropism.training.monitors import Monitors, all_reduce
 from tropism.training.steps import (
     NEEDED_DATA,
@@ -44,7 +45,6 @@ from tropism.training.steps import (
     with_strangers,
 )
 
-RUNNING, REFERENCE = "running_means.json", "reference.safetensors"
 MOMENTUM = 0.9
 """Of the decaying means that a loss follows from step to step; beta-DPO's, arXiv:2407.08639, section 4.2."""
 
@@ -105,7 +105,6 @@ class PreferenceTrainer(Trainer):
                 f"{args.gradient_accumulation_steps}.",
                 remedy="Set train.per_device_train_batch_size and gradient_accumulation_steps to 1 or more.",
             )
-        self._tokens_per_batch = tokens_per_batch or policy.fast_budget([*train_groups, *eval_groups])
         self._groups_per_step = args.per_device_train_batch_size * args.gradient_accumulation_steps
         args = copy.copy(args)
         args.gradient_accumulation_steps = 1
@@ -127,6 +126,14 @@ class PreferenceTrainer(Trainer):
         if mixture.needs("baseline"):
             self.train_dataset = with_strangers(self.train_dataset, seed=args.seed)
             self.eval_groups = with_strangers(self.eval_groups, seed=args.seed)
+        if mixture.needs("group"):
+            self.train_dataset = [dataclasses.replace(group, is_whole=True) for group in self.train_dataset]
+            self.eval_groups = [dataclasses.replace(group, is_whole=True) for group in self.eval_groups]
+        everything = [*self.train_dataset, *self.eval_groups]
+        self._tokens_per_batch = tokens_per_batch or policy.fast_budget(everything)
+        for group in everything:
+            if policy.num_tokens(group) > self._tokens_per_batch:
+                policy.collate([group], tokens_per_batch=self._tokens_per_batch)  # raises if no batch holds it
 
     def _only_what_is_read(self, groups: Sequence[RenderedGroup]) -> list[RenderedGroup]:
         """The groups without the responses that no term of these losses reads."""
@@ -135,8 +142,6 @@ class PreferenceTrainer(Trainer):
             wanted = self.mixture.responses_read(lengths_of([group]), feedback_of([group])).tolist()
             if any(wanted):
                 kept.append(group.keep(wanted))
-                if self.policy.num_tokens(kept[-1]) > self._tokens_per_batch:
-                    self.policy.collate([kept[-1]], tokens_per_batch=self._tokens_per_batch)  # raises if none holds it
         if not kept:
             need = next((what for key, what in NEEDED_DATA.items() if self.mixture.needs(key)), "responses")
             raise DataError(
@@ -165,10 +170,9 @@ class PreferenceTrainer(Trainer):
         """Prepare the reference and train; see transformers."""
         self._prepare_reference([*self.train_dataset, *self.eval_groups])
         start = kwargs.get("resume_from_checkpoint") or (args[0] if args else None)
-        if isinstance(start, str) and (Path(start) / RUNNING).exists():
-            self.running = json.loads((Path(start) / RUNNING).read_text(encoding="utf-8"))
-        if isinstance(start, str) and (Path(start) / REFERENCE).exists():
-            self.reference.load_state(load_file(Path(start) / REFERENCE))
+        start = get_last_checkpoint(self.args.output_dir) if start is True else start
+        if start:
+            self.running = read_extras(Path(start), self.reference)
         try:
             return super().train(*args, **kwargs)
         finally:
@@ -226,6 +230,8 @@ class PreferenceTrainer(Trainer):
     def _look_at_the_step(self, model: nn.Module, batches: Sequence[Batch]) -> list[StepScores | None]:
         """Score a whole step without gradient, for the losses that need it; one view of it for each micro-batch."""
         found = []
+        if not (self.args.fsdp or self.args.deepspeed):
+            model = self.accelerator.unwrap_model(model)  # a wrapper may wait for processes that have nothing to score
         for batch in batches:
             batch = batch.to(self.args.device)
             with self._precision():
@@ -292,6 +298,8 @@ class PreferenceTrainer(Trainer):
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """Loss and monitors on the held-out groups."""
+        if self.state.global_step == 0:
+            self._prepare_reference(self.eval_groups)
         model, monitors = self.model, copy.deepcopy(self.monitors)
         monitors.drain()
         model.eval()
@@ -338,31 +346,12 @@ class PreferenceTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         try:
+            if self.is_world_process_zero():  # before the trainer's state, whose presence says that all is there
+                write_extras(folder, self.running, self.reference)
             super()._save_checkpoint(model, trial)
-            if self.running and self.is_world_process_zero():
-                (folder / RUNNING).write_text(json.dumps(self.running), encoding="utf-8")
-            if self.reference.state() and self.is_world_process_zero():
-                save_file(self.reference.state(), folder / REFERENCE)
         except (OSError, SafetensorError, RuntimeError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             go_on = "go on with --resume" if last_checkpoint(folder.parent) else "start again"
             raise OutputError(
                 f"the checkpoint {folder} cannot be written: {error}.", remedy=f"Free some space, then {go_on}."
             ) from error
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint to go on from: written to its end (its trainer state comes last), with steps still to run.
-
-    transformers would take one step too many from a checkpoint of the last step, so the one before it serves.
-    """
-    found = [path for path in folder.glob("checkpoint-*") if has_steps_left(path / "trainer_state.json")]
-    return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
-
-
-def has_steps_left(state: Path) -> bool:
-    """Whether a checkpoint's trainer state is there, and before its last step."""
-    if not state.exists():
-        return False
-    values = json.loads(state.read_text(encoding="utf-8"))
-    return int(values["global_step"]) < int(values["max_steps"])
