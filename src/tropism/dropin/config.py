@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import TrainingArguments
 
@@ -41,11 +41,13 @@ class DPOConfig(TrainingArguments):
         ConfigError: for a value that TRL refuses, or that would have no effect here.
     """
 
+    _VALID_DICT_FIELDS: ClassVar[list[str]] = [*TrainingArguments._VALID_DICT_FIELDS, "model_init_kwargs"]
+
     learning_rate: float = 1e-6
     logging_steps: float = 10
     gradient_checkpointing: bool | None = True
     bf16: bool | None = None
-    model_init_kwargs: dict[str, Any] | None = None
+    model_init_kwargs: dict[str, Any] | str | None = None
     trust_remote_code: bool = False
     router_aux_loss_coef: float | None = None
     disable_dropout: bool = True

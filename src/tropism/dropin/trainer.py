@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
@@ -153,7 +154,8 @@ def open_policy(
 ) -> TextPolicy:
     """The policy of the trainer's arguments."""
     if isinstance(model, str):
-        settings: dict[str, Any] = {"dtype": "float32", **(args.model_init_kwargs or {})}
+        given = args.model_init_kwargs or {}
+        settings: dict[str, Any] = {"dtype": "float32", **(json.loads(given) if isinstance(given, str) else given)}
         if quantization_config is not None:
             settings["quantization_config"] = quantization_config
         tokenizer = tokenizer or AutoTokenizer.from_pretrained(model, trust_remote_code=False)
