@@ -69,8 +69,8 @@ def main() -> None:
                     row = in_a_process([__file__, "--one", axis, str(point), way], cache=cache)
                     rows.append({"axis": axis, **row})
                     print(axis, row[axis], way, *(f"{key} {row[key]:.2f}" for key in KEYS), flush=True)
-    (RESULTS / "growth.json").write_text(json.dumps({"rows": rows, **hardware()}, indent=1) + "\n")
-    plot(rows, RESULTS / "growth.svg")
+                    (RESULTS / "growth.json").write_text(json.dumps({"rows": rows, **hardware()}, indent=1) + "\n")
+                    plot(rows, RESULTS / "growth.svg")
 
 
 if __name__ == "__main__":
