@@ -36,8 +36,12 @@ def plot(rows: list[dict[str, Any]], path: Any) -> None:
     mpl.rcParams["svg.hashsalt"] = "tropism"
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, len(POINTS), figsize=(10.5, 3.2), layout="constrained")
-    for axis, name in zip(axes, POINTS, strict=True):
+    measured = list(dict.fromkeys(row["axis"] for row in rows))
+    figure, axes = plt.subplots(
+        1, len(measured), figsize=(3.5 * len(measured), 3.2), squeeze=False, layout="constrained"
+    )
+    axes = axes[0]
+    for axis, name in zip(axes, measured, strict=True):
         for way, colour in zip(WAYS, ("#9aa0a6", "#c58a2b", "#2f7d4f"), strict=True):
             mine = [row for row in rows if row["axis"] == name and row["way"] == way]
             axis.plot([r[name] for r in mine], [r["cpu_seconds"] for r in mine], "o-", color=colour, label=way)
