@@ -93,6 +93,100 @@ class Evaluation(Record):
     """What rendering did with the held-out groups: a row is a group here."""
 
 
+class Matrix(Record):
+    """A table of estimates with names on both sides, such as attacks by positions; None where nothing was measured."""
+
+    name: str
+    row_title: str
+    column_title: str
+    rows: list[str]
+    columns: list[str]
+    cells: list[list[Estimate | None]]
+
+
+class EvalResult(Record):
+    """What one eval measured on one model."""
+
+    eval: str
+    model: str
+    """The model's name in its suite run."""
+    metrics: dict[str, Estimate]
+    matrices: list[Matrix] = Field(default_factory=list)
+    series: dict[str, list[float]] = Field(default_factory=dict)
+    """Values of single items where a figure needs them; series of one result that belong together have equal length."""
+    skipped: dict[str, int] = Field(default_factory=dict)
+    """Items that could not be measured: reason to number."""
+    notes: list[str] = Field(default_factory=list)
+    """Plain sentences that a reader must know, such as that a judge prefers whichever answer comes first."""
+    items: str = ""
+    """Path of the JSONL file of single items, relative to the suite run's folder."""
+    seconds: float = 0.0
+
+
+class Comparison(Record):
+    """A model beside the base on one metric of one eval, on the same items."""
+
+    eval: str
+    metric: str
+    model: str
+    before: Estimate
+    after: Estimate
+    difference: Estimate
+    better: Literal["higher", "lower", "neither"]
+    """Which direction people would want; `neither` where a change is a change and no more."""
+    p_value: float | None = None
+    """Paired, two-sided; None where no paired test applies."""
+    p_adjusted: float | None = None
+    """By Holm's method over all tests of this model."""
+
+
+class SuiteModel(Record):
+    """A model of a suite run; `run` is the folder of the training run that made it, if known."""
+
+    name: str
+    path: str
+    fingerprint: str
+    run: str | None = None
+
+
+class SuiteSample(Record):
+    """One prompt with every model's answer, and what the judge gave them."""
+
+    prompt: str
+    answers: dict[str, str]
+    scores: dict[str, float] = Field(default_factory=dict)
+
+
+class SuiteRun(Record):
+    """What `tropism eval` keeps in its folder's `eval.json`: several models on one suite, against one base."""
+
+    kind: Literal["tropism.eval"] = "tropism.eval"
+    version: int = 1
+    title: str
+    command: str
+    suite: str
+    settings: dict[str, Any]
+    environment: dict[str, str]
+    models: list[SuiteModel]
+    base: str
+    """The name of the model that the others are compared with; it has results of its own."""
+    results: list[EvalResult]
+    comparisons: list[Comparison]
+    samples: list[SuiteSample] = Field(default_factory=list)
+    seconds: float
+
+
+class Alarm(Record):
+    """Something that went wrong while a stage trained: what, when, how far over which threshold, and what to do."""
+
+    name: str
+    step: int
+    value: float
+    threshold: float
+    sentence: str
+    remedy: str
+
+
 class MemoryPlan(Record):
     """How a stage is fitted into memory, and what it is expected to need at its peak."""
 
@@ -132,6 +226,9 @@ class Stage(Record):
     account: Account
     """What rendering did with the groups: a row is a group here."""
     plan: MemoryPlan | None = None
+    alarms: list[Alarm] = Field(default_factory=list)
+    chosen_step: int | None = None
+    """The step whose checkpoint was kept as the model, where a composite chose it; None for the last."""
 
 
 class Run(Record):
