@@ -133,7 +133,7 @@ class TextPolicy(TransformerPolicy):
         answers: list[tuple[int, ...]] = [()] * len(prompts)
         was_training = self.model.training
         self.model.eval()
-        with self._generating(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+        with self.own_attention(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)
             for start in range(0, len(order), batch_size):
                 part = order[start : start + batch_size]
@@ -144,12 +144,6 @@ class TextPolicy(TransformerPolicy):
                     progress(len(part))
         self.model.train(was_training)
         return answers
-
-    def _generating(self) -> contextlib.AbstractContextManager[None]:
-        """A token at a time there is no forest: the model attends as it did when it came."""
-        return support.attending(
-            self.causal_model, self._native_attention or self.causal_model.config._attn_implementation
-        )
 
     def _sample_batch(
         self, rows: list[tuple[int, ...]], temperature: float, max_new_tokens: int

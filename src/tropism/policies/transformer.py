@@ -116,6 +116,12 @@ class TransformerPolicy(Policy):
             return contextlib.nullcontext()
         return support.attending(self.causal_model, attention.NAME)
 
+    def own_attention(self) -> contextlib.AbstractContextManager[None]:
+        """The attention that the model came with, for rows that are no forest: generation, hidden states."""
+        return support.attending(
+            self.causal_model, self._native_attention or self.causal_model.config._attn_implementation
+        )
+
     def release(self) -> None:
         """Give the model back its own attention when training is over."""
         if self._native_attention:

@@ -1,0 +1,65 @@
+"""Hidden states of responses: the mean over a response's tokens of the last state before the vocabulary."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tropism.layout import padded
+from tropism.layout.batch import FAST_TOKENS
+from tropism.layout.rendered import RenderedGroup
+from tropism.policies.text import TextPolicy
+
+
+@torch.no_grad()
+def response_states(policy: TextPolicy, groups: Sequence[RenderedGroup]) -> dict[bytes, NDArray[np.float64]]:
+    """Mean last hidden state of every response's scored tokens, the end of sequence among them.
+
+    Computed on the padded layout with the model's own attention: a token's state is what the head would see there.
+
+    Args:
+        policy: the model.
+        groups: responses behind their prompts.
+
+    Returns:
+        From `RenderedGroup.response_key` to a vector as wide as the model.
+    """
+    found: dict[bytes, NDArray[np.float64]] = {}
+    if not groups:
+        return found
+    budget = max([FAST_TOKENS.get(policy.device.type, FAST_TOKENS["cpu"]), *map(padded.num_padded_tokens, groups)])
+    was_training = policy.model.training
+    policy.model.eval()
+    try:
+        for part in padded.split(groups, tokens_per_batch=budget):
+            batch = padded.collate(part).to(policy.device)
+            with policy.own_attention(), before_head(policy.model.get_output_embeddings()) as seen:
+                policy.model(**batch.model_inputs(), use_cache=False)
+            states = seen[0].flatten(0, 1).index_select(0, batch.predicting + 1).double()
+            sums = states.new_zeros(len(batch.length), states.shape[1]).index_add(0, batch.response, states)
+            means = (sums / batch.length[:, None].clamp(min=1)).cpu().numpy()
+            found |= dict(zip(batch.keys, means, strict=True))
+    finally:
+        policy.model.train(was_training)
+    return found
+
+
+@contextlib.contextmanager
+def before_head(head: nn.Module) -> Iterator[list[Tensor]]:
+    """For one forward pass, keep what would go into a model's head, and show the head no position at all."""
+    seen: list[Tensor] = []
+
+    def take(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
+        seen.append(inputs[0])
+        return (inputs[0][:, :0],)
+
+    handle = head.register_forward_pre_hook(take)
+    try:
+        yield seen
+    finally:
+        handle.remove()
