@@ -36,12 +36,15 @@ def open_answers(path: Path, *, model: str) -> Iterator[sqlite3.Connection]:
         cache = sqlite3.connect(path, timeout=60)
     except (OSError, sqlite3.OperationalError) as error:
         raise OutputError(
-            f"the answers in {path.parent} cannot be written: {error}.", remedy="Set TROPISM_CACHE to a folder that can."
+            f"the answers in {path.parent} cannot be written: {error}.",
+            remedy="Set TROPISM_CACHE to a folder that can.",
         ) from None
     try:
         switch_to_wal(cache)
         with cache:
-            cache.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, texts TEXT NOT NULL) WITHOUT ROWID")
+            cache.execute(
+                "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, texts TEXT NOT NULL) WITHOUT ROWID"
+            )
             cache.execute("CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
             cache.execute("INSERT OR REPLACE INTO about VALUES ('model', ?)", (model,))
         yield cache

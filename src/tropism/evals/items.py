@@ -58,8 +58,8 @@ class Measured:
 
     Args:
         items: every single thing that was measured.
-        metrics: numbers whose interval the eval knows best. Every other name in the items' `values` is a metric too: their mean,
-            with an interval that draws clusters; so is every name in the eval's `statistics`.
+        metrics: numbers whose interval the eval knows best. Every other name in the items' `values` is a metric too:
+            their mean, with an interval that draws clusters. So is every name in the eval's `statistics`.
         matrices: tables of estimates.
         series: values of single items for a figure.
         skipped: what could not be measured: reason to number.

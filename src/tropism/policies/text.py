@@ -23,6 +23,7 @@ from tropism.layout.logprobs import (
     token_scores,
 )
 from tropism.layout.render import Renderer
+from tropism.policies.decoding import Sampling, can_share, sample_plain, sample_shared
 from tropism.policies.transformer import Layout, TransformerPolicy
 
 
@@ -140,6 +141,47 @@ class TextPolicy(TransformerPolicy):
                 rows = self._sample_batch([prompts[i] for i in part], temperature, max_new_tokens)
                 for i, row in zip(part, rows, strict=True):
                     answers[i] = row
+                if progress:
+                    progress(len(part))
+        self.model.train(was_training)
+        return answers
+
+    @torch.no_grad()
+    def sample_each(
+        self,
+        prompts: Sequence[tuple[int, ...]],
+        *,
+        num_answers: int,
+        temperature: float,
+        max_new_tokens: int,
+        seed: int,
+        rows_at_once: int = 64,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[list[tuple[int, ...]]]:
+        """Several answers to each prompt, token ids in and out; see `tropism.policies.decoding`.
+
+        Args:
+            prompts: token ids of each prompt.
+            num_answers: to each prompt; the prompt is computed once for all of them.
+            temperature: 0 takes the likeliest token.
+            max_new_tokens: an answer that has not ended is cut here, or where the context ends.
+            seed: an answer depends on it, on its prompt and on its number, never on the batch.
+            rows_at_once: most answers in a batch, at least one prompt's.
+            progress: called with the number of prompts done since the last call.
+        """
+        renderer = self.renderer
+        sampling = Sampling(num_answers, temperature, max_new_tokens, self.context, seed, renderer.stops, renderer.eos)
+        sample = sample_shared if can_share(self.model) else sample_plain
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        answers: list[list[tuple[int, ...]]] = [[] for _ in prompts]
+        at_once = max(1, rows_at_once // num_answers)
+        was_training = self.model.training
+        self.model.eval()
+        with self.own_attention():
+            for start in range(0, len(order), at_once):
+                part = order[start : start + at_once]
+                for i, found in zip(part, sample(self.model, [prompts[i] for i in part], sampling), strict=True):
+                    answers[i] = found
                 if progress:
                     progress(len(part))
         self.model.train(was_training)
