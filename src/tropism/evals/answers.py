@@ -11,12 +11,20 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tropism.errors import OutputError
 from tropism.groups import Content, content_key
 from tropism.policies.cache import switch_to_wal
 
 KEYS_PER_QUERY = 500
+
+
+class Answer(NamedTuple):
+    """A written answer; `ids` are the tokens that were drawn, empty where they are not known (behind an endpoint)."""
+
+    text: str
+    ids: tuple[int, ...] = ()
 
 
 def answer_key(prompt: Content, settings: str) -> str:
@@ -43,7 +51,7 @@ def open_answers(path: Path, *, model: str) -> Iterator[sqlite3.Connection]:
         switch_to_wal(cache)
         with cache:
             cache.execute(
-                "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, texts TEXT NOT NULL) WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answers TEXT NOT NULL) WITHOUT ROWID"
             )
             cache.execute("CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
             cache.execute("INSERT OR REPLACE INTO about VALUES ('model', ?)", (model,))
@@ -56,19 +64,20 @@ def open_answers(path: Path, *, model: str) -> Iterator[sqlite3.Connection]:
         cache.close()
 
 
-def read_answers(cache: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[str]]:
+def read_answers(cache: sqlite3.Connection, keys: Sequence[str]) -> dict[str, list[Answer]]:
     """The rows among these keys."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Answer]] = {}
     wanted = list(dict.fromkeys(keys))
     for start in range(0, len(wanted), KEYS_PER_QUERY):
         part = wanted[start : start + KEYS_PER_QUERY]
         marks = ",".join("?" * len(part))
-        query = f"SELECT key, texts FROM answers WHERE key IN ({marks})"  # noqa: S608  (only question marks)
-        found |= {key: json.loads(texts) for key, texts in cache.execute(query, part)}
+        query = f"SELECT key, answers FROM answers WHERE key IN ({marks})"  # noqa: S608  (only question marks)
+        for key, row in cache.execute(query, part):
+            found[key] = [Answer(text, tuple(ids)) for text, ids in json.loads(row)]
     return found
 
 
-def write_answers(cache: sqlite3.Connection, key: str, texts: Sequence[str]) -> None:
+def write_answers(cache: sqlite3.Connection, key: str, answers: Sequence[Answer]) -> None:
     """Keep the answers to one prompt; they are on disk when this returns."""
     with cache:
-        cache.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(list(texts))))
+        cache.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(list(answers))))

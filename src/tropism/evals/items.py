@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from tropism.evals.judge import RuleJudge
+from tropism.evals.judge import Judge
 from tropism.evals.subject import Subject
 from tropism.groups import PreferenceGroup
 from tropism.records import Estimate, Matrix
@@ -93,7 +93,7 @@ class Task:
     base: Subject
     groups: Sequence[PreferenceGroup]
     texts: Sequence[str]
-    judge: RuleJudge | None
+    judge: Judge | None
     settings: Settings
     seed: int
     progress: Progress

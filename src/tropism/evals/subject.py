@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, final
 
 from tropism.errors import ConfigError
-from tropism.evals.answers import answer_key, open_answers, read_answers, write_answers
+from tropism.evals.answers import Answer, answer_key, open_answers, read_answers, write_answers
 from tropism.groups import Content, PreferenceGroup
 from tropism.layout.render import used_responses
+from tropism.layout.templates import template_for
 from tropism.policies.cache import default_folder
 from tropism.policies.reference import CachedReference
 from tropism.policies.text import TextPolicy
@@ -38,7 +39,7 @@ class Writer(Protocol):
         temperature: float,
         max_new_tokens: int,
         seed: int,
-        finished: Callable[[int, list[str]], None],
+        finished: Callable[[int, list[Answer]], None],
     ) -> None:
         """Write `num_answers` answers to each prompt, and hand over each prompt's (by its index) as they come."""
 
@@ -72,6 +73,7 @@ class Subject:
         self._writer = writer
         self._path = (folder or default_folder().parent / "answers") / f"{fingerprint}.sqlite"
         self._fresh = fresh
+        self._written: set[str] = set()
         self._reference: CachedReference | None = None
 
     def answers(
@@ -84,12 +86,33 @@ class Subject:
         seed: int,
         progress: Callable[[int], None] | None = None,
     ) -> list[list[str]]:
+        """The texts of `drawn`."""
+        rows = self.drawn(
+            prompts,
+            num_answers=num_answers,
+            temperature=temperature,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            progress=progress,
+        )
+        return [[answer.text for answer in row] for row in rows]
+
+    def drawn(
+        self,
+        prompts: Sequence[Content],
+        *,
+        num_answers: int = 1,
+        temperature: float,
+        max_new_tokens: int,
+        seed: int,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[list[Answer]]:
         """Answers to prompts; those that are on disk are read, the others are written and kept as they come.
 
         An answer depends on the model, its prompt and these settings alone, never on what else is asked beside it.
 
         Args:
-            prompts: texts or dialogues.
+            prompts: texts or dialogues; one that leaves no room for an answer is cut, see `start_of`.
             num_answers: to each prompt.
             temperature: 0 takes the likeliest token.
             max_new_tokens: an answer that has not ended is cut here, or where the model's context ends.
@@ -99,19 +122,20 @@ class Subject:
         settings = json.dumps([num_answers, temperature, max_new_tokens, seed])
         keys = [answer_key(prompt, settings) for prompt in prompts]
         with open_answers(self._path, model=self.name) as cache:
-            known = {} if self._fresh else read_answers(cache, keys)
-            missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
+            known = read_answers(cache, [key for key in keys if not self._fresh or key in self._written])
             if progress:
                 progress(sum(key in known for key in keys))
+            missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
             wanted = list(missing)
             for start in range(0, len(wanted), PROMPTS_AT_ONCE):
                 part = wanted[start : start + PROMPTS_AT_ONCE]
 
-                def finished(index: int, texts: list[str], part: list[str] = part) -> None:
-                    write_answers(cache, part[index], texts)
-                    known[part[index]] = texts
+                def finished(index: int, answers: list[Answer], part: list[str] = part) -> None:
+                    write_answers(cache, part[index], answers)
+                    known[part[index]] = answers
+                    self._written.add(part[index])
                     if progress:
-                        progress(1)
+                        progress(keys.count(part[index]))
 
                 self._writer.write(
                     [missing[key] for key in part],
@@ -176,15 +200,34 @@ class PolicyWriter:
         temperature: float,
         max_new_tokens: int,
         seed: int,
-        finished: Callable[[int, list[str]], None],
+        finished: Callable[[int, list[Answer]], None],
     ) -> None:
         """See `Writer.write`."""
-        starts = [self.policy.renderer.prompt_ids(prompt) for prompt in prompts]
+        starts = [start_of(self.policy, prompt, max_new_tokens) for prompt in prompts]
         rows = self.policy.sample_each(
             starts, num_answers=num_answers, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed
         )
         for index, answers in enumerate(rows):
-            finished(index, self.policy.texts(answers))
+            texts = self.policy.texts(answers)
+            finished(index, [Answer(text, ids) for text, ids in zip(texts, answers, strict=True)])
+
+
+def start_of(policy: TextPolicy, prompt: Content, max_new_tokens: int) -> tuple[int, ...]:
+    """The token ids that a policy's answer starts from.
+
+    A prompt that leaves no room for the answer is cut from its left, at a turn if there is one; no more than half of
+    the context is kept free for the answer.
+    """
+    renderer = policy.renderer
+    most = policy.context - min(max_new_tokens, policy.context // 2)
+    ids = renderer.prompt_ids(prompt)
+    if len(ids) > most:
+        template = template_for(policy.tokenizer, renderer.rules.template, prompt)
+        for shorter in template.shorter_prompts(prompt):
+            ids = renderer.prompt_ids(shorter)
+            if len(ids) <= most:
+                break
+    return ids if len(ids) <= most else ids[-most:]
 
 
 def policy_subject(name: str, policy: TextPolicy, *, fresh: bool = False) -> Subject:
