@@ -157,7 +157,7 @@ def test_a_judge_is_loaded_by_file_or_module(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("rule", "a judge is named `file.py:function`, `module:function` or `reward-model:FOLDER`, not 'rule'"),
+        ("rule", "a judge is named `file.py:function`, .*`reward-model:...`.*, not 'rule'"),
         ("nowhere.py:rule", "cannot be loaded"),
         ("math:nothing", "has no attribute 'nothing'"),
         ("math:pi", "is not a function"),

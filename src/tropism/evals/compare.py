@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from tropism.evals import drift, preference, win_rate
-from tropism.evals.judge import RuleJudge
+from tropism.evals.judge import Judge
 from tropism.evals.task import mean_by_cluster
 from tropism.groups import PreferenceGroup, Response, content_key, content_text
 from tropism.layout.rendered import RenderedGroup, RenderedResponse
@@ -25,7 +25,7 @@ def compare(
     *,
     names: tuple[str, str],
     num_prompts: int,
-    judge: RuleJudge | None,
+    judge: Judge | None,
     temperature: float,
     max_new_tokens: int,
     seed: int,
