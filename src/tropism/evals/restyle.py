@@ -78,7 +78,7 @@ STYLES: dict[str, Style] = {
 """`plain` stands first: the others are measured from it."""
 
 
-def restyled(text: str, *, styles: Sequence[str], draws: int, seed: int) -> dict[str, tuple[str, ...]] | None:
+def restyled(text: str, *, styles: Sequence[str], draws: int, seed: int | str) -> dict[str, tuple[str, ...]] | None:
     """A text in several styles, each drawn several times.
 
     Args:

@@ -105,6 +105,10 @@ def cosine_spread(states: States) -> Spread:
     return Spread(within, 1 - units[:, 0] @ units[:, 0].T)
 
 
+SPREADS = {"tdi": tdi_spread, "drift": drift_spread, "blind_spot": cosine_spread}
+"""The three ratios by name."""
+
+
 def ratio(spread: Spread, *, seed: int = 0) -> Ratio:
     """Mean within over mean between, with 95 % percentile intervals that draw whole contents.
 
@@ -154,7 +158,7 @@ def means(spread: Spread, counts: NDArray[np.float64]) -> tuple[NDArray[np.float
     within = counts @ spread.within / total
     apart = spread.between * (1 - np.eye(len(spread.within)))
     pairs = np.square(total) - np.square(counts).sum(axis=1)
-    return within, np.einsum("rc,cd,rd->r", counts, apart, counts) / pairs
+    return within, ((counts @ apart) * counts).sum(axis=1) / pairs
 
 
 def estimate(value: float, resamples: NDArray[np.float64], contents: int) -> Estimate:
