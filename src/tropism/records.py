@@ -53,6 +53,17 @@ class Account(Record):
         return self
 
 
+class Matrix(Record):
+    """A table of estimates with names on both sides, such as attacks by positions; None where nothing was measured."""
+
+    name: str
+    row_title: str
+    column_title: str
+    rows: list[str]
+    columns: list[str]
+    cells: list[list[Estimate | None]]
+
+
 class DataCard(Record):
     """Where preference data came from, what became of every row, and what could be mistaken for taste."""
 
@@ -60,6 +71,8 @@ class DataCard(Record):
     rule: str = ""
     account: Account
     confounds: dict[str, Estimate] = Field(default_factory=dict)
+    tables: list[Matrix] = Field(default_factory=list)
+    """What a kind of signal tells beside: strengths of models, agreement of annotators."""
 
 
 class StepLog(Record):
@@ -91,17 +104,6 @@ class Evaluation(Record):
     samples: list[Sample] = Field(default_factory=list)
     account: Account | None = None
     """What rendering did with the held-out groups: a row is a group here."""
-
-
-class Matrix(Record):
-    """A table of estimates with names on both sides, such as attacks by positions; None where nothing was measured."""
-
-    name: str
-    row_title: str
-    column_title: str
-    rows: list[str]
-    columns: list[str]
-    cells: list[list[Estimate | None]]
 
 
 class EvalResult(Record):
@@ -187,6 +189,13 @@ class Alarm(Record):
     remedy: str
 
 
+class Probe(Record):
+    """What a small probe of the model measured after a step of a stage; step 0 is the start."""
+
+    step: int
+    metrics: dict[str, Estimate]
+
+
 class MemoryPlan(Record):
     """How a stage is fitted into memory, and what it is expected to need at its peak."""
 
@@ -227,6 +236,8 @@ class Stage(Record):
     """What rendering did with the groups: a row is a group here."""
     plan: MemoryPlan | None = None
     alarms: list[Alarm] = Field(default_factory=list)
+    probes: list[Probe] = Field(default_factory=list)
+    """What was measured while it trained, in the order of steps: a reward-KL frontier over checkpoints, say."""
     chosen_step: int | None = None
     """The step whose checkpoint was kept as the model, where a composite chose it; None for the last."""
 

@@ -150,7 +150,9 @@ def test_a_killed_run_resumes_to_the_same_bits(recipe, tmp_path, capsys, killed_
         (tmp_path / name / "dpo" / "model" / "model.safetensors").read_bytes() for name in ("straight", "run")
     )
     assert straight == resumed
-    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "dpo" / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "run" / "dpo" / "log.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in lines if "loss" in line]
+    assert [line["step"] for line in lines if "probe_kl" in line] == [0, 1, 2, 3, 4, 5]
     assert steps == [1, 2, 3, 4, 5]
 
 

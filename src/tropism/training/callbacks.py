@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -55,9 +55,12 @@ class JsonlLog(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         if state.is_world_process_zero and logs and SUMMARY not in logs:
-            line = {"step": state.global_step} | {k: float(v) for k, v in logs.items() if isinstance(v, int | float)}
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            self.write(state.global_step, {k: float(v) for k, v in logs.items() if isinstance(v, int | float)})
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a line; one process writes."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
 
 
 class FollowReference(TrainerCallback):

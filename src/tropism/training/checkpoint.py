@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from tropism.errors import OutputError
 from tropism.policies.reference import Reference
 
 RUNNING, REFERENCE = "running_means.json", "reference.safetensors"
@@ -27,6 +32,23 @@ def read_extras(folder: Path, reference: Reference) -> dict[str, float]:
         reference.load_state(load_file(folder / REFERENCE))
     running = folder / RUNNING
     return {k: float(v) for k, v in json.loads(running.read_text(encoding="utf-8")).items()} if running.exists() else {}
+
+
+@contextlib.contextmanager
+def whole_or_gone(folder: Path) -> Iterator[None]:
+    """Write a checkpoint in the block; where that fails, nothing of it stays behind.
+
+    Raises:
+        OutputError: where it cannot be written.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        go_on = "go on with --resume" if last_checkpoint(folder.parent) else "start again"
+        raise OutputError(
+            f"the checkpoint {folder} cannot be written: {error}.", remedy=f"Free some space, then {go_on}."
+        ) from error
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ValidationError
 
 from tropism.errors import ConfigError
-
-LossSettings = dict[str, dict[str, Any]]
-
+from tropism.training.alarms import PROBED
+from tropism.training.composite import parse_composite
+from tropism.training.sections import Recipe, as_losses
 
 REFUSED = {
     "output_dir": ("is set by `output`", "Set `output` instead."),
@@ -33,167 +32,6 @@ REFUSED = {
     "logging_strategy": ("would leave the run without its log", "Set train.logging_steps."),
 }
 """Training arguments that would have no effect here or a wrong one, with why and what to do."""
-
-
-class Section(BaseModel):
-    """A part of the recipe; unknown keys are errors that name the nearest known one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def expanded(path: str) -> str:
-    """A path with `~` and `${VARIABLE}` filled in; an unset variable is an error."""
-    filled = os.path.expanduser(os.path.expandvars(path))
-    unset = re.search(r"\$\{?(\w+)", filled)
-    if unset:
-        raise ValueError(f"the environment variable {unset.group(1)} is not set")
-    return filled
-
-
-UserPath = Annotated[str, AfterValidator(expanded)]
-
-
-class SourceRecipe(Section):
-    """One of several data sources: its path and how much of it to take, in (0, 1]."""
-
-    path: UserPath
-    fraction: float = Field(default=1.0, gt=0, le=1)
-
-
-def as_sources(value: Any) -> Any:
-    """A path, a source, or a list of either."""
-    if value is None:
-        return ()
-    items = value if isinstance(value, list | tuple) else [value]
-    return tuple({"path": item} if isinstance(item, str) else item for item in items)
-
-
-class DataRecipe(Section):
-    """What to train on, and how long a sequence may be (tokens)."""
-
-    train: tuple[SourceRecipe, ...]
-    eval: tuple[SourceRecipe, ...] = ()
-    holdout: float = Field(default=0.1, ge=0, lt=1)
-    max_groups: int | None = Field(default=None, gt=0)
-    max_tokens: int | None = Field(default=None, gt=1)
-    min_response_tokens: int = Field(default=16, gt=0)
-    template: Literal["auto", "chat", "dialogue", "plain"] = "auto"
-
-    _sources = field_validator("train", "eval", mode="before")(as_sources)
-
-
-class LoraRecipe(Section):
-    """A LoRA adapter: rank, scale, dropout, and which layers get one."""
-
-    r: int = Field(default=16, gt=0)
-    alpha: float = Field(default=32, gt=0)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    targets: str | list[str] = "all-linear"
-
-
-class EvaluationRecipe(Section):
-    """What to measure on held-out prompts when training is over.
-
-    `judge` is `file.py:function`, `module:function`, or `reward-model:FOLDER`.
-    """
-
-    prompts: int = Field(default=200, ge=0)
-    judge: UserPath | None = None
-    temperature: float = Field(default=0.7, ge=0)
-    max_new_tokens: int = Field(default=128, gt=0)
-    seed: int = 0
-
-
-def as_losses(value: Any) -> Any:
-    """`dpo`, `{dpo: null}` and `{dpo: {beta: 0.1}}` are all settings of losses."""
-    if isinstance(value, str):
-        return {value: {}}
-    if isinstance(value, dict):
-        return {name: arguments or {} for name, arguments in value.items()}
-    return value
-
-
-class ReferenceRecipe(Section):
-    """Where reference scores come from; `model` belongs to `frozen`, `alpha` and `every` to `moving`."""
-
-    kind: Literal["cached", "adapter", "frozen", "moving", "none"]
-    model: UserPath | None = None
-    alpha: float | None = Field(default=None, gt=0, le=1)
-    every: int | None = Field(default=None, gt=0)
-
-    @model_validator(mode="after")
-    def _settings_fit(self) -> ReferenceRecipe:
-        if (self.kind == "frozen") != (self.model is not None):
-            raise ValueError("'frozen' needs a model, and no other kind takes one")
-        if self.kind != "moving" and (self.alpha is not None or self.every is not None):
-            raise ValueError("'alpha' and 'every' have no effect but on 'moving'")
-        return self
-
-
-def as_reference(value: Any) -> Any:
-    """`cached` and `{kind: cached}` are the same."""
-    return {"kind": value} if isinstance(value, str) else value
-
-
-class StageRecipe(Section):
-    """One training stage; what it leaves out it takes from the recipe. `data` replaces `data.train` for this stage."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    loss: LossSettings | None = None
-    reference: ReferenceRecipe | None = None
-    data: tuple[SourceRecipe, ...] = ()
-    train: dict[str, Any] = Field(default_factory=dict)
-
-    _sources = field_validator("data", mode="before")(as_sources)
-    _losses = field_validator("loss", mode="before")(as_losses)
-    _reference = field_validator("reference", mode="before")(as_reference)
-
-
-class Recipe(Section):
-    """A whole run."""
-
-    model: UserPath
-    data: DataRecipe
-    loss: LossSettings = {"dpo": {}}
-    reference: ReferenceRecipe = ReferenceRecipe(kind="cached")
-    layout: Literal["forest", "padded"] = "forest"
-    tokens_per_batch: int | None = Field(default=None, gt=0)
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    lora: LoraRecipe | None = None
-    train: dict[str, Any] = Field(default_factory=dict)
-    stages: tuple[StageRecipe, ...] = ()
-    evaluation: EvaluationRecipe = EvaluationRecipe()
-    output: UserPath
-
-    _losses = field_validator("loss", mode="before")(as_losses)
-    _reference = field_validator("reference", mode="before")(as_reference)
-
-    @field_validator("stages", mode="before")
-    @classmethod
-    def _no_stages(cls, value: Any) -> Any:
-        """`stages: null` is no stages."""
-        return () if value is None else value
-
-    @field_validator("stages")
-    @classmethod
-    def _names_differ(cls, stages: tuple[StageRecipe, ...]) -> tuple[StageRecipe, ...]:
-        if len({stage.name for stage in stages}) != len(stages):
-            raise ValueError("two stages have one name")
-        return stages
-
-    def resolved_stages(self) -> tuple[StageRecipe, ...]:
-        """The stages with everything filled in; a recipe without stages is one stage named after its losses."""
-        stages = self.stages or (StageRecipe(name="-".join(self.loss)),)
-        return tuple(
-            StageRecipe(
-                name=stage.name,
-                loss=stage.loss or self.loss,
-                reference=stage.reference or self.reference,
-                data=stage.data or self.data.train,
-                train={**self.train, **stage.train},
-            )
-            for stage in stages
-        )
 
 
 class RecipeLoader(yaml.SafeLoader):
@@ -265,6 +103,8 @@ def parse_recipe(settings: dict[str, Any]) -> Recipe:
     except ValidationError as error:
         raise recipe_error(error) from None
     refuse_what_has_no_effect(recipe)
+    if recipe.alarms.choose is not None:
+        parse_composite(recipe.alarms.choose, known=PROBED)
     for index, stage in enumerate(recipe.resolved_stages()):
         check_training_keys(stage.train)
         if index and stage.reference and stage.reference.kind == "adapter":
@@ -286,6 +126,8 @@ def refuse_what_has_no_effect(recipe: Recipe) -> None:
             )
     if recipe.data.eval and "holdout" in recipe.data.model_fields_set:
         raise ConfigError("data.holdout has no effect beside data.eval.", remedy="Remove one of them.")
+    if not recipe.alarms.on and recipe.alarms.model_fields_set != {"on"}:
+        raise ConfigError("alarms that are off take no other settings.", remedy="Remove them, or `on: false`.")
 
 
 def recipe_error(error: ValidationError) -> ConfigError:

@@ -15,7 +15,8 @@ from accelerate import PartialState
 from tropism.errors import ConfigError, Interrupted, OutputError
 from tropism.groups import PreferenceGroup, content_key
 from tropism.records import write_text
-from tropism.training.config import Recipe, parse_recipe, read_yaml
+from tropism.training.config import parse_recipe, read_yaml
+from tropism.training.sections import Recipe
 
 MARK = ".tropism-run"
 """The file that says that a folder is a run's; only what such a folder's mark names is ever deleted."""

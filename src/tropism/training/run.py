@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from accelerate import PartialState
 from transformers.utils import logging as transformers_logging
 
-from tropism.data.formats import Loaded, Source, load
-from tropism.data.keys import group_key, unit_hash
-from tropism.data.split import split_groups
-from tropism.data.store import is_groups_file, read_card
-from tropism.errors import ConfigError, DataError
+from tropism.errors import ConfigError
 from tropism.evals import reward
 from tropism.evals.compare import compare
 from tropism.evals.judge import load_judge
 from tropism.groups import PreferenceGroup
 from tropism.losses import mixture
 from tropism.policies.loading import load_tokenizer
-from tropism.records import DataCard, Evaluation, MemoryPlan, Run, Stage, write_json
+from tropism.records import Evaluation, MemoryPlan, Run, Stage, write_json
 from tropism.training.callbacks import progress
-from tropism.training.config import Recipe, ReferenceRecipe, SourceRecipe
 from tropism.training.folder import digest_of, run_folder
 from tropism.training.machine import environment, peak_memory_mb
-from tropism.training.stage import (
-    make_ready,
-    open_policy,
-    open_reward_policy,
-    render,
-    run_stage,
-    training_arguments,
-    trains_rewards,
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """The groups of a run: those of each stage in the order of the stages, those held out, and the account."""
-
-    train: tuple[tuple[PreferenceGroup, ...], ...]
-    held_out: tuple[PreferenceGroup, ...]
-    num_left_out: dict[str, int]
-    cards: tuple[DataCard, ...]
+from tropism.training.opened import open_policy, open_reward_policy, trains_rewards
+from tropism.training.sections import Recipe, ReferenceRecipe
+from tropism.training.sources import Split, load_data
+from tropism.training.stage import make_ready, render, run_stage, training_arguments
 
 
 def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite: bool = False) -> Run:
@@ -68,7 +47,7 @@ def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite:
     transformers_logging.disable_progress_bar()
     check_settings(recipe)
     data = load_data(recipe)
-    digest = digest_of([*data.train, data.held_out])
+    digest = digest_of([*data.train, data.held_out, data.probe])
     is_main = PartialState().is_main_process
     with run_folder(recipe, data=digest, command=command, resume=resume, overwrite=overwrite) as output:
         stages: list[Stage] = []
@@ -77,8 +56,8 @@ def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite:
             folder = output / stage.name
             stages.append(
                 run_stage(
-                    recipe, stage, start_model, folder, train=groups, held_out=data.held_out, command=command,
-                    resume=resume,
+                    recipe, stage, start_model, folder, train=groups, held_out=data.held_out, probe=data.probe,
+                    command=command, resume=resume,
                 )
             )  # fmt: skip
             start_model = str(folder / "model")
@@ -163,68 +142,6 @@ def check_settings(recipe: Recipe) -> None:
                 "evaluation.judge has no effect: there are no held-out prompts to answer.",
                 remedy="Set data.holdout or data.eval, and evaluation.prompts.",
             )
-
-
-def load_data(recipe: Recipe) -> Split:
-    """Read the sources of every stage and split them by prompt; no held-out prompt is trained on in any stage."""
-    loaded = {stage.data: read(stage.data) for stage in recipe.resolved_stages()}
-    cards = [card for data, one in loaded.items() for card in with_build_cards(data, one.cards)]
-    if recipe.data.eval:
-        held_out = read(recipe.data.eval)
-        cards += with_build_cards(recipe.data.eval, held_out.cards)
-        sides = {
-            data: (tuple(group for group in one.groups if group.split != "eval"), held_out.groups)
-            for data, one in loaded.items()
-        }
-    else:
-        sides = {data: split_groups(one.groups, holdout=recipe.data.holdout) for data, one in loaded.items()}
-    last = sides[recipe.resolved_stages()[-1].data]
-    kept = {data: at_most(side[0], recipe.data.max_groups) for data, side in sides.items()}
-    refuse_leaks(kept.values(), last[1])
-    return Split(
-        train=tuple(kept[stage.data] for stage in recipe.resolved_stages()),
-        held_out=tuple(last[1]),
-        num_left_out={
-            "groups left out by data.max_groups": sum(len(side[0]) - len(kept[data]) for data, side in sides.items()),
-            "groups left out because they are marked eval": sum(
-                len(one.groups) - len(sides[data][0]) for data, one in loaded.items() if recipe.data.eval
-            ),
-        },
-        cards=tuple(cards),
-    )
-
-
-def read(sources: Sequence[SourceRecipe]) -> Loaded:
-    """Groups of a recipe's sources."""
-    return load([Source(source.path, source.fraction) for source in sources])
-
-
-def with_build_cards(sources: Sequence[SourceRecipe], cards: Sequence[DataCard]) -> list[DataCard]:
-    """The cards of sources; before that of a groups file, the one of the build that made it."""
-    found: list[DataCard] = []
-    for source, card in zip(sources, cards, strict=True):
-        path = Path(source.path)
-        built = read_card(path) if path.suffix == ".parquet" and path.is_file() and is_groups_file(path) else None
-        found += [built, card.model_copy(update={"rule": "", "confounds": {}})] if built else [card]
-    return found
-
-
-def at_most(groups: Sequence[PreferenceGroup], count: int | None) -> tuple[PreferenceGroup, ...]:
-    """So many groups, chosen by a hash of their prompts and not by their order."""
-    if count is None or count >= len(groups):
-        return tuple(groups)
-    return tuple(sorted(groups, key=lambda group: unit_hash(group_key(group), purpose="max_groups"))[:count])
-
-
-def refuse_leaks(trained: Iterable[Sequence[PreferenceGroup]], held_out: Sequence[PreferenceGroup]) -> None:
-    """Refuse to evaluate on a prompt that is trained on."""
-    ours = {group_key(group) for group in held_out}
-    shared = sorted(group.id for groups in trained for group in groups if group_key(group) in ours)
-    if shared:
-        raise DataError(
-            f"{len(shared)} prompts are both trained on and held out (group {shared[0]}, say).",
-            remedy="Take them out of one side, or leave data.eval empty and set data.holdout.",
-        )
 
 
 def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGroup]) -> Evaluation:

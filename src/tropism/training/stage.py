@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from accelerate import PartialState
 from transformers import TrainingArguments, set_seed
 
@@ -16,19 +16,19 @@ from tropism.groups import PreferenceGroup
 from tropism.layout.render import require_groups
 from tropism.layout.rendered import RenderedGroup
 from tropism.losses import mixture
-from tropism.policies.loading import load_text_policy
-from tropism.policies.moving import MIXUP_ALPHA, SYNC_STEPS, MovingReference
-from tropism.policies.reference import AdapterReference, CachedReference, FrozenReference, NoReference, Reference
-from tropism.policies.reward import RewardPolicy, load_reward_policy
 from tropism.policies.text import TextPolicy
 from tropism.policies.transformer import TransformerPolicy
 from tropism.records import Account, MemoryPlan, Stage, read_log, write_json
 from tropism.training.callbacks import JsonlLog, ProgressBar, StopOnInterrupt, announce, progress
 from tropism.training.checkpoint import last_checkpoint
-from tropism.training.config import Recipe, ReferenceRecipe, StageRecipe
 from tropism.training.memory import describe, plan_memory
+from tropism.training.opened import make_reference, open_policy, open_reward_policy, trains_rewards
+from tropism.training.precision import lower_dtype
+from tropism.training.probe import Prober
+from tropism.training.sections import Recipe, StageRecipe
 from tropism.training.steps import with_strangers
 from tropism.training.trainer import PreferenceTrainer
+from tropism.training.watch import WatchTraining
 
 TRAIN_DEFAULTS: dict[str, Any] = {
     "learning_rate": 1e-6,
@@ -53,6 +53,7 @@ def run_stage(
     *,
     train: Sequence[PreferenceGroup],
     held_out: Sequence[PreferenceGroup],
+    probe: Sequence[PreferenceGroup],
     command: str,
     resume: bool,
 ) -> Stage:
@@ -64,6 +65,7 @@ def run_stage(
         start_model: folder or hub id of the model to start from.
         folder: where checkpoints, log, model and record go.
         train, held_out: groups on both sides of the split.
+        probe: groups that the model is probed with while it trains.
         command: how the run was started, for the message after Ctrl-C.
         resume: go on from the last checkpoint in the folder.
 
@@ -83,8 +85,8 @@ def run_stage(
             write_json(ready.plan, folder / "plan.json")
         announce(f"Memory plan of stage {stage.name}: {describe(ready.plan)}.")
     reference = make_reference(recipe, stage.reference, policy, tokens_per_batch=ready.tokens_per_batch)
-    interrupt, bar = StopOnInterrupt(), ProgressBar(f"Training {stage.name}")
-    log = folder / "log.jsonl"
+    interrupt, bar, log = StopOnInterrupt(), ProgressBar(f"Training {stage.name}"), JsonlLog(folder / "log.jsonl")
+    watch = watching(recipe, stage, ready, probe, folder=folder, log=log)
     trainer = PreferenceTrainer(
         policy,
         mixture(stage.loss),
@@ -92,7 +94,7 @@ def run_stage(
         args,
         train_groups=ready.groups,
         eval_groups=ready.eval_groups,
-        callbacks=[interrupt, JsonlLog(log), bar],
+        callbacks=[interrupt, log, bar, *([watch] if watch else [])],
         tokens_per_batch=ready.tokens_per_batch,
     )
     checkpoint = last_checkpoint(folder) if resume else None
@@ -107,13 +109,13 @@ def run_stage(
             f"{folder}.",
             remedy=f"Go on with: {command}{'' if '--resume' in command else ' --resume'}",
         )
+    seconds = time.perf_counter() - started
+    done = stage_record(stage, trainer, ready, watch, start_model=start_model, folder=folder, seconds=seconds)
     if trainer.is_world_process_zero():
-        policy.save(folder / "model")
-    done = stage_record(
-        stage, trainer, ready, start_model=start_model, folder=folder, seconds=time.perf_counter() - started
-    )
-    if trainer.is_world_process_zero():
+        save_model(policy, watch, folder / "model")
         write_json(done, record)
+        if watch:
+            watch.forget_states()
     trainer.accelerator.wait_for_everyone()
     if interrupt.asked:
         raise KeyboardInterrupt
@@ -172,7 +174,7 @@ def make_ready(
             tokens_per_batch=recipe.tokens_per_batch,
             recompute=chosen_recompute(stage),
             optimizer=str(args.optim.value),
-            autocast=torch.bfloat16 if args.bf16 else torch.float16 if args.fp16 else None,
+            autocast=lower_dtype(args),
         )
     args.activation_checkpointing = args.gradient_checkpointing = plan.gradient_checkpointing
     return Ready(policy, groups, eval_groups, account, args, plan)
@@ -184,8 +186,53 @@ def chosen_recompute(stage: StageRecipe) -> bool | None:
     return next((bool(stage.train[name]) for name in names if stage.train.get(name) is not None), None)
 
 
+def watching(
+    recipe: Recipe,
+    stage: StageRecipe,
+    ready: Ready,
+    probe: Sequence[PreferenceGroup],
+    *,
+    folder: Path,
+    log: JsonlLog,
+) -> WatchTraining | None:
+    """What watches a stage; nothing where alarms are off, or where it only imitates or trains a reward model."""
+    settings = recipe.alarms
+    if not settings.on or set(stage.loss or {}) == {"nll"} or not isinstance(ready.policy, TextPolicy):
+        return None
+    rendered = ready.policy.renderer.render(probe)[0] if ready.plan else []
+    if not rendered:
+        why = "no probe group can be rendered" if ready.plan else "weights are sharded (fsdp, deepspeed)"
+        announce(f"No alarms in stage {stage.name}: {why}.")
+        return None
+    prober = Prober(
+        ready.policy,
+        groups=rendered[: settings.probe.groups],
+        asked=rendered[: settings.probe.prompts],
+        settings=settings.probe,
+        tokens_per_batch=ready.tokens_per_batch,
+    )
+    return WatchTraining(prober, settings, folder=folder, log=log)
+
+
+def save_model(policy: TransformerPolicy, watch: WatchTraining | None, folder: Path) -> None:
+    """Write the stage's model: the state that the composite chose, else the last."""
+    chosen = watch.chosen_state() if watch else None
+    if chosen is None:
+        policy.save(folder)
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(chosen, folder)
+
+
 def stage_record(
-    stage: StageRecipe, trainer: PreferenceTrainer, ready: Ready, *, start_model: str, folder: Path, seconds: float
+    stage: StageRecipe,
+    trainer: PreferenceTrainer,
+    ready: Ready,
+    watch: WatchTraining | None,
+    *,
+    start_model: str,
+    folder: Path,
+    seconds: float,
 ) -> Stage:
     """What is kept of a finished stage; its first loss is the log's where the stage was resumed."""
     log = folder / "log.jsonl"
@@ -211,6 +258,9 @@ def stage_record(
         reference_tokens_scored=trainer.reference.tokens_scored,
         account=ready.account,
         plan=ready.plan,
+        alarms=watch.alarms if watch else [],
+        probes=watch.probes if watch else [],
+        chosen_step=watch.chosen_step() if watch else None,
     )
 
 
@@ -226,66 +276,6 @@ def training_arguments(stage: StageRecipe, folder: Path) -> TrainingArguments:
     except (ValueError, TypeError) as error:
         message = " ".join(str(error).split()).rstrip(".")
         raise ConfigError(f"`train` of stage {stage.name!r}: {message}.", remedy="Mend the recipe.") from None
-
-
-def open_policy(recipe: Recipe, path: str) -> TextPolicy:
-    """The policy of a recipe, from any of its models."""
-    return load_text_policy(
-        path,
-        max_tokens=recipe.data.max_tokens,
-        min_response_tokens=recipe.data.min_response_tokens,
-        template=recipe.data.template,
-        dtype=recipe.dtype,
-        lora=recipe.lora.model_dump() if recipe.lora else None,
-        layout=recipe.layout,
-    )
-
-
-def trains_rewards(stage: StageRecipe) -> bool:
-    """Whether a stage trains a reward model, and not a model that answers."""
-    return "bradley_terry" in (stage.loss or {})
-
-
-def open_reward_policy(recipe: Recipe, path: str) -> RewardPolicy:
-    """The reward model of a recipe, or one with a fresh head over its language model."""
-    return load_reward_policy(
-        path,
-        max_tokens=recipe.data.max_tokens,
-        min_response_tokens=recipe.data.min_response_tokens,
-        template=recipe.data.template,
-        dtype=recipe.dtype,
-        layout=recipe.layout,
-    )
-
-
-def make_reference(
-    recipe: Recipe,
-    settings: ReferenceRecipe,
-    policy: TransformerPolicy,
-    *,
-    tokens_per_batch: int | None,
-) -> Reference:
-    """The reference that a recipe names.
-
-    Raises:
-        ConfigError: for `adapter` without an adapter, or a frozen model with another vocabulary.
-    """
-    if settings.kind == "none" or not isinstance(policy, TextPolicy):
-        return NoReference()
-    if settings.kind == "adapter":
-        return AdapterReference(policy)
-    if settings.kind == "moving":
-        return MovingReference(policy, alpha=settings.alpha or MIXUP_ALPHA, every=settings.every or SYNC_STEPS)
-    if settings.kind == "cached":
-        return CachedReference(policy, tokens_per_batch=tokens_per_batch)
-    assert settings.model is not None
-    frozen = open_policy(recipe.model_copy(update={"lora": None}), settings.model)
-    if frozen.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
-        raise ConfigError(
-            f"the frozen reference {settings.model} has another vocabulary than the model.",
-            remedy="Use a reference with the same tokenizer.",
-        )
-    return FrozenReference(frozen)
 
 
 def render(

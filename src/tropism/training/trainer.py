@@ -11,13 +11,11 @@ import copy
 import dataclasses
 import itertools
 import math
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -25,7 +23,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from tropism.errors import ConfigError, DataError, OutputError
+from tropism.errors import ConfigError, DataError
 from tropism.layout.batch import Batch, feedback_of, lengths_of
 from tropism.layout.logprobs import Statistic
 from tropism.layout.rendered import RenderedGroup
@@ -34,8 +32,9 @@ from tropism.policies.base import Policy
 from tropism.policies.reference import NoReference, Reference, assert_is_start
 from tropism.scores import StepScores, Terms
 from tropism.training.callbacks import FollowReference, progress
-from tropism.training.checkpoint import last_checkpoint, read_extras, write_extras
+from tropism.training.checkpoint import read_extras, whole_or_gone, write_extras
 from tropism.training.monitors import Monitors, all_reduce
+from tropism.training.precision import lowered
 from tropism.training.steps import (
     NEEDED_DATA,
     StepLoader,
@@ -189,13 +188,9 @@ class PreferenceTrainer(Trainer):
                 self.reference.prepare(groups)
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        """The lower precision of the training arguments, for policy and reference alike.
-
-        Accelerate puts it around the wrapped model's forward alone, which the reference is not.
-        """
-        if not (self.args.bf16 or self.args.fp16) or self.args.fsdp or self.args.deepspeed:
-            return self.compute_loss_context_manager()
-        return torch.autocast(self.args.device.type, torch.bfloat16 if self.args.bf16 else torch.float16)
+        """The lower precision, for policy and reference alike: accelerate's is around the wrapped forward alone."""
+        is_sharded = self.args.fsdp or self.args.deepspeed
+        return self.compute_loss_context_manager() if is_sharded else lowered(self.args)
 
     def training_step(
         self, model: nn.Module, inputs: list[Batch], num_items_in_batch: Tensor | int | None = None
@@ -345,13 +340,7 @@ class PreferenceTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        try:
+        with whole_or_gone(folder):
             if self.is_world_process_zero():  # before the trainer's state, whose presence says that all is there
                 write_extras(folder, self.running, self.reference)
             super()._save_checkpoint(model, trial)
-        except (OSError, SafetensorError, RuntimeError) as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            go_on = "go on with --resume" if last_checkpoint(folder.parent) else "start again"
-            raise OutputError(
-                f"the checkpoint {folder} cannot be written: {error}.", remedy=f"Free some space, then {go_on}."
-            ) from error

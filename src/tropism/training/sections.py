@@ -1,0 +1,253 @@
+"""The sections of a recipe: every key, what it may hold, and its default."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+LossSettings = dict[str, dict[str, Any]]
+
+
+class Section(BaseModel):
+    """A part of the recipe; unknown keys are errors that name the nearest known one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def expanded(path: str) -> str:
+    """A path with `~` and `${VARIABLE}` filled in; an unset variable is an error."""
+    filled = os.path.expanduser(os.path.expandvars(path))
+    unset = re.search(r"\$\{?(\w+)", filled)
+    if unset:
+        raise ValueError(f"the environment variable {unset.group(1)} is not set")
+    return filled
+
+
+UserPath = Annotated[str, AfterValidator(expanded)]
+
+
+class SourceRecipe(Section):
+    """One of several data sources: its path and how much of it to take, in (0, 1]."""
+
+    path: UserPath
+    fraction: float = Field(default=1.0, gt=0, le=1)
+
+
+def as_sources(value: Any) -> Any:
+    """A path, a source, or a list of either."""
+    if value is None:
+        return ()
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple({"path": item} if isinstance(item, str) else item for item in items)
+
+
+class DataRecipe(Section):
+    """What to train on, and how long a sequence may be (tokens)."""
+
+    train: tuple[SourceRecipe, ...]
+    eval: tuple[SourceRecipe, ...] = ()
+    holdout: float = Field(default=0.1, ge=0, lt=1)
+    max_groups: int | None = Field(default=None, gt=0)
+    max_tokens: int | None = Field(default=None, gt=1)
+    min_response_tokens: int = Field(default=16, gt=0)
+    template: Literal["auto", "chat", "dialogue", "plain"] = "auto"
+
+    _sources = field_validator("train", "eval", mode="before")(as_sources)
+
+
+class LoraRecipe(Section):
+    """A LoRA adapter: rank, scale, dropout, and which layers get one."""
+
+    r: int = Field(default=16, gt=0)
+    alpha: float = Field(default=32, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: str | list[str] = "all-linear"
+
+
+class EvaluationRecipe(Section):
+    """What to measure on held-out prompts when training is over.
+
+    `judge` is `file.py:function`, `module:function`, or `reward-model:FOLDER`.
+    """
+
+    prompts: int = Field(default=200, ge=0)
+    judge: UserPath | None = None
+    temperature: float = Field(default=0.7, ge=0)
+    max_new_tokens: int = Field(default=128, gt=0)
+    seed: int = 0
+
+
+class ProbeRecipe(Section):
+    """What is asked of the model while it trains: held-out pairs to order, prompts to answer, and how often.
+
+    `every` is a share of the stage's steps where it is below 1, else a number of steps.
+    """
+
+    prompts: int = Field(default=16, ge=0)
+    groups: int = Field(default=64, ge=0)
+    every: float = Field(default=0.1, gt=0)
+    max_new_tokens: int = Field(default=64, gt=0)
+    seed: int = 0
+
+
+class AlarmRecipe(Section):
+    """One alarm: its threshold (None takes the table's), whether it is on, and whether it ends the stage."""
+
+    on: bool = True
+    threshold: float | None = None
+    stop: bool = False
+
+
+def as_alarm(value: Any) -> Any:
+    """`false`, `true` and a threshold alone are all settings of an alarm."""
+    if isinstance(value, bool) or value is None:
+        return {"on": bool(value)}
+    return {"threshold": value} if isinstance(value, int | float) else value
+
+
+class AlarmsRecipe(Section):
+    """What is watched while a stage trains; `choose` is a composite that the best state is kept by."""
+
+    on: bool = True
+    probe: ProbeRecipe = ProbeRecipe()
+    displacement: AlarmRecipe = AlarmRecipe()
+    margin: AlarmRecipe = AlarmRecipe()
+    length: AlarmRecipe = AlarmRecipe()
+    kl: AlarmRecipe = AlarmRecipe()
+    diversity: AlarmRecipe = AlarmRecipe()
+    refusal: AlarmRecipe = AlarmRecipe()
+    style: AlarmRecipe = AlarmRecipe()
+    choose: str | None = None
+
+    _alarm = field_validator(
+        "displacement", "margin", "length", "kl", "diversity", "refusal", "style", mode="before"
+    )(as_alarm)  # fmt: skip
+
+    def settings(self) -> dict[str, AlarmRecipe]:
+        """The alarms that are on, by name."""
+        every = {name: one for name, one in self if isinstance(one, AlarmRecipe)}
+        return {name: one for name, one in every.items() if one.on and self.on}
+
+    @property
+    def decides(self) -> bool:
+        """Whether probes decide which model comes out, so that it must not be evaluated on what they saw."""
+        return self.on and (self.choose is not None or any(one.stop for one in self.settings().values()))
+
+
+def as_alarms(value: Any) -> Any:
+    """`alarms: false` switches all of them off, and the probes with them."""
+    return {"on": bool(value)} if isinstance(value, bool) or value is None else value
+
+
+class RoundsRecipe(Section):
+    """On-policy rounds: how many, and how each one's answers are drawn and compared.
+
+    `prompts` is how many training prompts a round answers (None takes all); `reference` is the model that the round
+    starts from, or the first round's.
+    """
+
+    count: int = Field(default=1, ge=1)
+    answers: int = Field(default=4, ge=2)
+    prompts: int | None = Field(default=None, gt=0)
+    temperature: float = Field(default=1.0, gt=0)
+    max_new_tokens: int = Field(default=128, gt=0)
+    seed: int = 0
+    reference: Literal["start", "first"] = "start"
+
+
+def as_losses(value: Any) -> Any:
+    """`dpo`, `{dpo: null}` and `{dpo: {beta: 0.1}}` are all settings of losses."""
+    if isinstance(value, str):
+        return {value: {}}
+    if isinstance(value, dict):
+        return {name: arguments or {} for name, arguments in value.items()}
+    return value
+
+
+class ReferenceRecipe(Section):
+    """Where reference scores come from; `model` belongs to `frozen`, `alpha` and `every` to `moving`."""
+
+    kind: Literal["cached", "adapter", "frozen", "moving", "none"]
+    model: UserPath | None = None
+    alpha: float | None = Field(default=None, gt=0, le=1)
+    every: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _settings_fit(self) -> ReferenceRecipe:
+        if (self.kind == "frozen") != (self.model is not None):
+            raise ValueError("'frozen' needs a model, and no other kind takes one")
+        if self.kind != "moving" and (self.alpha is not None or self.every is not None):
+            raise ValueError("'alpha' and 'every' have no effect but on 'moving'")
+        return self
+
+
+def as_reference(value: Any) -> Any:
+    """`cached` and `{kind: cached}` are the same."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+class StageRecipe(Section):
+    """One training stage; what it leaves out it takes from the recipe. `data` replaces `data.train` for this stage."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    loss: LossSettings | None = None
+    reference: ReferenceRecipe | None = None
+    data: tuple[SourceRecipe, ...] = ()
+    train: dict[str, Any] = Field(default_factory=dict)
+
+    _sources = field_validator("data", mode="before")(as_sources)
+    _losses = field_validator("loss", mode="before")(as_losses)
+    _reference = field_validator("reference", mode="before")(as_reference)
+
+
+class Recipe(Section):
+    """A whole run."""
+
+    model: UserPath
+    data: DataRecipe
+    loss: LossSettings = {"dpo": {}}
+    reference: ReferenceRecipe = ReferenceRecipe(kind="cached")
+    layout: Literal["forest", "padded"] = "forest"
+    tokens_per_batch: int | None = Field(default=None, gt=0)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    lora: LoraRecipe | None = None
+    train: dict[str, Any] = Field(default_factory=dict)
+    stages: tuple[StageRecipe, ...] = ()
+    alarms: AlarmsRecipe = AlarmsRecipe()
+    evaluation: EvaluationRecipe = EvaluationRecipe()
+    rounds: RoundsRecipe | None = None
+    output: UserPath
+
+    _alarms = field_validator("alarms", mode="before")(as_alarms)
+    _losses = field_validator("loss", mode="before")(as_losses)
+    _reference = field_validator("reference", mode="before")(as_reference)
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _no_stages(cls, value: Any) -> Any:
+        """`stages: null` is no stages."""
+        return () if value is None else value
+
+    @field_validator("stages")
+    @classmethod
+    def _names_differ(cls, stages: tuple[StageRecipe, ...]) -> tuple[StageRecipe, ...]:
+        if len({stage.name for stage in stages}) != len(stages):
+            raise ValueError("two stages have one name")
+        return stages
+
+    def resolved_stages(self) -> tuple[StageRecipe, ...]:
+        """The stages with everything filled in; a recipe without stages is one stage named after its losses."""
+        stages = self.stages or (StageRecipe(name="-".join(self.loss)),)
+        return tuple(
+            StageRecipe(
+                name=stage.name,
+                loss=stage.loss or self.loss,
+                reference=stage.reference or self.reference,
+                data=stage.data or self.data.train,
+                train={**self.train, **stage.train},
+            )
+            for stage in stages
+        )
