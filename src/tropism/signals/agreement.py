@@ -1,0 +1,243 @@
+"""How far annotators agree: raw agreement, Cohen's kappa of two, Krippendorff's alpha of any number.
+
+Each comes as an estimate whose `n` is the number of items that two annotators have judged. A perfect agreement is no
+certainty: its lower bound is what chance-corrected agreement would be at the lower bound of the raw one.
+
+Reference: Cohen 1960, Educational and Psychological Measurement 20(1); Fleiss, Cohen and Everitt 1969, Psychological
+Bulletin 72(5), eq. 8 and 9, for the standard error; Krippendorff 2011, Computing Krippendorff's Alpha-Reliability.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tropism.errors import ConfigError, DataError
+from tropism.records import Estimate
+
+Level: TypeAlias = Literal["nominal", "ordinal", "interval"]
+KappaWeights: TypeAlias = Literal["none", "linear", "quadratic"]
+
+_Z = 1.959963984540054
+
+
+def raw_agreement(ratings: ArrayLike, *, num_resamples: int = 2000, seed: int = 0) -> Estimate | None:
+    """The chance that two annotators of a random item say the same, with a bootstrap interval over items.
+
+    Args:
+        ratings: a number for each annotator and item, NaN where there is none, [annotators, items].
+        num_resamples: how often the items are drawn.
+        seed: of the drawing.
+
+    Returns:
+        The estimate, an item counting once however many annotators it has; None where no item has two.
+
+    Example:
+        >>> round(raw_agreement([[0, 1, 1, 2], [0, 1, 0, 2]]).value, 2)
+        0.75
+    """
+    counts = _counts(ratings).counts
+    if not len(counts):
+        return None
+    totals = counts.sum(axis=1)
+    agreed = ((counts**2).sum(axis=1) - totals) / (totals * (totals - 1))
+    drawn = np.array([weights @ agreed / len(counts) for weights in _draws(len(counts), num_resamples, seed)])
+    value = float(agreed.mean())
+    low, high = _percentiles(drawn)
+    if value in (0.0, 1.0):
+        low, high = wilson(value, len(counts))
+    return Estimate(value=value, low=low, high=high, n=len(counts))
+
+
+def cohen_kappa(
+    first: Sequence[Hashable], second: Sequence[Hashable], *, weights: KappaWeights = "none"
+) -> Estimate | None:
+    """Cohen's kappa of two annotators with the 95 % interval of its large-sample standard error.
+
+    Args:
+        first: what one annotator said of each item; None where nothing, [items].
+        second: what the other said of the same items, [items].
+        weights: `none`, or how a disagreement grows with the distance of two labels in their sorted order.
+
+    Returns:
+        The estimate over the items that both judged; None where there is none, or where both only ever used
+        one and the same label, so that chance alone agrees always.
+
+    Raises:
+        DataError: where the two have different lengths.
+
+    Example:
+        >>> kappa = cohen_kappa([0] * 25 + [1] * 25, [0] * 20 + [1] * 5 + [0] * 10 + [1] * 15)
+        >>> round(kappa.value, 6)
+        0.4
+    """
+    if len(first) != len(second):
+        raise DataError(f"two annotators with {len(first)} and {len(second)} items.", remedy="Give None for no label.")
+    both = [pair for pair in zip(first, second, strict=True) if not (_missing(pair[0]) or _missing(pair[1]))]
+    table = _table(both)
+    credit = _credit(len(table), weights)
+    if not both or (expected := float(table.sum(axis=1) @ credit @ table.sum(axis=0))) >= 1 - 1e-12:
+        return None
+    observed = float((table * credit).sum())
+    value = (observed - expected) / (1 - expected)
+    low, high = (value + sign * _Z * _kappa_error(table, credit, observed, expected, len(both)) for sign in (-1, 1))
+    if observed == 1.0:
+        low = (wilson(1.0, len(both))[0] - expected) / (1 - expected)
+    return Estimate(value=value, low=max(-1.0, low), high=min(1.0, high), n=len(both))
+
+
+def krippendorff_alpha(
+    ratings: ArrayLike, *, level: Level = "nominal", num_resamples: int = 2000, seed: int = 0
+) -> Estimate | None:
+    """Krippendorff's alpha with a 95 % percentile bootstrap interval over items.
+
+    Args:
+        ratings: a number for each annotator and item, NaN where there is none, [annotators, items].
+        level: what numbers mean: names, ranks, or amounts whose differences can be compared.
+        num_resamples: how often the items are drawn.
+        seed: of the drawing.
+
+    Returns:
+        The estimate; None where no item has two ratings, or where all ratings are the same.
+
+    Raises:
+        DataError: where `ratings` is no table of finite numbers and NaN.
+
+    Example:
+        >>> round(krippendorff_alpha([[0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]]).value, 3)
+        0.095
+    """
+    if level not in ("nominal", "ordinal", "interval"):
+        raise ConfigError(f"level must be nominal, ordinal or interval, not {level!r}.", remedy="Use 'nominal'.")
+    table = _counts(ratings)
+    num_items = len(table.counts)
+    if not num_items or np.count_nonzero(table.counts.sum(axis=0)) < 2:
+        return None
+    value = table.alpha(np.ones(num_items), level)
+    drawn = np.array([table.alpha(weights, level) for weights in _draws(num_items, num_resamples, seed)])
+    low, high = _percentiles(drawn[np.isfinite(drawn)])
+    if value == 1.0:
+        by_chance = 1 - table.chance_of_a_match()
+        low = 1 - (1 - wilson(1.0, num_items)[0]) / by_chance
+    return Estimate(value=value, low=max(-1.0, low), high=min(1.0, high), n=num_items)
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """95 % score interval of a share.
+
+    Reference: Wilson 1927, JASA 22, p. 209.
+
+    Example:
+        >>> low, high = wilson(1.0, 3)
+        >>> round(low, 3), round(high, 3)
+        (0.439, 1.0)
+    """
+    centre = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
+    reach = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / (1 + _Z**2 / count)
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+class _Counts:
+    """How often each item got each value; items with fewer than two ratings are left out."""
+
+    def __init__(self, counts: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+        self.counts, self.values = counts, values
+        self.totals = counts.sum(axis=1)
+
+    def alpha(self, weights: NDArray[np.float64], level: Level) -> float:
+        """1 - observed / expected disagreement, an item counting as often as its weight; NaN where all are the same.
+
+        Sums of n_c n_k (x_c - x_k)^2 over pairs of values are 2 (n sum n_c x_c^2 - (sum n_c x_c)^2), which spares
+        the table of pairs. Ordinal distances are differences of mid-ranks: sum n_g from c to k, less (n_c + n_k) / 2.
+        """
+        marginal = weights @ self.counts
+        total = marginal.sum()
+        if level == "nominal":
+            within = self.totals**2 - (self.counts**2).sum(axis=1)
+            expected = total**2 - (marginal**2).sum()
+        else:
+            place = self.values if level == "interval" else np.cumsum(marginal) - marginal / 2
+            place = place - marginal @ place / total
+            within = 2 * (self.totals * (self.counts @ place**2) - (self.counts @ place) ** 2)
+            expected = 2 * (total * (marginal @ place**2) - (marginal @ place) ** 2)
+        if np.count_nonzero(marginal) < 2:
+            return math.nan
+        observed = weights @ (within / (self.totals - 1))
+        return float(1 - (total - 1) * observed / expected)
+
+    def chance_of_a_match(self) -> float:
+        """How often two of all ratings, drawn without replacement, are equal."""
+        marginal = self.counts.sum(axis=0)
+        total = marginal.sum()
+        return float((marginal * (marginal - 1)).sum() / (total * (total - 1)))
+
+
+def _counts(ratings: ArrayLike) -> _Counts:
+    """Count the values of every item that two annotators have rated."""
+    table = np.asarray(ratings, dtype=np.float64)
+    if table.ndim != 2 or np.isinf(table).any():
+        raise DataError(
+            f"ratings must be a table [annotators, items] of finite numbers and NaN, not of shape {table.shape}.",
+            remedy="Number the labels, and give NaN where an annotator has not rated an item.",
+        )
+    given = ~np.isnan(table)
+    values, codes = np.unique(table[given], return_inverse=True)
+    items = np.nonzero(given)[1]
+    cells = np.bincount(items * len(values) + codes, minlength=table.shape[1] * len(values))
+    counts = cells.reshape(table.shape[1], len(values)).astype(np.float64)
+    return _Counts(counts[counts.sum(axis=1) >= 2], values)
+
+
+def _draws(num_items: int, num_resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """How often each item is drawn, for one resample after the other, [items]."""
+    rng = np.random.default_rng(seed)
+    for _ in range(num_resamples):
+        yield np.bincount(rng.integers(num_items, size=num_items), minlength=num_items).astype(np.float64)
+
+
+def _percentiles(drawn: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _missing(label: Hashable) -> bool:
+    """None and NaN are no label."""
+    return label is None or label != label
+
+
+def _table(pairs: Sequence[tuple[Hashable, Hashable]]) -> NDArray[np.float64]:
+    """Shares of every pair of labels, [labels, labels]; labels in their sorted order."""
+    found = {label for pair in pairs for label in pair}
+    try:
+        labels = sorted(found)  # type: ignore[type-var]
+    except TypeError:
+        raise DataError(f"labels {found} have no order.", remedy="Give texts only, or numbers only.") from None
+    place = {label: index for index, label in enumerate(labels)}
+    table = np.zeros((len(labels), len(labels)))
+    for one, other in pairs:
+        table[place[one], place[other]] += 1 / len(pairs)
+    return table
+
+
+def _credit(num_labels: int, weights: KappaWeights) -> NDArray[np.float64]:
+    """How far two labels agree: 1 on the diagonal."""
+    if weights not in ("none", "linear", "quadratic"):
+        raise ConfigError(f"weights must be none, linear or quadratic, not {weights!r}.", remedy="Use 'none'.")
+    if weights == "none":
+        return np.eye(num_labels)
+    apart = np.abs(np.subtract.outer(np.arange(num_labels), np.arange(num_labels))) / max(1, num_labels - 1)
+    return np.asarray(1 - (apart if weights == "linear" else apart**2))
+
+
+def _kappa_error(
+    table: NDArray[np.float64], credit: NDArray[np.float64], observed: float, expected: float, count: int
+) -> float:
+    """Large-sample standard error of a (weighted) kappa; Fleiss, Cohen and Everitt 1969, eq. 9."""
+    mean_credit = (credit @ table.sum(axis=0))[:, None] + table.sum(axis=1) @ credit
+    spread = (table * (credit * (1 - expected) - mean_credit * (1 - observed)) ** 2).sum()
+    spread -= (observed * expected - 2 * expected + observed) ** 2
+    return math.sqrt(max(0.0, float(spread)) / count) / (1 - expected) ** 2
