@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from tropism.evals import drift, preference, win_rate
 from tropism.evals.judge import Judge
 from tropism.evals.task import mean_by_cluster
-from tropism.groups import PreferenceGroup, Response, content_key, content_text
-from tropism.layout.rendered import RenderedGroup, RenderedResponse
+from tropism.groups import content_key, content_text
+from tropism.layout.rendered import RenderedGroup
 from tropism.policies.reference import CachedReference
 from tropism.policies.text import TextPolicy
 from tropism.records import Estimate, Evaluation, Sample
@@ -97,7 +97,10 @@ def kl(
     """
     starts = [group.prompts[0] for group in asked]
     answers = after.sample(starts, temperature=1.0, max_new_tokens=max_new_tokens, seed=seed)
-    groups = [sampled_group(group, answer) for group, answer in zip(asked, answers, strict=True)]
+    groups = [
+        drift.sampled_group(group.group.id, group.prompts[0], answer)
+        for group, answer in zip(asked, answers, strict=True)
+    ]
     logp = []
     for policy in (before, after):
         scores = CachedReference(policy, keep=False)
@@ -105,10 +108,3 @@ def kl(
         logp.append([scores.known[group.response_key(group.responses[0])] for group in groups])
     ratios = [tuned - start for start, tuned in zip(*logp, strict=True)]
     return mean_by_cluster(ratios, range(len(ratios)))
-
-
-def sampled_group(asked: RenderedGroup, answer: tuple[int, ...]) -> RenderedGroup:
-    """A sampled answer as a group of one response, in the very tokens that were drawn."""
-    group = PreferenceGroup(asked.group.id, asked.group.prompts[:1], (Response("0", None),))
-    response = RenderedResponse(answer, (True,) * len(answer), 0, complete=True)
-    return RenderedGroup(group, asked.prompts[:1], (response,), (), (), (None,), (None,))

@@ -49,7 +49,8 @@ class Item:
 
 
 Statistic: TypeAlias = Callable[[Sequence[Item]], float]
-"""A number that a whole collection of items has and that is no mean of theirs, such as a ratio of sums."""
+"""A number that a whole collection of items has and that is no mean of theirs, such as a ratio of sums; nan where the
+items do not tell it, which leaves the metric out."""
 
 
 @dataclass(frozen=True)

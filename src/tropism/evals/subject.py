@@ -241,3 +241,8 @@ def policy_subject(name: str, policy: TextPolicy, *, fresh: bool = False) -> Sub
     ]
     digest = hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:40]
     return Subject(name, digest, policy=policy, writer=PolicyWriter(policy), fresh=fresh)
+
+
+def share_tokens(one: TextPolicy | None, other: TextPolicy | None) -> bool:
+    """Whether two policies are at hand and give token ids the same meaning."""
+    return one is not None and other is not None and one.tokenizer.get_vocab() == other.tokenizer.get_vocab()

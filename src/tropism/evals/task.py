@@ -52,6 +52,30 @@ def ratio_by_cluster(
     return Estimate(value=value, low=low, high=high, n=len(numerators))
 
 
+def quantile_by_cluster(
+    values: Sequence[float], clusters: Sequence[Hashable], *, quantile: float, seed: int = 0
+) -> Estimate | None:
+    """A quantile of values with a 95 % percentile bootstrap interval that draws whole clusters.
+
+    The quantile is the least value that the wanted share of values does not exceed.
+
+    Example:
+        >>> quantile_by_cluster([3.0, 1.0, 2.0], ["a", "b", "c"], quantile=0.5).value
+        2.0
+    """
+    if not len(values):
+        return None
+    places: dict[Hashable, int] = {}
+    owner = np.array([places.setdefault(cluster, len(places)) for cluster in clusters])
+    order = np.argsort(np.asarray(values, dtype=float), kind="stable")
+    ordered = np.asarray(values, dtype=float)[order]
+    draws = np.random.default_rng(seed).multinomial(len(places), np.full(len(places), 1 / len(places)), NUM_RESAMPLES)
+    counts = np.concatenate([np.ones((1, len(places)), dtype=draws.dtype), draws])[:, owner[order]].cumsum(axis=1)
+    found = ordered[(counts >= quantile * counts[:, -1:]).argmax(axis=1)]
+    low, high = (float(bound) for bound in np.quantile(found[1:], [0.025, 0.975]))
+    return Estimate(value=float(found[0]), low=low, high=high, n=len(ordered))
+
+
 def wilson(share: float, count: int) -> tuple[float, float]:
     """95 % score interval of a share: three wins of three are no certainty, though no resampling would say so.
 
