@@ -109,7 +109,9 @@ def best_against_worst(verdicts: Mapping[tuple[int, int], Verdict]) -> dict[tupl
         points[a] = points.get(a, 0.0) + verdict.first
         points[b] = points.get(b, 0.0) + 1 - verdict.first
     order = sorted(points, key=lambda place: (-points[place], place))
-    ends = (min(order[0], order[-1]), max(order[0], order[-1])) if order else None
+    if not order:
+        return {}
+    ends = (min(order[0], order[-1]), max(order[0], order[-1]))
     return {ends: verdicts[ends]} if ends in verdicts else {}
 
 
