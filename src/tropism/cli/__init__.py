@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from tropism.cli import build, doctor, losses, quickstart, report, train
+from tropism.cli import audit, build, doctor, label, losses, quickstart, report, sweep, train
 from tropism.cli.output import fail
 from tropism.errors import Interrupted, OutputError, TropismError
 
@@ -24,8 +24,11 @@ app = typer.Typer(
 )
 app.command("quickstart")(quickstart.quickstart)
 app.command("build")(build.build)
+app.command("audit")(audit.audit)
 app.command("train")(train.train)
+app.command("sweep")(sweep.sweep)
 app.command("report")(report.report)
+app.command("label")(label.label)
 app.command("losses")(losses.losses)
 app.command("doctor")(doctor.doctor)
 

@@ -1,0 +1,259 @@
+"""Who may ask what: keys, hosts, origins and sizes are checked before any page sees a request."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Literal, TypeAlias
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+Role: TypeAlias = Literal["owner", "annotator"]
+
+MOST_BODY_BYTES = 64 * 1024
+YEAR_SECONDS = 365 * 86_400
+OWNER_PATHS = ("/results",)
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+"""No inline script or style, nothing from elsewhere, no frames. `same-origin` and not `no-referrer`, under which
+browsers send `Origin: null` with our own forms."""
+
+ENTERED = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={path}">'
+    '<title>Tropism</title><p><a href="{path}">Go on</a></p></html>'
+)
+"""A page and no redirect: after a link from elsewhere, a redirected request carries no SameSite=Strict cookie."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may come in.
+
+    Args:
+        token: what annotators show; None where everyone may come who reaches the address.
+        owner_token: what the owner shows to see results; None together with `token`.
+        host: the address that the page is served on.
+        allowed_hosts: further names by which browsers reach it, such as the one of a proxy.
+        port: tells the cookies of several pages on one machine apart.
+    """
+
+    token: str | None = None
+    owner_token: str | None = None
+    host: str = "127.0.0.1"
+    allowed_hosts: tuple[str, ...] = ()
+    port: int = 8000
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie that stands for a token."""
+        return f"tropism_key_{self.port}"
+
+    def role_of(self, shown: str) -> Role | None:
+        """Whose token this is, if anyone's; in a time that does not depend on what is shown."""
+        return self._matching(shown, {"owner": self.owner_token, "annotator": self.token})
+
+    def role_of_cookie(self, shown: str) -> Role | None:
+        """Whose cookie this is, if anyone's."""
+        return self._matching(shown, {"owner": _stamp(self.owner_token), "annotator": _stamp(self.token)})
+
+    def cookie_value(self, role: Role) -> str:
+        """What the cookie holds: a stamp that the token makes and that does not give it away."""
+        value = _stamp(self.owner_token if role == "owner" else self.token)
+        assert value is not None
+        return value
+
+    def knows_host(self, shown: str) -> bool:
+        """Whether a `Host` header is one of ours: a page elsewhere whose name was made to point here is not.
+
+        Names must be known. Addresses are let in unless the page is served on loopback, because a name that was made
+        to point here is a name.
+        """
+        name = _host_name(f"//{shown}")
+        if name in {self.host.lower(), *LOOPBACK_NAMES, *(one.lower() for one in self.allowed_hosts)}:
+            return True
+        return not is_loopback(self.host) and _is_address(name)
+
+    @staticmethod
+    def _matching(shown: str, known: Mapping[Role, str | None]) -> Role | None:
+        """The role whose secret was shown; every secret is compared, whichever matches."""
+        found: Role | None = None
+        for role, secret in known.items():
+            if secret is not None and hmac.compare_digest(shown.encode(), secret.encode()) and found is None:
+                found = role
+        return found
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+        (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+class Guard:
+    """Lets a request through to the pages, or answers it: 401, 403, 413.
+
+    The pages find the role in the scope's `tropism.role`, and every answer leaves with `SECURITY_HEADERS`.
+
+    Args:
+        app: the pages.
+        access: who may come in.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self.app = app
+        self.access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message["headers"])
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        answer = self._answer(scope)
+        if answer is not None:
+            await answer(scope, receive, send_safely)
+            return
+        try:
+            await self.app(scope, _limited(receive), send_safely)
+        except _TooLarge:
+            await PlainTextResponse("The request is too large.", 413)(scope, receive, send_safely)
+
+    def _answer(self, scope: Scope) -> Response | None:
+        """What to answer instead of a page; None where the request may pass."""
+        headers = Headers(scope=scope)
+        if not self.access.knows_host(headers.get("host", "")):
+            return PlainTextResponse("This page is not known under that name. Name it with --allow-host.", 403)
+        if self.access.token is None:
+            scope["tropism.role"] = "owner"
+        else:
+            entered = self._entered(scope)
+            if entered is not None:
+                return entered
+            role = self._role(headers)
+            if role is None or (scope["path"] in OWNER_PATHS and role != "owner"):
+                return PlainTextResponse(
+                    "Open this page by the link that you were given: it ends in ?token=...",
+                    401,
+                    {"WWW-Authenticate": "Bearer"},
+                )
+            scope["tropism.role"] = role
+        if scope["method"] not in ("GET", "HEAD") and _from_elsewhere(headers):
+            return PlainTextResponse("This was sent by another site.", 403)
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
+            return PlainTextResponse("The request is too large.", 413)
+        return None
+
+    def _role(self, headers: Headers) -> Role | None:
+        """The role by header or cookie."""
+        scheme, _, shown = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self.access.role_of(shown.strip())
+        return self.access.role_of_cookie(cookies_of(headers).get(self.access.cookie, ""))
+
+    def _entered(self, scope: Scope) -> Response | None:
+        """The page that turns a token in the address into a cookie; None where there is no such token."""
+        if scope["method"] != "GET":
+            return None
+        try:
+            given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        except ValueError:
+            return None
+        role = self.access.role_of(given)
+        if role is None:
+            return None
+        path = scope["path"] if scope["path"] in OWNER_PATHS else "/"
+        page = HTMLResponse(ENTERED.format(path=path))
+        page.set_cookie(
+            self.access.cookie, self.access.cookie_value(role), max_age=YEAR_SECONDS, httponly=True, samesite="strict"
+        )
+        return page
+
+
+def cookies_of(headers: Headers) -> dict[str, str]:
+    """The cookies of a request; unreadable ones are no cookies."""
+    try:
+        return {name: morsel.value for name, morsel in SimpleCookie(headers.get("cookie", "")).items()}
+    except CookieError:
+        return {}
+
+
+class _TooLarge(Exception):  # noqa: N818
+    """A body that goes on past the limit."""
+
+
+def _limited(receive: Receive) -> Receive:
+    """A `receive` that gives up on a body that is too large, whatever its length was said to be."""
+    num_bytes = 0
+
+    async def receive_limited() -> Message:
+        nonlocal num_bytes
+        message = await receive()
+        num_bytes += len(message.get("body", b""))
+        if num_bytes > MOST_BODY_BYTES:
+            raise _TooLarge
+        return message
+
+    return receive_limited
+
+
+def _from_elsewhere(headers: Headers) -> bool:
+    """Whether a browser says that another site made it send this; other programs say nothing and need no guard."""
+    site = headers.get("sec-fetch-site")
+    if site is not None and site not in ("same-origin", "none"):
+        return True
+    origin = headers.get("origin")
+    return origin is not None and origin.lower().partition("://")[2] != headers.get("host", "").lower()
+
+
+def _host_name(address: str) -> str:
+    """The name in an address, without its port; empty where there is none."""
+    try:
+        return (urlsplit(address).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    """Whether a name is an address in numbers."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _stamp(token: str | None) -> str | None:
+    """What a cookie holds for a token."""
+    return None if token is None else hmac.new(token.encode(), b"tropism label", hashlib.sha256).hexdigest()

@@ -1,0 +1,291 @@
+"""What the owner sees: how far everyone is, how far they agree, and whose answers they prefer."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations, permutations
+from typing import NamedTuple
+
+import numpy as np
+
+from tropism.data.choices import Choice, ChoiceItem
+from tropism.errors import DataError
+from tropism.label.checks import CheckRecord, record_of
+from tropism.label.desk import Desk
+from tropism.records import Estimate
+from tropism.signals.agreement import cohen_kappa, krippendorff_alpha, raw_agreement, wilson
+from tropism.signals.bradley_terry import Games, Strengths, bootstrap_bradley_terry, to_elo
+
+FRESH_SECONDS = 3.0
+"""Results are computed again at most this often."""
+
+FEWEST_SHARED = 2
+WEAK_PRIOR = 0.1
+NO_NAME = re.compile(r"(\d+|[a-z]|[a-z]?\d+|chosen|rejected)", re.IGNORECASE)
+"""Ids of responses that say a place and not who answered."""
+
+RATINGS = {"tie": 1000, "both_bad": 1001}
+"""What a verdict without a winner is among the places of winners; agreement takes all of them as names."""
+
+
+class AnnotatorLine(NamedTuple):
+    """One annotator.
+
+    Args:
+        name: as given.
+        judged: items with a verdict, attention checks apart.
+        skipped: items passed over.
+        checks: attention checks answered and passed.
+        first_chosen: share of winners that stood first, of pairs; about one half where sides do not matter.
+        seconds: median time for a choice; None where no page measured it.
+    """
+
+    name: str
+    judged: int
+    skipped: int
+    checks: CheckRecord
+    first_chosen: Estimate | None
+    seconds: float | None
+
+
+class KappaLine(NamedTuple):
+    """Two annotators and how far they agree beyond chance."""
+
+    first: str
+    second: str
+    kappa: Estimate
+
+
+class StrengthLine(NamedTuple):
+    """Whose answers: strength in Elo points around 1000, with a win counted 1 and a tie 1/2."""
+
+    name: str
+    elo: Estimate
+    wins: float
+    games: int
+
+
+class StrengthTable(NamedTuple):
+    """Strengths from the strongest down, and what a reader must know of them."""
+
+    lines: tuple[StrengthLine, ...] = ()
+    note: str = ""
+
+
+class Results(NamedTuple):
+    """Everything on the owner's page.
+
+    Args:
+        num_items: items to answer, attention checks apart.
+        num_complete: of them, those with all their annotators.
+        overlap: annotators that an item needs.
+        num_choices: choices that stand, attention checks apart.
+        num_rows: rows in the file, undone choices and undos among them.
+        checks: attention checks answered and passed, by all.
+        annotators: by name.
+        alpha: Krippendorff's alpha over all annotators; None where no item has two verdicts.
+        raw: the chance that two annotators of an item say the same.
+        kappas: every two annotators with items in common.
+        strengths: whose answers win.
+    """
+
+    num_items: int
+    num_complete: int
+    overlap: int
+    num_choices: int
+    num_rows: int
+    checks: CheckRecord
+    annotators: tuple[AnnotatorLine, ...]
+    alpha: Estimate | None
+    raw: Estimate | None
+    kappas: tuple[KappaLine, ...]
+    strengths: StrengthTable
+
+
+class ResultsDesk:
+    """Results that are computed again only when there is something new.
+
+    Args:
+        desk: where choices arrive.
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, desk: Desk, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._desk = desk
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._made: tuple[int, float, Results] | None = None
+
+    def results(self) -> Results:
+        """The results as of now, or of a few seconds ago."""
+        with self._lock:
+            num_rows, now = self._desk.store.num_rows(), self._clock()
+            if self._made is not None and (self._made[0] == num_rows or now - self._made[1] < FRESH_SECONDS):
+                return self._made[2]
+            results = results_of(self._desk)
+            self._made = (results.num_rows, now, results)
+            return results
+
+
+def results_of(desk: Desk) -> Results:
+    """The results of a desk's choices."""
+    queue = desk.queue
+    num_rows, standing = desk.store.num_rows(), desk.store.standing()
+    choices = [choice for choice in standing if choice.item_id in queue.items]
+    expected = {key: check.expected for key, check in queue.checks.items() if check.expected is not None}
+    table = _ratings(choices, queue.items)
+    return Results(
+        num_items=len(queue.items),
+        num_complete=queue.num_complete(),
+        overlap=queue.overlap,
+        num_choices=len(choices),
+        num_rows=num_rows,
+        checks=record_of(standing, expected),
+        annotators=annotator_lines(standing, expected),
+        alpha=krippendorff_alpha(table.values) if table.num_shared else None,
+        raw=raw_agreement(table.values) if table.num_shared else None,
+        kappas=kappa_lines(table),
+        strengths=strength_table(choices, queue.items),
+    )
+
+
+def annotator_lines(choices: Sequence[Choice], expected: Mapping[str, str]) -> tuple[AnnotatorLine, ...]:
+    """A line for each annotator, by name.
+
+    Args:
+        choices: that stand, attention checks among them.
+        expected: item id of each attention check to the id of the right response.
+    """
+    by_name: dict[str, list[Choice]] = defaultdict(list)
+    for choice in choices:
+        by_name[choice.annotator].append(choice)
+    lines = []
+    for name, made in sorted(by_name.items()):
+        judged = [choice for choice in made if choice.verdict != "skip" and not choice.is_check]
+        firsts = [choice.winner == choice.shown[0] for choice in judged if choice.winner and len(choice.shown) == 2]
+        times = [choice.seconds for choice in made if choice.seconds is not None]
+        lines.append(
+            AnnotatorLine(
+                name,
+                judged=len(judged),
+                skipped=sum(choice.verdict == "skip" for choice in made),
+                checks=record_of(made, expected),
+                first_chosen=_share(firsts),
+                seconds=statistics.median(times) if times else None,
+            )
+        )
+    return tuple(lines)
+
+
+class _Ratings(NamedTuple):
+    """Verdicts as numbers, NaN where there is none, [annotators, items with two verdicts or more]."""
+
+    annotators: tuple[str, ...]
+    values: np.ndarray
+    num_shared: int
+
+
+def kappa_lines(table: _Ratings) -> tuple[KappaLine, ...]:
+    """Cohen's kappa of every two annotators with items in common."""
+    lines = []
+    for (place, first), (other, second) in combinations(enumerate(table.annotators), 2):
+        both = ~np.isnan(table.values[place]) & ~np.isnan(table.values[other])
+        if both.sum() >= FEWEST_SHARED:
+            kappa = cohen_kappa(table.values[place][both].tolist(), table.values[other][both].tolist())
+            if kappa is not None:
+                lines.append(KappaLine(first, second, kappa))
+    return tuple(lines)
+
+
+def strength_table(choices: Sequence[Choice], items: Mapping[str, ChoiceItem]) -> StrengthTable:
+    """Bradley-Terry strengths of whoever answered, where the responses' ids say who did.
+
+    A best of several beats each of the others; ties and both-bad are half wins. Games of a group are drawn together.
+
+    Args:
+        choices: that stand, without attention checks.
+        items: what they were made on.
+    """
+    groups_of: dict[str, set[str]] = defaultdict(set)
+    for item in items.values():
+        for option in item.options:
+            groups_of[option.id].add(item.group_id)
+    shared = {one for one, groups in groups_of.items() if len(groups) > 1 and not NO_NAME.fullmatch(one)}
+    games = [
+        (first, second, choice.verdict != "win", items[choice.item_id].group_id)
+        for choice in choices
+        for first, second in _beaten(choice)
+        if first in shared and second in shared
+    ]
+    if not games:
+        note = "Nobody has compared them yet." if len(shared) > 1 else "The responses' ids do not say who answered."
+        return StrengthTable(note=note)
+    names = sorted({name for game in games for name in game[:2]})
+    places = {name: place for place, name in enumerate(names)}
+    coded = Games(
+        [places[game[0]] for game in games],
+        [places[game[1]] for game in games],
+        *zip(*(g[2:] for g in games), strict=True),
+    )
+    note = ""
+    try:
+        fit = bootstrap_bradley_terry(coded, names=names)
+    except DataError as error:
+        note = f"A weak prior holds the strengths together, because without it {error.problem}"
+        fit = bootstrap_bradley_terry(coded, names=names, prior=WEAK_PRIOR)
+    return StrengthTable(_strength_lines(fit), note)
+
+
+def _strength_lines(fit: Strengths) -> tuple[StrengthLine, ...]:
+    """Strengths in Elo points, the strongest first."""
+    elo, low, high = (to_elo(part) for part in (fit.log_strengths, fit.low, fit.high))
+    lines = [
+        StrengthLine(
+            name,
+            Estimate(value=float(elo[place]), low=float(low[place]), high=float(high[place]), n=int(fit.games[place])),
+            wins=float(fit.wins[place]),
+            games=int(fit.games[place]),
+        )
+        for place, name in enumerate(fit.names)
+    ]
+    return tuple(sorted(lines, key=lambda line: (-line.elo.value, line.name)))
+
+
+def _beaten(choice: Choice) -> list[tuple[str, str]]:
+    """The games of a choice: winner and loser, or two who tie."""
+    if choice.verdict == "skip":
+        return []
+    if choice.winner is None:
+        return list(combinations(choice.shown, 2))
+    return [pair for pair in permutations(choice.shown, 2) if pair[0] == choice.winner]
+
+
+def _ratings(choices: Sequence[Choice], items: Mapping[str, ChoiceItem]) -> _Ratings:
+    """Verdicts of items that two annotators or more have judged; skips are none."""
+    verdicts: dict[str, dict[str, int]] = defaultdict(dict)
+    for choice in choices:
+        if choice.verdict != "skip":
+            ids = [option.id for option in items[choice.item_id].options]
+            rating = RATINGS[choice.verdict] if choice.winner is None else ids.index(choice.winner)
+            verdicts[choice.item_id][choice.annotator] = rating
+    shared = [judged for judged in verdicts.values() if len(judged) > 1]
+    annotators = tuple(sorted({name for judged in shared for name in judged}))
+    values = np.full((len(annotators), len(shared)), np.nan)
+    for column, judged in enumerate(shared):
+        for name, rating in judged.items():
+            values[annotators.index(name), column] = rating
+    return _Ratings(annotators, values, len(shared))
+
+
+def _share(hits: Sequence[bool]) -> Estimate | None:
+    """A share with Wilson's interval; None where there is none."""
+    if not hits:
+        return None
+    value = sum(hits) / len(hits)
+    low, high = wilson(value, len(hits))
+    return Estimate(value=value, low=low, high=high, n=len(hits))
