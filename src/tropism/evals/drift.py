@@ -109,6 +109,16 @@ def answer_item(subject: Subject, prompt: Content, answer: Answer, ratio: float 
     )
 
 
+def distinct_1(items: Sequence[Item]) -> float:
+    """Share of words in all answers that are different ones."""
+    return distinct_n([item.detail["answer"] for item in items], 1)
+
+
+def distinct_2(items: Sequence[Item]) -> float:
+    """Share of pairs of words in all answers that are different ones."""
+    return distinct_n([item.detail["answer"] for item in items], 2)
+
+
 def kl_per_token(items: Sequence[Item]) -> float:
     """Mean log-ratio per sampled token, nats."""
     known = [item for item in items if "kl" in item.values]
@@ -198,7 +208,7 @@ BETTER: Mapping[str, Better] = {
 }
 STATISTICS: Mapping[str, Statistic] = {
     "kl_per_token": kl_per_token,
-    "distinct_1": lambda items: distinct_n([item.detail["answer"] for item in items], 1),
-    "distinct_2": lambda items: distinct_n([item.detail["answer"] for item in items], 2),
+    "distinct_1": distinct_1,
+    "distinct_2": distinct_2,
     "self_similarity": self_similarity,
 }

@@ -1,0 +1,129 @@
+"""Models beside the base: every metric's difference on the same items, with interval, test and correction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tropism.evals.folder import Kept
+from tropism.evals.items import Eval, Item, Statistic
+from tropism.evals.statistics import (
+    Difference,
+    equivalence,
+    holm,
+    jackknife_difference,
+    jackknife_estimate,
+    paired_difference,
+    unpaired_difference,
+)
+from tropism.evals.task import mean_by_cluster
+from tropism.records import Comparison, Estimate
+
+
+def estimates(items: Sequence[Item], statistics: Mapping[str, Statistic]) -> dict[str, Estimate]:
+    """Every metric that items tell: means of their values by cluster, and the statistics."""
+    names = dict.fromkeys(name for item in items for name in item.values)
+    found = {name: mean_by_cluster(*values_of(items, name)) for name in names}
+    for name, statistic in statistics.items():
+        found[name] = jackknife_estimate(items, statistic=statistic, cluster=cluster_of)
+    return {name: one for name, one in found.items() if one is not None and one.value == one.value}
+
+
+def compare_results(before: Kept, after: Kept, row: Eval) -> list[Comparison]:
+    """A model beside the base on every metric of one eval, not yet corrected for the number of tests."""
+    shared = {item.id for item in before.items} & {item.id for item in after.items}
+    first, second = ({item.id: item for item in kept.items if item.id in shared} for kept in (before, after))
+    from_items = [estimates([side[name] for name in sorted(shared)], row.statistics) for side in (first, second)]
+    found = []
+    for metric, estimate in after.result.metrics.items():
+        base = before.result.metrics.get(metric)
+        if base is None:
+            continue
+        difference = None
+        if metric in from_items[0] and metric in from_items[1] and is_from_items(metric, after, row):
+            difference = difference_of(metric, first, second, row.statistics)
+            base, estimate = from_items[0][metric], from_items[1][metric]
+        found.append(comparison(after, metric, base, estimate, difference or unpaired_difference(base, estimate), row))
+    return found
+
+
+def comparison(
+    after: Kept, metric: str, before_estimate: Estimate, after_estimate: Estimate, difference: Difference, row: Eval
+) -> Comparison:
+    """One metric's record."""
+    return Comparison(
+        eval=after.result.eval,
+        metric=metric,
+        model=after.result.model,
+        before=before_estimate,
+        after=after_estimate,
+        difference=difference.estimate,
+        better=row.better.get(metric, "neither"),
+        p_value=difference.p_value,
+    )
+
+
+def is_from_items(metric: str, kept: Kept, row: Eval) -> bool:
+    """Whether a metric is what the items come to; an eval may have an interval of its own for it."""
+    made = estimates(kept.items, row.statistics).get(metric)
+    return made is not None and made.value == kept.result.metrics[metric].value
+
+
+def difference_of(
+    metric: str, first: Mapping[str, Item], second: Mapping[str, Item], statistics: Mapping[str, Statistic]
+) -> Difference | None:
+    """The paired difference of one metric between the items of two models that have the same ids."""
+    ids = sorted(first)
+    if metric in statistics:
+        return jackknife_difference(
+            [first[name] for name in ids],
+            [second[name] for name in ids],
+            statistic=statistics[metric],
+            cluster=cluster_of,
+        )
+    both = [name for name in ids if metric in first[name].values and metric in second[name].values]
+    return paired_difference(*differences(both, metric, first, second))
+
+
+def differences(
+    ids: Sequence[str], metric: str, first: Mapping[str, Item], second: Mapping[str, Item]
+) -> tuple[list[float], list[str]]:
+    """After less before of each item, and the items' clusters."""
+    return (
+        [second[name].values[metric] - first[name].values[metric] for name in ids],
+        [second[name].cluster for name in ids],
+    )
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons of one model with p-values adjusted by Holm's method over all of its tests."""
+    tested = [one for one in comparisons if one.p_value is not None]
+    adjusted = dict(zip(map(id, tested), holm([one.p_value for one in tested if one.p_value is not None]), strict=True))
+    return [one.model_copy(update={"p_adjusted": adjusted.get(id(one))}) for one in comparisons]
+
+
+def same_notes(before: Kept, after: Kept, same_within: Mapping[str, float]) -> list[str]:
+    """For each metric with a least difference that matters, whether the models are the same up to it."""
+    first, second = ({item.id: item for item in kept.items} for kept in (before, after))
+    notes = []
+    for metric, margin in same_within.items():
+        both = [
+            name for name in second if name in first and metric in first[name].values and metric in second[name].values
+        ]
+        p_value = equivalence(*differences(both, metric, first, second), margin=margin)
+        if p_value is not None:
+            word = "differs by less than" if p_value <= 0.05 else "was not shown to differ by less than"
+            notes.append(
+                f"{metric} {word} {margin:g} from {before.result.model}'s (two one-sided tests, p = {p_value:.3g})."
+            )
+    return notes
+
+
+def values_of(items: Sequence[Item], name: str) -> tuple[list[float], list[str]]:
+    """One value of every item that has it, and the items' clusters."""
+    having = [item for item in items if name in item.values]
+    return [item.values[name] for item in having], [item.cluster for item in having]
+
+
+def cluster_of(item: Item) -> str:
+    """What an item belongs to."""
+    return item.cluster

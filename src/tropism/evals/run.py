@@ -1,0 +1,173 @@
+"""A suite on several models: what is kept is not run again, what is new is kept at once, and then all are compared."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tropism import __version__
+from tropism.errors import TropismError
+from tropism.evals.differences import compare_results, corrected, estimates, same_notes
+from tropism.evals.folder import EvalFolder, Kept
+from tropism.evals.items import Item, Need, Progress, Task
+from tropism.evals.judge import Judge
+from tropism.evals.subject import Subject
+from tropism.evals.suite import Suite, SuiteEval
+from tropism.groups import PreferenceGroup, content_key
+from tropism.records import Comparison, EvalResult
+
+
+@dataclass(frozen=True)
+class Material:
+    """What models are measured on.
+
+    Args:
+        groups: held-out preference groups.
+        texts: held-out plain texts.
+        judge: who compares answers, if anybody.
+        seed: of every draw.
+    """
+
+    groups: Sequence[PreferenceGroup]
+    texts: Sequence[str] = ()
+    judge: Judge | None = None
+    seed: int = 0
+
+    def digest(self) -> str:
+        """Identity of all of it."""
+        digest = hashlib.sha256()
+        for group in self.groups:
+            contents = [content_key(content) for content in (*group.prompts, *(one.content for one in group.responses))]
+            digest.update(repr((group.id, contents, group.edges, group.labels)).encode("utf-8", "surrogatepass"))
+        judge = self.judge.name if self.judge else None
+        digest.update(repr((list(self.texts), judge, self.seed)).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a suite.
+
+    Args:
+        results: of every eval on every model, the base first.
+        comparisons: of every other model with the base, corrected for their number.
+        left_out: eval to the reason why it was not run, or why it failed.
+        num_found: how many results were kept from before.
+    """
+
+    results: list[EvalResult]
+    comparisons: list[Comparison]
+    left_out: dict[str, str] = field(default_factory=dict)
+    num_found: int = 0
+
+
+def run_suite(
+    suite: Suite,
+    subjects: Sequence[Subject],
+    *,
+    base: Subject,
+    material: Material,
+    folder: EvalFolder,
+    progress: Progress,
+    fresh: bool = False,
+) -> Outcome:
+    """Measure the base and every subject by every eval of a suite, and compare.
+
+    Args:
+        suite: what to run.
+        subjects: the models, without the base; their names differ.
+        base: what they are compared with.
+        material: what they are measured on.
+        folder: where results are kept as they come.
+        progress: makes a progress bar.
+        fresh: run also what is kept.
+    """
+    models = [base, *subjects]
+    data = material.digest()
+    left_out: dict[str, str] = {}
+    results: list[EvalResult] = []
+    comparisons: list[Comparison] = []
+    num_found = 0
+    for entry in suite.evals:
+        missing = what_is_missing(entry, models, material)
+        if missing:
+            left_out[entry.name] = missing
+            continue
+        kept: list[Kept] = []
+        try:
+            for subject in models:
+                task = Task(
+                    subject,
+                    base,
+                    material.groups,
+                    material.texts,
+                    material.judge,
+                    entry.settings,
+                    material.seed,
+                    progress,
+                )
+                key = key_of(entry, task, data)
+                found = None if fresh else folder.find(entry.name, subject.name, key)
+                num_found += found is not None
+                kept.append(found or folder.keep(*measure(entry, task), key))
+        except TropismError as error:
+            if error.exit_status == 130:
+                raise
+            left_out[entry.name] = str(error)
+            continue
+        for after in kept[1:]:
+            comparisons += compare_results(kept[0], after, entry.eval)
+        results += with_notes(kept, entry)
+    by_model = [corrected([one for one in comparisons if one.model == subject.name]) for subject in subjects]
+    return Outcome(results, [one for part in by_model for one in part], left_out, num_found)
+
+
+def what_is_missing(entry: SuiteEval, models: Sequence[Subject], material: Material) -> str:
+    """Why an eval cannot run; nothing where it can."""
+    reasons: dict[Need, str] = {}
+    if not material.groups:
+        reasons["groups"] = "there are no held-out groups (--data)"
+    if not material.texts:
+        reasons["texts"] = "there are no held-out texts (--texts)"
+    if material.judge is None:
+        reasons["judge"] = "there is no judge (--judge)"
+    if any(model.policy is None for model in models):
+        reasons["policy"] = "a model stands behind an endpoint, and its weights are needed"
+    return "; ".join(reasons[need] for need in sorted(entry.eval.needs) if need in reasons)
+
+
+def measure(entry: SuiteEval, task: Task) -> tuple[EvalResult, Sequence[Item]]:
+    """Run one eval on one model."""
+    started = time.perf_counter()
+    measured = entry.eval.function(task)
+    metrics = estimates(measured.items, entry.eval.statistics) | dict(measured.metrics)
+    result = EvalResult(
+        eval=entry.name,
+        model=task.subject.name,
+        metrics=metrics,
+        matrices=list(measured.matrices),
+        series={name: list(values) for name, values in measured.series.items()},
+        skipped=dict(measured.skipped),
+        notes=list(measured.notes),
+        seconds=time.perf_counter() - started,
+    )
+    return result, measured.items
+
+
+def key_of(entry: SuiteEval, task: Task, data: str) -> str:
+    """All that a result depends on: version, eval, settings, both models, and what they are measured on."""
+    settings = entry.settings.model_dump_json()
+    models = (task.subject.fingerprint, task.base.fingerprint)
+    parts = (__version__, entry.name, entry.code, settings, *models, data)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def with_notes(kept: Sequence[Kept], entry: SuiteEval) -> list[EvalResult]:
+    """The results of one eval; those of other models than the base say where they are the same as it."""
+    base, *others = kept
+    return [base.result] + [
+        one.result.model_copy(update={"notes": [*one.result.notes, *same_notes(base, one, entry.same_within)]})
+        for one in others
+    ]
