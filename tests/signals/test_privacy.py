@@ -1,0 +1,154 @@
+"""What is personal leaves the data, and nothing else does."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ibis
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tropism.signals.personal import ANY, PLACEHOLDERS, count_hits, scrub_text
+from tropism.signals.privacy import (
+    gained,
+    hits,
+    is_bot,
+    is_deleted,
+    is_moderator,
+    new_salt,
+    salted,
+    scrub,
+)
+
+EXAMPLES = Path(__file__).with_name("personal_examples.txt")
+
+
+class Example(NamedTuple):
+    text: str
+    scrubbed: str
+    kind: str | None
+
+
+def examples() -> list[Example]:
+    """The labelled lines; `kind` is None where nothing is personal."""
+    found = []
+    for line in EXAMPLES.read_text(encoding="utf-8").splitlines():
+        if not line or line.startswith("# "):
+            continue
+        marked = re.search(r"<<(\w+):(.*)>>", line)
+        if marked is None:
+            found.append(Example(line, line, None))
+        else:
+            found.append(
+                Example(line.replace(marked[0], marked[2]), line.replace(marked[0], PLACEHOLDERS[marked[1]]), marked[1])
+            )
+    return found
+
+
+def column(values: Sequence[Any], kind: str = "string") -> ibis.Value:
+    return ibis.memtable({"value": list(values)}, schema={"value": kind}).value
+
+
+def computed(expression: ibis.Value) -> list[Any]:
+    return expression.name("out").as_table().to_pyarrow()["out"].to_pylist()
+
+
+# pieces that meet at the borders of patterns, so that neighbours, separators and half spots come up often
+PIECES = st.sampled_from(
+    [
+        *" .,;:!?()[]{}@/+-–_#$1\\\n\u00a0\ufdd0\ufdd1\ufdd2",
+        *("$1", "\\1", "$2", "030", "1234567", "+49", "00", "555", "123-4567", "(555)", "1999", "0171", "12", "tel: "),
+        *("a", "É", "ß", "Main", "Street", "St.", "Haupt", "straße", "str.", "Berliner", "10115", "Berlin", "Way"),
+        *("www.", "http://", ".com", ".de/", "x.org", "@jo", "u/joe", "/u/", "mail@", "jo at x dot com", "(at)"),
+        *("[URL]", "[EMAIL]", "[USER]", "[PHONE]", "[ADDRESS]", "P.O. Box 1", "call me at ", "NY 10001", "日本", "😀"),
+    ]
+)
+TEXTS = st.one_of(st.lists(PIECES, max_size=14).map("".join), st.text(max_size=40).filter(lambda text: "\0" not in text))
+
+
+def test_labelled_examples_are_found_and_others_left_alone() -> None:
+    """The table of docs/privacy.md."""
+    spots, found, exact, false = Counter(), Counter(), Counter(), Counter()
+    for example in examples():
+        counted = count_hits(example.text)
+        spots[example.kind] += 1
+        if example.kind is not None:
+            found[example.kind] += counted[example.kind] > 0
+            exact[example.kind] += scrub_text(example.text) == example.scrubbed
+        for kind, count in counted.items():
+            false[kind] += count - (kind == example.kind and count > 0)
+    assert spots == {"email": 25, "url": 25, "user": 25, "phone": 45, "address": 38, None: 121}
+    assert found == {"email": 25, "url": 25, "user": 24, "phone": 44, "address": 34}
+    assert exact == {"email": 24, "url": 24, "user": 24, "phone": 44, "address": 32}
+    assert +false == {"url": 1, "address": 1}
+
+
+def test_expression_equals_twin_on_labelled_examples() -> None:
+    texts = [example.text for example in examples()]
+    assert computed(scrub(column(texts))) == [scrub_text(text) for text in texts]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(TEXTS, min_size=20, max_size=40))
+def test_expression_equals_twin_and_scrubbing_twice_changes_nothing(texts: list[str]) -> None:
+    once = [scrub_text(text) for text in texts]
+    assert computed(scrub(column(texts))) == once
+    assert [scrub_text(text) for text in once] == once
+    assert [count_hits(text) for text in once] == [dict.fromkeys(PLACEHOLDERS, 0)] * len(texts)
+    for text, clean in zip(texts, once, strict=True):
+        assert min(count_hits(text).values()) >= 0
+        if not re.search(ANY, text):
+            assert clean == re.sub("[\ufdd0-\ufdd2]", "", text)
+
+
+def test_hits_count_what_is_replaced() -> None:
+    text = "@jo, see http://x.org/a and x.org; jo@x.org or ann@x.org, [PHONE] 030 1234567, 030 7654321"
+    table = column([text, "nothing", None]).name("text").as_table()
+    counted = table.select(**hits(table.text)).to_pyarrow().to_pylist()
+    assert counted[0] == {"url": 2, "email": 2, "user": 1, "address": 0, "phone": 2} == count_hits(text)
+    assert counted[1] == counted[2] == dict.fromkeys(PLACEHOLDERS, 0)
+    assert table.select(**gained(table.text, scrub(table.text))).to_pyarrow().to_pylist() == counted
+
+
+def test_null_stays_null_and_group_names_in_a_text_are_text() -> None:
+    assert computed(scrub(column([None, r"$1 @jo \1 $2"]))) == [None, r"$1 [USER] \1 $2"]
+
+
+def test_long_hostile_texts_take_no_time() -> None:
+    """Every pattern stays linear: a megabyte of each within a second or so."""
+    for piece in ("a", "1", "a.", "1 ", "@", "A-", "(", "Aa ", "1-", "a@a.", "http:"):
+        text = (piece * 100_000)[:100_000] + "@"
+        assert computed(scrub(column([text])))[0] == scrub_text(text)
+
+
+def test_salted_ids_join_within_a_build_and_not_between_builds() -> None:
+    first, second = new_salt(), new_salt()
+    assert first != second
+    once, again, other = (computed(salted(column(["ann", "ben", "ann", None]), salt)) for salt in (first, first, second))
+    assert once == again
+    assert once[0] == once[2] != once[1]
+    assert once[3] is None
+    assert not set(once[:3]) & set(other[:3])
+    assert all(re.fullmatch("[0-9a-f]{16}", name) for name in once[:3])
+
+
+def test_deleted_posts_and_accounts() -> None:
+    authors = ["ann", "ann", "[deleted]", None, None, "ann"]
+    texts = ["here", " [removed]\n", "still here", "here", "[ Removed by Reddit ]", None]
+    table = ibis.memtable({"author": authors, "text": texts}, schema={"author": "string", "text": "string"})
+    assert computed(is_deleted(table.author, table.text)) == [False, True, True, False, True, False]
+    assert computed(is_deleted(None, table.text)) == [False, True, False, False, True, False]
+
+
+def test_bots_by_name() -> None:
+    names = ["AutoModerator", "RemindMeBot", "gifv-bot ", "dependabot[bot]", "news-ModTeam", "bottle", "ann", None]
+    assert computed(is_bot(column(names))) == [True, True, True, True, True, False, False, False]
+
+
+def test_moderators_by_flags_of_any_type() -> None:
+    assert computed(is_moderator(column([True, False, None], "boolean"))) == [True, False, False]
+    assert computed(is_moderator(column([1, 0, None], "int64"))) == [True, False, False]
+    assert computed(is_moderator(column(["Moderator", "no", "", None, " true"]))) == [True, False, False, False, True]
