@@ -20,6 +20,16 @@ TRAIN_KEYS = {
 }
 
 JSON_KEYS: dict[str, dict[str, str]] = {
+    "audit": {
+        "findings": "for each: `check`, `severity`, `count`, `n`, `of`, `share`, `interval` or null, `examples` (row "
+        "ids), `says`, `remedy`, `fix` (empty where --fix does nothing)",
+        "passed": "whether the data (with --fix: the new file) hold no error, with --strict no warning",
+        "not_run": "check that did not run to the reason",
+        "rows_read": "rows of all files",
+        "unreadable": "of these, rows that cannot be read",
+        "fixed": "with --fix: `output` and the account of every row (`rows_read` = `rows_used` + the sum of `dropped`)",
+        "left": "with --fix: the findings of the new file; else null",
+    },
     "build": {
         "rows_read": "rows of the votes table",
         "rows_used": "rows that became a response; rows_read = rows_used + the sum of dropped",

@@ -8,17 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from tropism.data.files import Row, read_rows
 from tropism.data.forms import Reading, find_form, read_row, shown_names
 from tropism.data.keys import group_key, prompt_key, short_hash, unit_hash
 from tropism.data.merge import Merger
-from tropism.data.store import group_of, is_groups_file, read_card
+from tropism.data.store import is_groups_file, read_card
 from tropism.data.values import Unusable
 from tropism.errors import DataError
 from tropism.groups import PreferenceGroup, Response, content_key
 from tropism.records import Account, DataCard
+from tropism.tables import group_of
 
 NUM_EXAMPLES = 5
 NUM_ROWS_TO_FIND_FORM = 100
@@ -58,6 +59,24 @@ class Loaded:
     cards: tuple[DataCard, ...]
 
 
+Found: TypeAlias = tuple[int, PreferenceGroup | str, tuple[str, ...]]
+"""A row's number, its group or the reason why it has none, and notes."""
+
+
+class OpenRows(NamedTuple):
+    """A source that is being read.
+
+    Args:
+        rule: the name of its form, `groups` for a file that `write_groups` wrote.
+        is_whole: True where each row is a finished group.
+        found: its rows, one after the other.
+    """
+
+    rule: str
+    is_whole: bool
+    found: Iterator[Found]
+
+
 def load(sources: Sequence[Source], *, seed: int = 0) -> Loaded:
     """Read preference data in any of the known forms as groups.
 
@@ -76,6 +95,23 @@ def load(sources: Sequence[Source], *, seed: int = 0) -> Loaded:
     merger = Merger()
     cards = tuple(_add_source(merger, place, source, seed) for place, source in enumerate(sources))
     return Loaded(tuple(merger.groups()), cards)
+
+
+def open_rows(path: str, unread: dict[str, None]) -> OpenRows:
+    """Read a source row by row, each as a group of its own; nothing is merged, and little is in memory.
+
+    Args:
+        path: as of a `Source`.
+        unread: takes the names of the columns that go unread.
+
+    Raises:
+        DataError: where the source is missing or in no known form.
+    """
+    local = Path(path)
+    if local.is_file() and local.suffix == ".parquet" and is_groups_file(local):
+        return OpenRows("groups", True, _whole_groups(path))
+    rule, found = _row_groups(path, unread)
+    return OpenRows(rule, False, found)
 
 
 @dataclass
@@ -120,18 +156,12 @@ class _Tally:
             rows.append(str(number))
 
 
-Found: TypeAlias = tuple[int, PreferenceGroup | str, tuple[str, ...]]
-"""A row's number, its group or the reason why it has none, and notes."""
-
-
 def _add_source(merger: Merger, place: int, source: Source, seed: int) -> DataCard:
     """Add one source's groups and say what became of its rows."""
-    path = Path(source.path)
-    is_ours = path.is_file() and path.suffix == ".parquet" and is_groups_file(path)
-    stored = read_card(path) if is_ours else None
     tally = _Tally()
-    rule, found = ("groups", _whole_groups(source.path)) if is_ours else _row_groups(source.path, tally.unread)
-    for number, group, notes in found:
+    opened = open_rows(source.path, tally.unread)
+    stored = read_card(Path(source.path)) if opened.is_whole else None
+    for number, group, notes in opened.found:
         tally.num_read += 1
         if isinstance(group, str):
             tally.drop(group, number)
@@ -139,7 +169,7 @@ def _add_source(merger: Merger, place: int, source: Source, seed: int) -> DataCa
             tally.drop(OUTSIDE_FRACTION, number)
         else:
             tally.num_used += 1
-            change = merger.add(group, source=place, is_whole=is_ours)
+            change = merger.add(group, source=place, is_whole=opened.is_whole)
             tally.made += change.made
             for note in (*notes, *change.notes):
                 tally.note(note, number)
@@ -147,7 +177,7 @@ def _add_source(merger: Merger, place: int, source: Source, seed: int) -> DataCa
         raise _nothing_usable(source.path, tally)
     return DataCard(
         source=source.path,
-        rule=stored.rule if stored and stored.rule else rule,
+        rule=stored.rule if stored and stored.rule else opened.rule,
         account=tally.account(),
         confounds=stored.confounds if stored else {},
     )

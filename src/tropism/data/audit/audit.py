@@ -1,0 +1,180 @@
+"""The whole audit: all checks over all rows, in two passes over the files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tropism.data.audit.contract import CHECKS
+from tropism.data.audit.duplicates import DuplicateRows
+from tropism.data.audit.findings import Finding, Ledger, Repairs
+from tropism.data.audit.leakage import LeaksFrom, Prompts
+from tropism.data.audit.marks import KNOWN_MARKS
+from tropism.data.audit.rows import check_problem, check_row
+from tropism.data.audit.shortcuts import FEWEST_PROBED, Shortcuts
+from tropism.data.audit.stock import StockTexts
+from tropism.data.audit.tokens import Tokens, check_tokens
+from tropism.data.audit.units import Sources, Unit, read_units
+from tropism.data.audit.verdicts import Verdicts
+from tropism.data.audit.words import row_text
+from tropism.errors import ConfigError
+from tropism.groups import PreferenceGroup
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Args:
+        findings: errors first, then warnings, then notes.
+        not_run: checks that could not run, with the reason.
+        num_rows: rows read.
+        num_unreadable: of these, the rows that no training would see.
+        num_prompts: different prompts.
+        num_responses: responses, counted in every row.
+        num_edges: comparisons.
+        num_labels: labels of single responses.
+        repairs: what `--fix` would leave out.
+        marks: what `--fix` would escape.
+    """
+
+    findings: tuple[Finding, ...]
+    not_run: dict[str, str]
+    num_rows: int
+    num_unreadable: int
+    num_prompts: int
+    num_responses: int
+    num_edges: int
+    num_labels: int
+    repairs: Repairs
+    marks: tuple[str, ...]
+
+    def count(self, severity: str) -> int:
+        """Number of findings of a severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    def passes(self, *, strict: bool) -> bool:
+        """Whether there is no error, and where it is strict no warning either."""
+        return not self.count("error") and not (strict and self.count("warning"))
+
+
+def audit(
+    sources: Sources,
+    *,
+    tokens: Tokens | None = None,
+    skip: frozenset[str] = frozenset(),
+    leaks_from: LeaksFrom = "train",
+    progress: Callable[[int], None] | None = None,
+) -> Audit:
+    """Check data against the contract that training assumes.
+
+    Args:
+        sources: the files.
+        tokens: the model; without it the checks that need one do not run.
+        skip: names of checks to leave out.
+        leaks_from: the side that a repair takes leaked prompts from.
+        progress: called after each row of the first pass with the number of rows so far.
+
+    Raises:
+        ConfigError: for an unknown name in `skip`.
+        DataError: where a file is missing, in no known form, or empty.
+    """
+    unknown = sorted(skip - CHECKS.keys())
+    if unknown:
+        raise ConfigError(f"there is no check {unknown[0]!r}.", remedy=f"Choose among {', '.join(CHECKS)}.")
+    survey = _Survey(Ledger(skip), tokens)
+    for unit in read_units(sources):
+        survey.add(unit)
+        if progress:
+            progress(survey.counts["rows"])
+    wanted = survey.rows.wanted() | survey.prompts.wanted()
+    for unit in read_units(sources) if wanted else ():
+        if unit.group and unit.place.ordinal in wanted:
+            survey.see_again(unit, unit.group)
+    return survey.result(leaks_from)
+
+
+class _Survey:
+    """All that an audit remembers while rows go by."""
+
+    def __init__(self, ledger: Ledger, tokens: Tokens | None) -> None:
+        self.ledger = ledger
+        self.tokens = tokens
+        self.counts: Counter[str] = Counter()
+        self.rows = DuplicateRows()
+        self.prompts = Prompts()
+        self.verdicts = Verdicts()
+        self.stock = StockTexts()
+        self.shortcuts = Shortcuts()
+        self._has_evaluation = False
+
+    def add(self, unit: Unit) -> None:
+        """Take a row of the first pass."""
+        self.ledger.register(unit.place)
+        self.counts["rows"] += 1
+        if unit.group is None:
+            self.counts["unreadable"] += 1
+            check_problem(self.ledger, unit)
+            return
+        self._has_evaluation |= unit.side == "eval"
+        self._add_group(unit, unit.group)
+
+    def see_again(self, unit: Unit, group: PreferenceGroup) -> None:
+        """Take a row of the second pass."""
+        text = row_text(group)
+        self.rows.see_again(unit, group, text)
+        self.prompts.see_again(text)
+
+    def result(self, leaks_from: LeaksFrom) -> Audit:
+        """All that was found."""
+        ledger = self.ledger
+        ledger.totals["rows"] = self.counts["rows"]
+        for collector in (self.verdicts, self.stock, self.rows):
+            collector.report(ledger)
+        self.prompts.report(ledger, leaks_from=leaks_from)
+        findings = [*ledger.findings(), *self.shortcuts.findings(ledger)]
+        order = list(CHECKS)
+        findings.sort(key=lambda found: (SEVERITIES.index(found.severity), order.index(found.check)))
+        counts = self.counts
+        return Audit(
+            tuple(findings), self._not_run(), counts["rows"], counts["unreadable"], ledger.totals["prompts"],
+            counts["responses"], counts["edges"], counts["labels"], ledger.repairs,
+            self._marks(),
+        )  # fmt: skip
+
+    def _add_group(self, unit: Unit, group: PreferenceGroup) -> None:
+        """Take a row that can be read."""
+        ledger, text = self.ledger, row_text(group)
+        self.counts.update(responses=len(group.responses), edges=len(group.edges), labels=len(group.labels))
+        check_row(ledger, unit, group, text, special_texts=self.tokens.special_texts if self.tokens else ())
+        self.rows.add(ledger, unit, group, text)
+        self.prompts.add(unit, group, text)
+        self.verdicts.add(unit, group)
+        self.stock.add(unit, group, text)
+        self.shortcuts.add(unit, group)
+        if self.tokens:
+            facts = self.tokens.facts(group)
+            check_tokens(ledger, unit, group, facts, num_embeddings=self.tokens.num_embeddings)
+
+    def _marks(self) -> tuple[str, ...]:
+        """What a repair escapes."""
+        special = self.tokens.special_texts if self.tokens else ()
+        known = tuple(mark for mark in KNOWN_MARKS if mark not in special)
+        return (*special, *known) if "turn-marks" not in self.ledger.skip else special
+
+    def _not_run(self) -> dict[str, str]:
+        """Checks that lacked what they need."""
+        lacking = {
+            "a model": "" if self.tokens else "no --model",
+            "an evaluation side": "" if self._has_evaluation else "no --eval, and no row says split: eval",
+            "enough pairs": ""
+            if self.shortcuts.num_probed >= FEWEST_PROBED
+            else f"fewer than {FEWEST_PROBED} prompts with a comparison",
+        }
+        reasons = {name: lacking.get(check.needs, "") for name, check in CHECKS.items()}
+        reasons |= dict.fromkeys(self.ledger.skip, "--skip")
+        return {name: reason for name, reason in reasons.items() if reason}
+
+
+SEVERITIES = ("error", "warning", "note")

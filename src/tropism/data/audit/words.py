@@ -1,0 +1,110 @@
+"""When two texts are the same or nearly: their normal form, their runs of five words, how many of those they share."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from tropism.groups import Content, PreferenceGroup
+
+RUN = 5
+"""Words in a run; with a Jaccard similarity of 0.8 what near-duplicate filters of text corpora use (Lee et al. 2022,
+arXiv:2107.06499, section 4.2, and our notes on vote data)."""
+NEAR = 0.8
+MOST_WORDS = 20_000
+"""Words of a text that are looked at for near-duplicates."""
+
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
+"""A word, a mark, or one letter of a script that sets no blanks between words."""
+
+
+@dataclass(frozen=True)
+class RowText:
+    """The words of a row, in normal form.
+
+    Args:
+        prompt: all prompts.
+        answers: each response.
+    """
+
+    prompt: str
+    answers: tuple[str, ...]
+
+
+def row_text(group: PreferenceGroup) -> RowText:
+    """The words of a group; where it has no prompt, its first response stands in for it."""
+    answers = tuple(normal(spoken(response.content)) for response in group.responses)
+    prompt = normal("\n".join(spoken(prompt) for prompt in group.prompts))
+    return RowText(prompt or answers[0], answers)
+
+
+def normal(text: str) -> str:
+    """A text that is equal where two texts differ in case, blanks or the writing of the same letters only.
+
+    Example:
+        >>> normal("The  Sky\\n is BLUE ")
+        'the sky is blue'
+    """
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def words(text: str) -> list[str]:
+    """The words and marks of a text.
+
+    Example:
+        >>> words("It's 3 o'clock."), words("猫 is cat")
+        (['It', "'", 's', '3', 'o', "'", 'clock', '.'], ['猫', 'is', 'cat'])
+    """
+    return WORD.findall(text)
+
+
+def runs(text: str) -> frozenset[str]:
+    """The runs of five words of a text in normal form; all of it where it is shorter.
+
+    Example:
+        >>> sorted(runs("a b c d e f"))
+        ['a b c d e', 'b c d e f']
+    """
+    found = words(text)[:MOST_WORDS]
+    return frozenset(" ".join(found[start : start + RUN]) for start in range(max(1, len(found) - RUN + 1)))
+
+
+def similarity(one: frozenset[str], other: frozenset[str]) -> float:
+    """Jaccard's: what two sets share over what they hold together.
+
+    Example:
+        >>> similarity(frozenset("abc"), frozenset("bcd"))
+        0.5
+    """
+    return len(one & other) / max(1, len(one | other))
+
+
+def spoken(content: Content) -> str:
+    """All words of a content: of a dialogue, every turn's with the role before it."""
+    if content is None:
+        return ""
+    if isinstance(content, str | int):
+        return str(content)
+    turns = [said(message.get("content")) for message in content]
+    if len(turns) == 1:
+        return turns[0]
+    return "\n".join(f"{message.get('role', '')}: {turn}" for message, turn in zip(content, turns, strict=True))
+
+
+def said(words_or_parts: object) -> str:
+    """The words of one turn: text, or the text parts of a list."""
+    if isinstance(words_or_parts, str):
+        return words_or_parts
+    if not isinstance(words_or_parts, Iterable):
+        return ""
+    return "\n".join(
+        part["text"] for part in words_or_parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)
+    )
+
+
+def number_of(key: str) -> int:
+    """A signed 64-bit number that stands for a text, the same on every machine."""
+    return int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big", signed=True)
