@@ -125,6 +125,10 @@ class EvalResult(Record):
     seconds: float = 0.0
 
 
+SIGNIFICANT = 0.05
+"""A corrected p-value up to this counts."""
+
+
 class Comparison(Record):
     """A model beside the base on one metric of one eval, on the same items."""
 
@@ -140,6 +144,16 @@ class Comparison(Record):
     """Paired, two-sided; None where no paired test applies."""
     p_adjusted: float | None = None
     """By Holm's method over all tests of this model."""
+
+    @property
+    def verdict(self) -> Literal["better", "worse", "changed", "unsure"]:
+        """What may be said: the interval must leave out zero and the corrected test, where there is one, agree."""
+        moved = self.difference.low > 0 or self.difference.high < 0
+        if not moved or (self.p_adjusted is not None and self.p_adjusted > SIGNIFICANT):
+            return "unsure"
+        if self.better == "neither":
+            return "changed"
+        return "better" if (self.difference.value > 0) == (self.better == "higher") else "worse"
 
 
 class SuiteModel(Record):
@@ -260,6 +274,61 @@ class Run(Record):
     peak_memory_mb: float
 
 
+class SweepRun(Record):
+    """One run of a sweep; its own record is `run.json` in its folder."""
+
+    name: str
+    folder: str
+    """Relative to the sweep's folder."""
+    settings: dict[str, Any]
+    metrics: dict[str, Estimate] = Field(default_factory=dict)
+    alarms: list[Alarm] = Field(default_factory=list)
+    reference_tokens_scored: int = 0
+    """0 where the cache of the runs before knew all."""
+    seconds: float = 0.0
+    error: str | None = None
+    """Why it failed, if it did."""
+
+
+class Sweep(Record):
+    """One recipe over a grid of settings, as its folder's `sweep.json` keeps it; the runs in the order they ran."""
+
+    kind: Literal["tropism.sweep"] = "tropism.sweep"
+    version: int = 1
+    title: str
+    command: str
+    recipe: dict[str, Any]
+    grid: dict[str, list[Any]]
+    runs: list[SweepRun]
+
+
+class RoundRecord(Record):
+    """One on-policy round: what was sampled from which model, what it was judged, and the run that trained on it."""
+
+    number: int
+    start_model: str
+    groups: str
+    """The file of the round's groups, relative to the rounds' folder."""
+    run: str
+    """The run's folder, relative to the rounds' folder."""
+    model: str
+    card: DataCard
+    notes: list[str] = Field(default_factory=list)
+    against_first: Evaluation | None = None
+    """The round's model beside the model that the first round started from, on held-out prompts."""
+
+
+class Rounds(Record):
+    """All on-policy rounds of a recipe, as the folder's `rounds.json` keeps them."""
+
+    kind: Literal["tropism.rounds"] = "tropism.rounds"
+    version: int = 1
+    title: str
+    command: str
+    recipe: dict[str, Any]
+    rounds: list[RoundRecord]
+
+
 def write_json(record: Record, path: Path) -> None:
     """Write a record whole or not at all.
 
@@ -301,6 +370,27 @@ def read_run(path: Path) -> Run:
         raise DataError(
             f"{path} is not a run of this version: {'.'.join(map(str, first['loc']))}: {first['msg']}.",
             remedy="Run `tropism train` again.",
+        ) from None
+
+
+def read_suite_run(path: Path) -> SuiteRun:
+    """Read a suite run's `eval.json`.
+
+    Raises:
+        DataError: where the file is missing or not such a record.
+    """
+    try:
+        return SuiteRun.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(
+            f"no finished evaluation in {path.parent} (its eval.json is missing).",
+            remedy="Give the -o folder of a `tropism eval` that ended.",
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(
+            f"{path} is not an evaluation of this version: {'.'.join(map(str, first['loc']))}: {first['msg']}.",
+            remedy="Run `tropism eval` again.",
         ) from None
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import typer
 
-from tropism.cli import audit, build, doctor, label, losses, quickstart, report, sweep, train
+from tropism.cli import audit, build, doctor, gate, label, losses, quickstart, report, sweep, train
+from tropism.cli import eval as evaluation
 from tropism.cli.output import fail
 from tropism.errors import Interrupted, OutputError, TropismError
 
@@ -27,6 +28,8 @@ app.command("build")(build.build)
 app.command("audit")(audit.audit)
 app.command("train")(train.train)
 app.command("sweep")(sweep.sweep)
+app.command("eval")(evaluation.evaluate)
+app.command("gate")(gate.gate)
 app.command("report")(report.report)
 app.command("label")(label.label)
 app.command("losses")(losses.losses)

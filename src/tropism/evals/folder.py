@@ -53,10 +53,14 @@ class EvalFolder:
             if kept["key"] != key:
                 return None
             result = EvalResult.model_validate(kept["result"])
-            lines = (self.path / result.items).read_text(encoding="utf-8").splitlines()
-            return Kept(result, [Item(**json.loads(line)) for line in lines])
+            return Kept(result, self.items(result))
         except (OSError, ValueError, KeyError, TypeError, ValidationError):
             return None
+
+    def items(self, result: EvalResult) -> list[Item]:
+        """The items of a result."""
+        lines = (self.path / result.items).read_text(encoding="utf-8").split("\n")
+        return [Item(**json.loads(line)) for line in lines if line]
 
     def keep(self, result: EvalResult, items: Sequence[Item], key: str) -> Kept:
         """Keep a result and its items; the result says where the items are.

@@ -1,0 +1,223 @@
+"""A gate: thresholds on the interval bounds of metrics, and yes or no with the reason in plain words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tropism.errors import ConfigError
+from tropism.records import Alarm, Estimate, Run, read_run, read_suite_run
+
+
+class Section(BaseModel):
+    """A part of the gate's file; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Check(Section):
+    """One threshold.
+
+    Args:
+        metric: `eval.metric` of a suite run, or the name of a metric in a run's own evaluation.
+        of: the model's value, or its difference from the base (of a suite run only).
+        bound: which end of the 95 % interval must hold; by default the careful one: `low` for at_least, `high` for
+            at_most.
+        at_least, at_most: the thresholds; at least one of them.
+        min_n: fewest samples that the metric must rest on.
+        model: the model that must hold it; None means every model but the base.
+        alarms: `none` asks that no alarm tripped while the models were trained; stands alone.
+    """
+
+    metric: str | None = None
+    of: Literal["value", "difference"] = "value"
+    bound: Literal["low", "high", "value"] | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    min_n: int = Field(1, ge=1)
+    model: str | None = None
+    alarms: Literal["none"] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Check:
+        if (self.alarms is None) == (self.metric is None):
+            raise ValueError("a check has either a metric or `alarms: none`")
+        if self.metric and self.at_least is None and self.at_most is None:
+            raise ValueError(f"the check of {self.metric} needs at_least or at_most")
+        return self
+
+
+class GateFile(Section):
+    """The gate's file: its checks, and the folder to look at where the command names none."""
+
+    checks: tuple[Check, ...] = Field(min_length=1)
+    folder: str | None = None
+
+
+class Checked(NamedTuple):
+    """What became of one threshold on one model.
+
+    Attributes:
+        metric: its name, behind the model's where there are several; `alarms` for alarms.
+        of: `value` or `difference`.
+        bound: `low`, `high` or `value`.
+        at: `at_least` or `at_most`.
+        threshold: the number.
+        found: the number that was held against it; None where there is none.
+        n: samples behind it.
+        passed: whether it holds.
+        reason: in plain words.
+    """
+
+    metric: str
+    of: str
+    bound: str
+    at: str
+    threshold: float
+    found: float | None
+    n: int
+    passed: bool
+    reason: str
+
+
+class Measures(NamedTuple):
+    """What a folder tells: model to metrics and differences, and the alarms of the models whose training is known."""
+
+    values: Mapping[str, Mapping[str, Estimate]]
+    differences: Mapping[str, Mapping[str, Estimate]]
+    alarms: Mapping[str, Sequence[Alarm] | None]
+
+
+def read_gate(path: Path) -> GateFile:
+    """Read a gate's file.
+
+    Raises:
+        ConfigError: where it is missing, no YAML, or holds something else than checks.
+    """
+    try:
+        return GateFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ConfigError(f"the gate {path} does not exist.", remedy="Check the path.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the gate {path} is not YAML: {' '.join(str(error).split())}.", remedy="Mend it.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(
+            f"the gate's {where} is {short(first.get('input'))}: {message}.", remedy="See docs/evaluation.md."
+        ) from None
+
+
+def read_measures(folder: Path) -> Measures:
+    """What a suite run's or a training run's folder tells.
+
+    Raises:
+        DataError: where the folder holds neither.
+    """
+    if not (folder / "eval.json").exists():
+        run = read_run(folder / "run.json")
+        metrics = run.evaluation.metrics if run.evaluation else {}
+        return Measures({folder.name: metrics}, {folder.name: {}}, {folder.name: alarms_of(run)})
+    record = read_suite_run(folder / "eval.json")
+    others = [model for model in record.models if model.name != record.base]
+    values = {
+        model.name: {
+            f"{result.eval}.{name}": estimate
+            for result in record.results
+            if result.model == model.name
+            for name, estimate in result.metrics.items()
+        }
+        for model in others
+    }
+    differences = {
+        model.name: {
+            f"{one.eval}.{one.metric}": one.difference for one in record.comparisons if one.model == model.name
+        }
+        for model in others
+    }
+    alarms = {model.name: alarms_of(read_run(Path(model.run) / "run.json")) if model.run else None for model in others}
+    return Measures(values, differences, alarms)
+
+
+def alarms_of(run: Run) -> list[Alarm]:
+    """Every alarm of a run."""
+    return [alarm for stage in run.stages for alarm in stage.alarms]
+
+
+def hold(gate: GateFile, measures: Measures) -> list[Checked]:
+    """Hold every check against every model that it speaks of; what is missing has failed."""
+    found = []
+    for check in gate.checks:
+        for model in [check.model] if check.model else list(measures.values):
+            if check.metric is None:
+                found.append(no_alarms(model, measures))
+            if check.at_least is not None:
+                found.append(held(check, model, measures, at="at_least", threshold=check.at_least))
+            if check.at_most is not None:
+                found.append(held(check, model, measures, at="at_most", threshold=check.at_most))
+    return found
+
+
+def held(check: Check, model: str, measures: Measures, *, at: str, threshold: float) -> Checked:
+    """One threshold on one model."""
+    assert check.metric is not None
+    bound = check.bound or ("low" if at == "at_least" else "high")
+    metric = named(check.metric, model, measures)
+    failed = Checked(metric, check.of, bound, at, threshold, None, 0, passed=False, reason="")
+    if model not in measures.values:
+        return failed._replace(reason=f"there is no model {model!r}; there are {', '.join(measures.values)}")
+    known = (measures.values if check.of == "value" else measures.differences)[model]
+    estimate = known.get(check.metric)
+    if estimate is None:
+        return failed._replace(reason=missing(check, known))
+    number = {"low": estimate.low, "high": estimate.high, "value": estimate.value}[bound]
+    found = failed._replace(found=number, n=estimate.n)
+    if estimate.n < check.min_n:
+        return found._replace(reason=f"it rests on {estimate.n:,} samples, and {check.min_n:,} are asked for")
+    passed = number >= threshold if at == "at_least" else number <= threshold
+    what = ENDS[bound] + ("the difference from the base" if check.of == "difference" else "the value")
+    reason = (
+        f"{what} is {number:.4g}, {'' if passed else 'not '}{at.replace('_', ' ')} {threshold:g} "
+        f"({estimate.value:.4g} [{estimate.low:.4g}, {estimate.high:.4g}], n = {estimate.n:,})"
+    )
+    return found._replace(passed=passed, reason=reason)
+
+
+ENDS = {"low": "the lower bound of ", "high": "the upper bound of ", "value": ""}
+
+
+def no_alarms(model: str, measures: Measures) -> Checked:
+    """Whether no alarm tripped while a model was trained."""
+    found = Checked(named("alarms", model, measures), "value", "value", "at_most", 0, None, 0, passed=False, reason="")
+    if model not in measures.values:
+        return found._replace(reason=f"there is no model {model!r}; there are {', '.join(measures.values)}")
+    alarms = measures.alarms[model]
+    if alarms is None:
+        return found._replace(reason="the run that made the model is not known, nor its alarms")
+    said = "; ".join(f"{alarm.name} at step {alarm.step}: {alarm.sentence.rstrip('.')}" for alarm in alarms)
+    return found._replace(found=float(len(alarms)), n=len(alarms), passed=not alarms, reason=said or "no alarm tripped")
+
+
+def named(metric: str, model: str, measures: Measures) -> str:
+    """A metric's name, behind the model's where that is not plain."""
+    return metric if list(measures.values) == [model] else f"{model}: {metric}"
+
+
+def missing(check: Check, known: Mapping[str, Estimate]) -> str:
+    """Why a metric that was not measured has failed, naming the nearest that was."""
+    assert check.metric is not None
+    close = difflib.get_close_matches(check.metric, list(known), n=1, cutoff=0.5)
+    what = "no difference of it" if check.of == "difference" else "it"
+    return f"{what} was not measured" + (f"; did you mean {close[0]!r}?" if close else "")
+
+
+def short(value: Any) -> str:
+    """A value in a message, not too long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
