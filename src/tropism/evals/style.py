@@ -10,14 +10,23 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from tropism.evals.items import Item, Measured, Settings, Statistic, Task
+from tropism.evals.items import Better, Item, Measured, Settings, Statistic, Task
 from tropism.evals.restyle import STYLES
 from tropism.evals.style_contents import StyledContent, content_states, held_out_contents, own_contents
 from tropism.evals.style_geometry import SPREADS, StyleGeometry, geometry, ratio_of_ratios
 from tropism.evals.subject import Subject
 from tropism.evals.task import mean_by_cluster
 from tropism.policies.text import TextPolicy
-from tropism.records import Matrix
+from tropism.records import Estimate, Matrix
+
+BETTER: dict[str, Better] = {
+    "tdi": "lower",
+    "tdi_vs_base": "lower",
+    "drift": "lower",
+    "blind_spot": "lower",
+    "conflict": "higher",
+    "same": "higher",
+}
 
 Rewards = Float[NDArray[np.float64], "contents sides styles draws"]
 
@@ -93,32 +102,33 @@ def style(task: Task) -> Measured:
     with task.progress(f"Restyled answers ({task.subject.name})", len(contents)) as done:
         ids, states = content_states(policy, contents)
         done(len(contents))
-    found = geometry(states, seed=task.seed)
-    metrics = {
-        "tdi": found.tdi.value,
-        "tdi_within": found.tdi.numerator,
-        "tdi_between": found.tdi.denominator,
-        "drift": found.drift.value,
-        "blind_spot": found.blind_spot.value,
-    }
+    ids_scored, rewards = implicit_rewards(task.subject, task.base, contents)
+    sways = dict(zip(ids_scored, sway(rewards, settings), strict=True)) if len(ids_scored) > 1 else {}
+    items = style_items(ids, states, sways)
+    metrics = style_metrics(geometry(states, seed=task.seed), items)
     base_ids, base_states = (ids, states) if task.is_base else content_states(base, contents)
     if base_ids == ids:
         metrics["tdi_vs_base"] = ratio_of_ratios(SPREADS["tdi"](states), SPREADS["tdi"](base_states), seed=task.seed)
-    ids_scored, rewards = implicit_rewards(task.subject, task.base, contents)
-    sways = dict(zip(ids_scored, sway(rewards, settings), strict=True))
-    matrices = [distances(states, settings.styles)]
-    if sways:
-        matrices.append(preferences(rewards, settings.styles))
+    table = distances(states, settings.styles)
+    missing = len(contents) - len(ids)
     return Measured(
-        items=style_items(ids, states, sways),
+        items=items,
         metrics=metrics,
-        matrices=matrices,
+        matrices=[table, preferences(rewards, settings.styles)] if sways else [table],
         series=scatter(states),
-        skipped={"contents that do not fit into max_tokens": len(contents) - len(ids)}
-        if len(ids) < len(contents)
-        else {},
+        skipped={"contents that do not fit into max_tokens": missing} if missing else {},
         notes=notes(settings, sways),
     )
+
+
+def style_metrics(found: StyleGeometry, items: Sequence[Item]) -> dict[str, Estimate]:
+    """The ratios with their intervals; their values are those of `STATISTICS` to the last bit, by which they pair."""
+    ratios = {name: getattr(found, name).value for name in STATISTICS}
+    return {
+        **{name: one.model_copy(update={"value": STATISTICS[name](items)}) for name, one in ratios.items()},
+        "tdi_within": found.tdi.numerator,
+        "tdi_between": found.tdi.denominator,
+    }
 
 
 def chosen_contents(task: Task, policy: TextPolicy) -> list[StyledContent]:
@@ -208,6 +218,10 @@ def spread_ratio(name: str) -> Statistic:
         return within / max(sum(apart) / max(len(apart), 1), 1e-300)
 
     return statistic
+
+
+STATISTICS: dict[str, Statistic] = {name: spread_ratio(name) for name in SPREADS}
+"""The three ratios of any part of the items, for differences between models."""
 
 
 def distances(states: NDArray[np.float64], styles: Sequence[str]) -> Matrix:

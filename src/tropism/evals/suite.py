@@ -14,7 +14,7 @@ import yaml
 from pydantic import ConfigDict, ValidationError
 
 from tropism.errors import ConfigError
-from tropism.evals import displacement, drift, forgetting, preference
+from tropism.evals import displacement, drift, forgetting, preference, refusal, style
 from tropism.evals.items import Better, Eval, Item, Measured, Settings, Task
 
 EVALS: dict[str, Eval] = {
@@ -44,6 +44,14 @@ EVALS: dict[str, Eval] = {
         better=forgetting.BETTER,
         needs=frozenset({"texts", "policy"}),
         statistics=forgetting.STATISTICS,
+    ),
+    "refusal": Eval(refusal.refusal, refusal.RefusalSettings, better=refusal.BETTER),
+    "style": Eval(
+        style.style,
+        style.StyleSettings,
+        better=style.BETTER,
+        needs=frozenset({"policy"}),
+        statistics=style.STATISTICS,
     ),
 }
 """Name to eval. An eval is one file with a function `(Task) -> Measured`, and one row here."""
