@@ -249,7 +249,7 @@ def load_function(name: str) -> Callable[..., float]:
         raise ConfigError(f"the judge {name!r} cannot be loaded: {error}.", remedy="Check the judge's name.") from None
     if not callable(rule):
         raise ConfigError(f"the judge {name!r} is not a function.", remedy="Check the judge's name.")
-    return rule  # type: ignore[no-any-return]
+    return rule
 
 
 def num_arguments(rule: Callable[..., float]) -> int:
