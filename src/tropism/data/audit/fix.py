@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tropism.data.audit.audit import Audit
 from tropism.data.audit.marks import escaped, marks_in
+from tropism.data.audit.rows import images_of, is_local
 from tropism.data.audit.units import Sources, Unit, read_units
 from tropism.data.merge import Merger
 from tropism.data.store import write_groups
@@ -34,7 +35,7 @@ def fix(sources: Sources, found: Audit, target: Path) -> DataCard:
         The card of the new file: its rows are those of the files to train on.
 
     Raises:
-        DataError: where nothing would be left.
+        DataError: where nothing would be left, or images would no longer be found.
         OutputError: where the file cannot be written.
     """
     repair = _Repair(found)
@@ -43,6 +44,7 @@ def fix(sources: Sources, found: Audit, target: Path) -> DataCard:
         if not unit.is_held:
             repair.num_read += 1
             for group in repair.kept(unit):
+                _check_images(unit, group, target)
                 change = merger.add(group, source=unit.source, is_whole=unit.is_whole)
                 repair.made += change.made
                 repair.notes.update(change.notes)
@@ -91,6 +93,18 @@ def repaired(group: PreferenceGroup, leave_out: Mapping[str, Mapping[int, str]])
     if not place or (had_feedback and not edges and not labels):
         return blamed
     return replace(group, responses=tuple(group.responses[old] for old in place), edges=edges, labels=labels)
+
+
+def _check_images(unit: Unit, group: PreferenceGroup, target: Path) -> None:
+    """Refuse to write images' paths where they would mean other files."""
+    if target.parent.resolve() == unit.folder.resolve():
+        return
+    for path in images_of(group):
+        if is_local(path) and not Path(path).is_absolute():
+            raise DataError(
+                f"row {unit.place.id} names the image {path!r}, which {target} would look for in another folder.",
+                remedy=f"Write the new file beside the old one: --output {unit.folder / target.name}.",
+            )
 
 
 class _Repair:

@@ -79,12 +79,15 @@ def _named(value: object) -> Iterator[str]:
         yield value
 
 
+def is_local(path: str) -> bool:
+    """Whether an image is a file; addresses and inline images are not looked up."""
+    return not path.startswith(("http://", "https://", "data:"))
+
+
 def _is_missing(path: str, folder: Path) -> bool:
-    """Whether a local image is not there; addresses and inline images are not looked up."""
-    if path.startswith(("http://", "https://", "data:")):
-        return False
+    """Whether a local image is not there."""
     try:
-        return not (folder / path.removeprefix("file://")).is_file()
+        return is_local(path) and not (folder / path.removeprefix("file://")).is_file()
     except (OSError, ValueError):
         return True
 

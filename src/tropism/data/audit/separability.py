@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-NUM_FEATURES = 1 << 15
 RIDGE = 1e-3
 NUM_STEPS = 50
 
@@ -39,17 +37,18 @@ def held_out_margins(
 
 
 def _differences(winners: Sequence[frozenset[str]], losers: Sequence[frozenset[str]]) -> Any:
-    """Features of winners minus those of losers, hashed, sparse [pairs, features]."""
+    """Features of winners minus those of losers, sparse [pairs, features]."""
     from scipy.sparse import csr_matrix
 
-    rows, columns, values = [], [], []
+    columns: dict[str, int] = {}
+    rows, places, values = [], [], []
     for row, (winner, loser) in enumerate(zip(winners, losers, strict=True)):
         for features, value in ((winner - loser, 1.0), (loser - winner, -1.0)):
-            for feature in features:
+            for feature in sorted(features):
                 rows.append(row)
-                columns.append(zlib.crc32(feature.encode("utf-8", "surrogatepass")) % NUM_FEATURES)
+                places.append(columns.setdefault(feature, len(columns)))
                 values.append(value)
-    return csr_matrix((values, (rows, columns)), shape=(len(winners), NUM_FEATURES))
+    return csr_matrix((values, (rows, places)), shape=(len(winners), max(1, len(columns))))
 
 
 def _fit(differences: Any) -> NDArray[np.float64]:
@@ -64,5 +63,7 @@ def _fit(differences: Any) -> NDArray[np.float64]:
         slopes = -1.0 / (1.0 + np.exp(np.minimum(margins, 500.0)))
         return float(value), differences.T @ slopes / num_pairs + RIDGE * weights
 
-    found = minimize(objective, np.zeros(NUM_FEATURES), jac=True, method="L-BFGS-B", options={"maxiter": NUM_STEPS})
+    found = minimize(
+        objective, np.zeros(differences.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": NUM_STEPS}
+    )
     return np.asarray(found.x)
