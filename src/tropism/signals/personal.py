@@ -11,9 +11,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-MARK, START, END = "\ufdd0", "\ufdd1", "\ufdd2"
-"""Noncharacters, which no text should hold and which are removed where one does: a mark of `privacy.scrub`, and what
-stands around every number while phone numbers are looked for."""
+START, END, OPEN, SHUT = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3"
+"""Noncharacters, which no text should hold and which are removed where one does: what stands around every number while
+phone numbers are looked for, and around the name of a group in `privacy.scrub`."""
+
+MARKS = f"[{START}{END}{OPEN}{SHUT}]"
 
 
 class Pattern(NamedTuple):
@@ -191,13 +193,13 @@ def scrub_text(text: str) -> str:
         >>> scrub_text("Ask @jo or jo@example.org, +49 30 1234567; it was 1999-2005 and 10,000 people.")
         'Ask [USER] or [EMAIL], [PHONE]; it was 1999-2005 and 10,000 people.'
     """
-    text = re.sub(f"[{MARK}{START}{END}]", "", text)
+    text = re.sub(MARKS, "", text)
     for step in STEPS:
         if step.name == "phone":
             text = re.sub(NUMBER, lambda found: f"{START}{found[1]}{END}", text)
         for regex in replacements(step):
             text = re.sub(regex, lambda found, step=step: f"{found[1]}{step.placeholder}{found[2]}", text)
-    return re.sub(f"[{START}{END}]", "", text)
+    return re.sub(MARKS, "", text)
 
 
 def count_hits(text: str) -> dict[str, int]:

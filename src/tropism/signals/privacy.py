@@ -11,12 +11,13 @@ from typing import TypeAlias
 import ibis
 from ibis.expr.types import BooleanValue, IntegerValue, StringValue, Value
 
-from tropism.signals.personal import ANY, END, MARK, NUMBER, PLACEHOLDERS, START, STEPS, replacements
+from tropism.signals.personal import ANY, END, MARKS, NUMBER, OPEN, PLACEHOLDERS, SHUT, START, STEPS, replacements
 
 Hits: TypeAlias = dict[str, IntegerValue]
 """Per kind of `PLACEHOLDERS`, the number of spots that were replaced."""
 
-_DELETED_TEXT = r"^[ \t\r\n]*\[ ?([Dd]eleted|[Rr]emoved)( by [A-Za-z ]{1,30})? ?\][ \t\r\n]*$"
+_BLANKS = "[ \t\r\n\u0085\u2028\u2029]*"  # with every line end that Java's $ steps over
+_DELETED_TEXT = rf"^{_BLANKS}\[ ?([Dd]eleted|[Rr]emoved)( by [A-Za-z ]{{1,30}})? ?\]{_BLANKS}$"
 _DELETED_AUTHORS = ("[deleted]", "[removed]")
 _BOTS = (
     "automoderator",
@@ -49,14 +50,14 @@ def scrub(text: StringValue) -> StringValue:
         >>> scrub(ibis.literal("Mail jo@example.org or call (555) 123-4567.")).to_pyarrow().as_py()
         'Mail [EMAIL] or call [PHONE].'
     """
-    clean = text.re_replace(f"[{MARK}{START}{END}]", "")
+    clean = text.re_replace(MARKS, "")
     for step in STEPS:
         if step.name == "phone":
             clean = _put_back(clean, NUMBER, f"{START}{{1}}{END}")
         for regex in replacements(step):
             clean = _put_back(clean, regex, f"{{1}}{step.placeholder}{{2}}")
-    clean = clean.re_replace(f"[{START}{END}]", "")
-    return text.re_search(f"{ANY}|[{MARK}{START}{END}]").ifelse(clean, text)
+    clean = clean.re_replace(MARKS, "")
+    return text.re_search(f"{ANY}|{MARKS}").ifelse(clean, text)
 
 
 def hits(text: StringValue) -> Hits:
@@ -134,10 +135,11 @@ def _put_back(text: StringValue, regex: str, template: str) -> StringValue:
     """Replace every match by a template in which {1} and {2} stand for groups.
 
     RE2 writes a group as \\1, Java as $1, and each takes the other's name for plain text. So both are written, with
-    a mark between them that tells which text to take away again. A group never ends in a digit or holds the mark.
+    marks that tell which text to take away again.
     """
-    written = text.re_replace(regex, template.replace("{1}", f"$1{MARK}\\1").replace("{2}", f"$2{MARK}\\2"))
-    return written.re_replace(f"[$][12]{MARK}|{MARK}[12]", "")
+    both = {"{1}": f"{OPEN}$1{SHUT}\\1", "{2}": f"{OPEN}$2{SHUT}\\2"}
+    written = text.re_replace(regex, template.replace("{1}", both["{1}"]).replace("{2}", both["{2}"]))
+    return written.re_replace(f"{OPEN}[$][12]{SHUT}|{SHUT}[12]|{OPEN}", "")
 
 
 def _occurrences(text: StringValue, placeholder: str) -> IntegerValue:
