@@ -95,7 +95,7 @@ def disordered(text: str, *, seed: int = 0) -> str:
 
     Example:
         >>> disordered("Put grit around it.", seed=1)
-        'guA'
+        'iod ittr P.gtua rnu'
     """
     letters = [letter for letter in text if not letter.isspace()]
     random.Random(f"{seed}{short_hash(text)}").shuffle(letters)

@@ -12,12 +12,14 @@ from typing import Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Role: TypeAlias = Literal["owner", "annotator"]
 
 MOST_BODY_BYTES = 64 * 1024
+TOO_LARGE = "The request is too large."
 YEAR_SECONDS = 365 * 86_400
 OWNER_PATHS = ("/results",)
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -144,10 +146,7 @@ class Guard:
         if answer is not None:
             await answer(scope, receive, send_safely)
             return
-        try:
-            await self.app(scope, _limited(receive), send_safely)
-        except _TooLarge:
-            await PlainTextResponse("The request is too large.", 413)(scope, receive, send_safely)
+        await self.app(scope, _limited(receive), send_safely)
 
     def _answer(self, scope: Scope) -> Response | None:
         """What to answer instead of a page; None where the request may pass."""
@@ -172,7 +171,7 @@ class Guard:
             return PlainTextResponse("This was sent by another site.", 403)
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
-            return PlainTextResponse("The request is too large.", 413)
+            return PlainTextResponse(TOO_LARGE, 413)
         return None
 
     def _role(self, headers: Headers) -> Role | None:
@@ -209,10 +208,6 @@ def cookies_of(headers: Headers) -> dict[str, str]:
         return {}
 
 
-class _TooLarge(Exception):  # noqa: N818
-    """A body that goes on past the limit."""
-
-
 def _limited(receive: Receive) -> Receive:
     """A `receive` that gives up on a body that is too large, whatever its length was said to be."""
     num_bytes = 0
@@ -222,7 +217,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         num_bytes += len(message.get("body", b""))
         if num_bytes > MOST_BODY_BYTES:
-            raise _TooLarge
+            raise HTTPException(413, TOO_LARGE)
         return message
 
     return receive_limited

@@ -1,0 +1,175 @@
+"""The file of choices: exactly once, append-only, durable, and patient."""
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tropism.data.choices import ChoiceItem, Option, is_choices_file, read_choice_items, read_choices
+from tropism.errors import DataError, OutputError
+from tropism.label import store as store_module
+from tropism.label.store import ChoiceStore, Conflict, NewChoice, StoreBusy
+
+TURNS = ({"role": "user", "content": "Häh?"},)
+ITEMS = (
+    ChoiceItem("i1", "g1", TURNS, (Option("x", "yes"), Option("y", "no"))),
+    ChoiceItem("i2", "g2", "Why?", (Option("x", "a"), Option("y", "b")), expected="x"),
+)
+
+
+CHOICE_COLUMNS = "choice_id item_id annotator shown verdict winner reasons created_at seconds is_check revokes"
+
+
+def new(choice_id: str, item_id: str = "i1", annotator: str = "ann") -> NewChoice:
+    return NewChoice(choice_id, item_id, annotator, ("y", "x"), "win", "x", ("kind",), 1.5, is_check=item_id == "i2")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "new" / "choices.sqlite"
+
+
+def opened(path: Path) -> ChoiceStore:
+    return ChoiceStore(path, ITEMS, {"seed": "0"})
+
+
+def test_a_choice_is_read_back_as_it_was_made(path: Path) -> None:
+    with closing(opened(path)) as store:
+        made = store.add(new("c1"))
+        assert list(read_choices(path)) == [made]  # another reader sees it at once
+    (choice,) = read_choices(path)
+    assert choice == made
+    assert choice[:7] == ("c1", "i1", "ann", ("y", "x"), "win", "x", ("kind",))
+    assert choice.created_at.endswith("Z")
+    assert (choice.seconds, choice.is_check) == (1.5, False)
+    assert list(read_choice_items(path)) == list(ITEMS)
+    assert is_choices_file(path)
+
+
+def test_the_schema_is_the_published_one(path: Path) -> None:
+    opened(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        columns = {
+            table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            for table in ("meta", "items", "choices")
+        }
+        assert dict(connection.execute("SELECT * FROM meta"))["schema"] == "tropism.choices 1"
+    assert columns == {
+        "meta": ["key", "value"],
+        "items": ["item_id", "group_id", "prompt", "responses"],
+        "choices": CHOICE_COLUMNS.split(),
+    }
+
+
+def test_a_choice_sent_twice_is_stored_once(path: Path) -> None:
+    with closing(opened(path)) as store:
+        assert store.add(new("c1")) is not None
+        assert store.add(new("c1")._replace(seconds=9.0)) is None
+        assert store.num_rows() == 1
+        with pytest.raises(Conflict, match="id of another choice"):
+            store.add(new("c1")._replace(winner="y"))
+        with pytest.raises(Conflict, match="ann has answered i1 already"):
+            store.add(new("c2"))
+        assert store.num_rows() == 1
+
+
+def test_an_undo_is_a_row_that_revokes_and_the_item_can_be_answered_again(path: Path) -> None:
+    with closing(opened(path)) as store:
+        first = store.add(new("c1"))
+        assert store.undo("ann", "u1") == first
+        assert store.undo("ann", "u1") is None  # sent again: takes back nothing more
+        assert store.undo("bob", "u2") is None
+        assert store.standing() == []
+        again = store.add(new("c2"))
+        assert store.add(new("c1")) is None  # a late repetition does not bring it back
+        assert store.standing() == [again]
+        with pytest.raises(Conflict, match="id of a choice"):
+            store.undo("ann", "c2")
+        with pytest.raises(Conflict):
+            store.add(new("u1"))
+    assert [choice.choice_id for choice in read_choices(path)] == ["c2"]
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT choice_id, verdict, winner, revokes FROM choices ORDER BY rowid").fetchall()
+    assert rows == [("c1", "win", "x", None), ("u1", "undo", None, "c1"), ("c2", "win", "x", None)]
+
+
+def test_undo_takes_back_choice_after_choice_of_one_annotator(path: Path) -> None:
+    with closing(opened(path)) as store:
+        first, _, second = store.add(new("c1")), store.add(new("b1", annotator="bob")), store.add(new("c2", "i2"))
+        assert [store.undo("ann", f"u{place}") for place in range(3)] == [second, first, None]
+        assert [choice.annotator for choice in store.standing()] == ["bob"]
+
+
+def test_rows_can_be_neither_changed_nor_deleted(path: Path) -> None:
+    with closing(opened(path)) as store:
+        store.add(new("c1"))
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in ("UPDATE choices SET winner = 'y'", "DELETE FROM choices"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                connection.execute(statement)
+
+
+def test_every_commit_waits_for_the_disk(path: Path) -> None:
+    with closing(opened(path)) as store:
+        connection = store._connection
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+def test_closing_leaves_one_plain_file_that_a_read_only_reader_opens(path: Path) -> None:
+    store = opened(path)
+    store.add(new("c1"))
+    assert {one.name for one in path.parent.iterdir()} > {"choices.sqlite"}
+    store.close()
+    assert [one.name for one in path.parent.iterdir()] == ["choices.sqlite"]
+
+
+def test_a_file_goes_on_and_other_settings_are_refused(path: Path) -> None:
+    with closing(opened(path)) as store:
+        store.add(new("c1"))
+    with closing(opened(path)) as store:
+        assert [choice.choice_id for choice in store.standing()] == ["c1"]
+    with pytest.raises(DataError, match="was begun with seed '0', not '1'"):
+        ChoiceStore(path, ITEMS, {"seed": "1"})
+
+
+def test_a_busy_file_is_waited_for(path: Path) -> None:
+    with closing(opened(path)) as store, closing(sqlite3.connect(path, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(0.3, other.rollback)
+        release.start()
+        assert store.add(new("c1")) is not None
+        release.join()
+
+
+def test_a_file_that_stays_busy_stores_nothing_and_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.05)
+    with closing(opened(path)) as store, closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy):
+            store.add(new("c1"))
+        other.rollback()
+        assert store.num_rows() == 0
+        assert store.add(new("c1")) is not None
+
+
+def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("mine")
+    with pytest.raises(DataError, match="is no file of choices"):
+        opened(text)
+    assert text.read_text() == "mine"
+    foreign = tmp_path / "foreign.sqlite"
+    with closing(sqlite3.connect(foreign)) as connection:
+        connection.execute("CREATE TABLE choices (x)")
+    assert not is_choices_file(foreign)
+    with pytest.raises(DataError, match=r"must hold the schema 'tropism\.choices 1', not None"):
+        list(read_choices(foreign))
+    with pytest.raises(DataError, match="there is no file"):
+        list(read_choices(tmp_path / "none.sqlite"))
+    with pytest.raises(DataError, match="not a readable file of choices"):
+        list(read_choices(text))
+    with pytest.raises(OutputError, match="cannot be written"):
+        opened(text / "choices.sqlite")

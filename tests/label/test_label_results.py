@@ -1,0 +1,108 @@
+"""The owner's numbers, against numbers worked by hand."""
+
+import math
+from collections.abc import Callable
+
+from tropism.data.choices import Choice, ChoiceItem, Option, Verdict
+from tropism.label.desk import Desk, Sent
+from tropism.label.results import ResultsDesk, annotator_lines, kappa_lines, results_of, strength_table
+from tropism.label.results import _ratings as ratings_of
+
+
+def item(name: str, *, ids: tuple[str, ...] = ("large", "small")) -> ChoiceItem:
+    return ChoiceItem(name, f"group {name}", "?", tuple(Option(one, one) for one in ids))
+
+
+def choice(
+    name: str,
+    annotator: str,
+    winner: str | None,
+    *,
+    verdict: Verdict = "win",
+    shown: tuple[str, ...] = ("large", "small"),
+    is_check: bool = False,
+    seconds: float | None = 1.0,
+) -> Choice:
+    return Choice(f"{annotator}-{name}", name, annotator, shown, verdict, winner, (), "", seconds, is_check)
+
+
+def test_kappa_of_two_annotators_is_the_hand_worked_one() -> None:
+    # 50 items: both large 20, Ann large and Bob small 5, Ann small and Bob large 10, both small 15: kappa 0.4
+    said = [("large", "large")] * 20 + [("large", "small")] * 5 + [("small", "large")] * 10 + [("small", "small")] * 15
+    items = {f"i{place}": item(f"i{place}") for place in range(50)}
+    choices = [
+        choice(f"i{place}", name, winner)
+        for place, winners in enumerate(said)
+        for name, winner in zip(("Ann", "Bob"), winners, strict=True)
+    ]
+    choices.append(choice("i0", "Eve", None, verdict="skip"))
+    (line,) = kappa_lines(ratings_of(choices, items))
+    assert (line.first, line.second, line.kappa.n) == ("Ann", "Bob", 50)
+    assert abs(line.kappa.value - 0.4) < 1e-12
+
+
+def test_strengths_of_two_are_the_closed_form() -> None:
+    # large wins 3 of 4 games, one of them as two ties: log-odds log 3, which are 190.8 Elo points
+    items = {f"i{place}": item(f"i{place}") for place in range(4)}
+    choices = [choice("i0", "Ann", "large"), choice("i1", "Ann", "large")]
+    choices += [choice("i2", "Ann", None, verdict="tie"), choice("i3", "Ann", None, verdict="both_bad")]
+    table = strength_table(choices, items)
+    assert [(line.name, line.wins, line.games) for line in table.lines] == [("large", 3.0, 4), ("small", 1.0, 4)]
+    distance = table.lines[0].elo.value - table.lines[1].elo.value
+    assert abs(distance - 400 * math.log10(3)) < 1e-6
+    assert table.lines[0].elo.low <= table.lines[0].elo.value <= table.lines[0].elo.high
+
+
+def test_the_best_of_three_beats_both_others_and_a_winner_of_all_needs_a_prior() -> None:
+    ids = ("large", "middle", "small")
+    items = {f"i{place}": item(f"i{place}", ids=ids) for place in range(3)}
+    table = strength_table([choice(f"i{place}", "Ann", "large", shown=ids) for place in range(3)], items)
+    assert [(line.name, line.wins, line.games) for line in table.lines][0] == ("large", 6.0, 6)
+    assert table.note.startswith("A weak prior holds the strengths together, because without it")
+
+
+def test_ids_that_name_places_are_nobodys() -> None:
+    for ids in (("0", "1"), ("a", "b"), ("r0", "r1"), ("chosen", "rejected")):
+        items = {f"i{place}": item(f"i{place}", ids=ids) for place in range(3)}
+        table = strength_table([choice("i0", "Ann", ids[0], shown=ids)], items)
+        assert (table.lines, table.note) == ((), "The responses' ids do not say who answered.")
+    assert strength_table([], {"i0": item("i0"), "i1": item("i1")}).note == "Nobody has compared them yet."
+
+
+def test_an_annotators_line_counts_what_they_did() -> None:
+    choices = [
+        choice("i0", "Ann", "large", seconds=1.0),
+        choice("i1", "Ann", "small", seconds=3.0),
+        choice("i2", "Ann", "large", seconds=None),
+        choice("i3", "Ann", None, verdict="skip", seconds=8.0),
+        choice("c1", "Ann", "large", is_check=True, seconds=4.0),
+        choice("c2", "Ann", "small", is_check=True, seconds=5.0),
+    ]
+    (line,) = annotator_lines(choices, {"c1": "large", "c2": "large"})
+    assert (line.name, line.judged, line.skipped, line.checks, line.seconds) == ("Ann", 3, 1, (2, 1), 4.0)
+    assert line.first_chosen is not None
+    assert (round(line.first_chosen.value, 3), line.first_chosen.n) == (0.667, 3)
+
+
+def test_results_follow_a_desk_and_are_not_computed_at_every_look(make_desk: Callable[..., Desk]) -> None:
+    desk = make_desk(overlap=2)
+    now = 0.0
+    owner = ResultsDesk(desk, clock=lambda: now)
+    assert owner.results().num_choices == 0
+    for name in ("Ann", "Bob"):
+        for place in range(5):
+            served = desk.serve(name)
+            assert served is not None
+            answer = "1" if served.options[0].id == "model-x" else "2"
+            desk.choose(name, Sent(f"{name}-{place}-0000", served.item.item_id, "tie" if place == 4 else answer))
+    assert owner.results().num_choices == 0  # a moment ago
+    now = 10.0
+    results = owner.results()
+    assert (results.num_choices, results.num_complete, results.num_items) == (10, 5, 5)
+    assert results is owner.results()
+    assert results.raw is not None
+    assert results.raw.n == 5
+    assert [line.judged for line in results.annotators] == [5, 5]
+    desk.undo("Bob", "undo-0000")
+    assert results_of(desk)[2:5] == (2, 9, 11)
+    assert results_of(desk).num_complete == 4
