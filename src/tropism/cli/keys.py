@@ -14,6 +14,8 @@ TRAIN_KEYS = {
     "reference_tokens_scored": "tokens that the reference computed; 0 where its cache knew all",
     "alarms": "what tripped while it trained: `stage`, `name`, `step`, `value`, `threshold`, `sentence`, `remedy`",
     "chosen_step": "step of the last stage whose state became the model, where a composite chose; null for the last",
+    "rounds": "with rounds, for each: `number`, `start_model`, `groups`, `run`, `model`, `card`, `notes`, "
+    "`against_first`; else null. The other keys are then the last round's",
     "plans": "stage to its memory plan, null for sharded weights; with `--plan` the only key",
     "model": "folder of the tuned model",
     "report": "path of the HTML report",
@@ -40,7 +42,8 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "labels": "unpaired labels in them",
         "ties": "comparisons that are ties",
         "split_keys": "keys that were split because they carry several prompts",
-        "confounds": "name to `value`, `low`, `high`, `n`",
+        "confounds": "name to `value`, `low`, `high`, `n`: what could be mistaken for taste, agreement of annotators",
+        "tables": "tables of the data card, such as strengths of sources: `name`, `rows`, `columns`, `cells`",
         "notes": "what was changed but not dropped: note to number",
         "rule": "the rule in words",
         "output": "path that was written",

@@ -11,7 +11,8 @@ import typer
 from tropism.cli.output import JSON, Output, estimate
 
 if TYPE_CHECKING:
-    from tropism.records import MemoryPlan, Run
+    from tropism.records import MemoryPlan, Rounds, Run
+    from tropism.training.sections import Recipe
 
 
 def train(
@@ -20,6 +21,7 @@ def train(
     resume: bool = typer.Option(False, "--resume", help="Go on from the last checkpoint in the output folder."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Delete the run that is in the output folder."),
     plan: bool = typer.Option(False, "--plan", help="Print the memory plan and stop: nothing is trained or written."),
+    rounds: int = typer.Option(None, min=1, help="On-policy rounds: sample, judge, train, and again. Needs a judge."),
     for_programs: bool = JSON,
 ) -> None:
     """Train a model on preferences, evaluate it against where it started, and write a report."""
@@ -32,15 +34,53 @@ def train(
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other.", remedy="Give one of them.")
-    settings = load_recipe(recipe, overrides or ())
-    command = shlex.join(["tropism", "train", str(recipe), *(overrides or ())])
+    settings = load_recipe(recipe, [*(overrides or ()), *([f"rounds.count={rounds}"] if rounds else [])])
+    again = ["--rounds", str(rounds)] if rounds else []
+    command = shlex.join(["tropism", "train", str(recipe), *(overrides or ()), *again])
     if plan:
         show_plans(output, plan_recipe(settings), command)
+        return
+    if settings.rounds:
+        train_rounds(output, settings, command=command, resume=resume, overwrite=overwrite)
         return
     run = run_recipe(settings, command=command, resume=resume, overwrite=overwrite)
     if is_main_process():
         show(output, run, write_report(Path(settings.output)))
     leave_process_group()
+
+
+def train_rounds(output: Output, settings: Recipe, *, command: str, resume: bool, overwrite: bool) -> None:
+    """Train in rounds, report each round's run, and show what came of them."""
+    from tropism.errors import ConfigError
+    from tropism.records import read_run
+    from tropism.report.page import write_report
+    from tropism.training.machine import is_main_process, leave_process_group
+    from tropism.training.rounds import run_rounds
+
+    if overwrite:
+        raise ConfigError("--overwrite replaces a run, not rounds.", remedy="Delete the folder, or give another.")
+    folder = Path(settings.output)
+    found = run_rounds(settings, command=command, resume=resume)
+    if is_main_process():
+        reports = [write_report(folder / one.run) for one in found.rounds]
+        show_rounds(output, found)
+        last = found.rounds[-1]
+        rounds = [one.model_dump(exclude={"against_first": {"samples", "margins"}}) for one in found.rounds]
+        result = payload(read_run(folder / last.run / "run.json"), reports[-1]) | {"rounds": rounds}
+        runs = [str(folder / one.run) for one in found.rounds]
+        output.finish(result, next_command=shlex.join(["tropism", "report", *runs]))
+    leave_process_group()
+
+
+def show_rounds(output: Output, found: Rounds) -> None:
+    """Print what every round sampled, and how its model stands beside the first one."""
+    for one in found.rounds:
+        output.card(one.card)
+        for note in one.notes:
+            output.say(note)
+        if one.against_first:
+            title = f"Round {one.number}: {one.against_first.after} against {one.against_first.before}"
+            output.table(title, {name: estimate(value) for name, value in one.against_first.metrics.items()})
 
 
 def show_plans(output: Output, plans: dict[str, MemoryPlan], command: str) -> None:
@@ -71,6 +111,8 @@ def show(output: Output, run: Run, report: Path) -> None:
             **{f"dropped: {reason}": f"{count:,}" for reason, count in stage.account.dropped.items()},
             **{note: f"{count:,}" for note, count in stage.account.notes.items() if count},
             "steps": f"{stage.steps:,} in {stage.seconds:.0f} s, {losses}",
+            **{f"alarm: {alarm.name}": f"step {alarm.step}: {alarm.sentence}" for alarm in stage.alarms},
+            **({"chosen by the composite": f"step {stage.chosen_step:,}"} if stage.chosen_step is not None else {}),
             "model": stage.model,
         })  # fmt: skip
     if run.evaluation:
@@ -101,6 +143,9 @@ def payload(run: Run, report: Path) -> dict[str, Any]:
         "tokens_computed": sum(stage.tokens_computed for stage in run.stages),
         "tokens_distinct": sum(stage.tokens_distinct for stage in run.stages),
         "reference_tokens_scored": sum(stage.reference_tokens_scored for stage in run.stages),
+        "alarms": [{"stage": stage.name, **alarm.model_dump()} for stage in run.stages for alarm in stage.alarms],
+        "chosen_step": last.chosen_step,
+        "rounds": None,
         "plans": {stage.name: stage.plan.model_dump() if stage.plan else None for stage in run.stages},
         "model": last.model,
         "report": str(report),

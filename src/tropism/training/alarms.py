@@ -22,7 +22,9 @@ PROBED = {
     "words": "words per answer",
     "length_ratio": "words per answer over those of the start",
     "distinct_2": "distinct pairs of words over pairs of words of all answers",
-    "distinct_2_ratio": "the same over that of the start",
+    "distinct_2_ratio": "the same over that of the start, answers cut to one length",
+    "own_distinct_2": "distinct pairs of words over pairs of words inside an answer, mean over answers",
+    "own_distinct_2_ratio": "the same over that of the start",
     "refusal_rate": "share of the probe prompts that are refused",
     "refusal_rise": "the same minus that of the start",
     "style_tdi": "spread of hidden states between styles of one content over that between contents",
@@ -82,6 +84,16 @@ def growth_without_accuracy(probes: Sequence[Probe]) -> Estimate | None:
     return Estimate(value=margin.value / base, low=margin.low / base, high=margin.high / base, n=margin.n)
 
 
+def least_variety(probes: Sequence[Probe]) -> Estimate | None:
+    """Variety over all answers or inside an answer, beside the start: the one that fell further.
+
+    A model that loses it either says one thing to everybody or stammers; the latter's nonsense is new to every answer,
+    so that variety over all of them may even rise.
+    """
+    both = [probes[-1].metrics.get(name) for name in ("distinct_2_ratio", "own_distinct_2_ratio")]
+    return min((one for one in both if one), key=lambda one: one.high, default=None)
+
+
 ALARMS: dict[str, Rule] = {
     "displacement": Rule(
         last("winners_logp_change_per_token"),
@@ -114,9 +126,9 @@ ALARMS: dict[str, Rule] = {
         "Raise beta, lower train.learning_rate, or train for fewer steps.",
     ),
     "diversity": Rule(
-        last("distinct_2_ratio"),
+        least_variety,
         "below",
-        0.7,
+        0.85,
         "answers repeat themselves and one another: distinct pairs of words are {value} {interval} of what they were "
         "at the start (threshold {threshold})",
         "Anchor the winners (loss.nll.weight=0.5), raise beta, or stop earlier (alarms.diversity.stop=true).",

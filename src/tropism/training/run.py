@@ -146,14 +146,22 @@ def check_settings(recipe: Recipe) -> None:
 
 def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGroup]) -> Evaluation:
     """Compare a stage's model with the one that it started from."""
-    settings = recipe.evaluation
     if "bradley_terry" in stage.loss:
         rewards = open_reward_policy(recipe, stage.model)
         rewards.model.to(PartialState().device)
         rendered, account = render(rewards, groups, what="evaluation")
         evaluation = reward.held_out(rewards, rendered, names=(short_name(stage.start_model), stage.name))
         return evaluation.model_copy(update={"account": account})
-    before, after = (open_policy(recipe, path) for path in (stage.start_model, stage.model))
+    names = (short_name(stage.start_model), stage.name)
+    return compare_models(recipe, stage.start_model, stage.model, names=names, groups=groups)
+
+
+def compare_models(
+    recipe: Recipe, start_model: str, model: str, *, names: tuple[str, str], groups: Sequence[PreferenceGroup]
+) -> Evaluation:
+    """Compare two language models on held-out groups, as a recipe's `evaluation` says."""
+    settings = recipe.evaluation
+    before, after = (open_policy(recipe, path) for path in (start_model, model))
     for policy in (before, after):
         policy.model.to(PartialState().device)
     rendered, account = render(after, groups, what="evaluation")
@@ -161,7 +169,7 @@ def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGrou
         before,
         after,
         rendered,
-        names=(short_name(stage.start_model), stage.name),
+        names=names,
         num_prompts=settings.prompts,
         judge=load_judge(settings.judge) if settings.judge else None,
         temperature=settings.temperature,

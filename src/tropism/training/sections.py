@@ -81,13 +81,14 @@ class EvaluationRecipe(Section):
 
 
 class ProbeRecipe(Section):
-    """What is asked of the model while it trains: held-out pairs to order, prompts to answer, and how often.
+    """What is asked of the model while it trains: pairs to order, prompts to answer, restyled contents to read.
 
     `every` is a share of the stage's steps where it is below 1, else a number of steps.
     """
 
-    prompts: int = Field(default=16, ge=0)
+    prompts: int = Field(default=32, ge=0)
     groups: int = Field(default=64, ge=0)
+    contents: int = Field(default=12, ge=0, le=40)
     every: float = Field(default=0.1, gt=0)
     max_new_tokens: int = Field(default=64, gt=0)
     seed: int = 0

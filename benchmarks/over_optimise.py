@@ -1,0 +1,132 @@
+"""Do the alarms tell a sane run from one that is made to over-optimise? Both on the embedded default, and on real pairs.
+
+    python benchmarks/over_optimise.py [--folder runs/over_optimise] [--seeds 0 1 2]
+
+Writes benchmarks/results/over_optimise.json: what every probe measured, which alarms tripped when, and the evaluation on
+held-out prompts. Real pairs (hh-rlhf with stories260K) where TROPISM_TEST_DATA names them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results" / "over_optimise.json"
+
+SANE: dict[str, Any] = {"loss": {"dpo": {"beta": 0.3}, "nll": {"weight": 1.0}},
+                        "train": {"max_steps": 200, "learning_rate": 2e-3}}  # fmt: skip
+"""The quickstart's own DPO stage."""
+PLAIN: dict[str, Any] = {"loss": {"dpo": {"beta": 0.3}}, "train": {"max_steps": 200, "learning_rate": 5e-4}}
+"""Plain DPO at a quarter of that learning rate: no anchor, and still a reasonable run."""
+OVER: dict[str, Any] = {"loss": {"dpo": {"beta": 0.01}},
+                        "train": {"max_steps": 800, "learning_rate": 2e-3, "lr_scheduler_type": "constant"}}  # fmt: skip
+"""Beta tiny, many epochs, no anchor."""
+WAYS = {"sane": SANE, "plain": PLAIN, "over": OVER}
+
+REAL_SANE = {"loss": {"dpo": {"beta": 0.1}}, "train": {"num_train_epochs": 1, "learning_rate": 1e-4}}
+REAL_OVER = {"loss": {"dpo": {"beta": 0.01}},
+             "train": {"num_train_epochs": 8, "learning_rate": 2e-3, "lr_scheduler_type": "constant"}}  # fmt: skip
+REAL_WAYS = {"sane": REAL_SANE, "over": REAL_OVER}
+"""The recipe recipes/hh-dpo.yaml, and the same made to over-optimise."""
+
+
+def main() -> None:
+    """Run every way on every seed and write the results after each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("runs/over_optimise"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    arguments = parser.parse_args()
+    rows = []
+    for seed in arguments.seeds:
+        for data, recipes in (
+            ("embedded default", pocket_recipes(arguments.folder / f"pocket-{seed}", seed=seed)),
+            ("hh_harmless, stories260K", real_recipes(arguments.folder / f"real-{seed}", seed=seed)),
+        ):
+            for way, recipe in recipes.items():
+                rows.append({"data": data, "way": way, "seed": seed} | measured(recipe))
+                RESULTS.write_text(json.dumps({"environment": rows[0]["environment"], "rows": rows}, indent=1) + "\n")
+                tripped = ", ".join(f"{one['name']} at {one['step']}" for one in rows[-1]["alarms"]) or "none"
+                print(f"{data}, {way}, seed {seed}: alarms: {tripped}", flush=True)
+
+
+def pocket_recipes(folder: Path, *, seed: int) -> dict[str, dict[str, Any]]:
+    """The quickstart's votes and its supervised model, then DPO in every way."""
+    from tropism.applications.quickstart.forum import simulate_posts
+    from tropism.applications.quickstart.road import NUM_HELD_OUT_POSTS, build, quickstart_recipe, write_better_half
+    from tropism.training.config import parse_recipe
+    from tropism.training.run import run_recipe
+
+    posts = simulate_posts(2000, seed=seed, held_out=False)
+    build(posts, folder / "votes.csv", folder / "votes.parquet")
+    write_better_half(posts, folder / "better_half.jsonl")
+    held_out = simulate_posts(NUM_HELD_OUT_POSTS, seed=seed, held_out=True)
+    build(held_out, folder / "held_out.csv", folder / "held_out.parquet")
+    settings = quickstart_recipe(folder, seed=seed).model_dump(mode="json", exclude_unset=True)
+    sft, dpo = settings["stages"]
+    settings["evaluation"]["prompts"] = 200
+    start = folder / "start"
+    if not (start / "run.json").exists():
+        only_sft = settings | {"stages": [sft], "output": str(start), "evaluation": {"prompts": 0}}
+        run_recipe(parse_recipe(only_sft), command="benchmarks/over_optimise.py")
+    return {
+        way: settings
+        | {
+            "model": str(start / "sft" / "model"),
+            "stages": [dpo | changes | {"train": dpo["train"] | changes["train"]}],
+            "output": str(folder / way),
+        }
+        for way, changes in WAYS.items()
+    }
+
+
+def real_recipes(folder: Path, *, seed: int) -> dict[str, dict[str, Any]]:
+    """The recipe of recipes/hh-dpo.yaml in two ways; nothing without the real data."""
+    if not os.environ.get("TROPISM_TEST_DATA"):
+        return {}
+    from tropism.training.config import load_recipe
+
+    given = load_recipe(Path(__file__).parents[1] / "recipes" / "hh-dpo.yaml").model_dump(
+        mode="json", exclude_unset=True
+    )
+    return {
+        way: given
+        | changes
+        | {
+            "train": given["train"] | {"seed": seed, "use_cpu": True, "save_strategy": "no"} | changes["train"],
+            "output": str(folder / way),
+        }
+        for way, changes in REAL_WAYS.items()
+    }
+
+
+def measured(settings: dict[str, Any]) -> dict[str, Any]:
+    """Train a recipe (or read it where it is done) and keep what its record says of alarms, probes, evaluation."""
+    from tropism.records import read_run
+    from tropism.training.config import parse_recipe
+    from tropism.training.run import run_recipe
+
+    recipe = parse_recipe(settings)
+    record = Path(recipe.output) / "run.json"
+    run = (
+        read_run(record)
+        if record.exists()
+        else run_recipe(recipe, command="benchmarks/over_optimise.py", overwrite=Path(recipe.output).exists())
+    )
+    stage = run.stages[-1]
+    assert run.evaluation is not None
+    return {
+        "environment": run.environment,
+        "loss": stage.loss,
+        "steps": stage.steps,
+        "seconds": round(stage.seconds, 1),
+        "alarms": [one.model_dump() for one in stage.alarms],
+        "probes": [one.model_dump() for one in stage.probes],
+        "evaluation": {name: one.model_dump() for name, one in run.evaluation.metrics.items()},
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""`tropism sweep`: one recipe over a grid of settings, on one reference cache."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tropism.cli.output import JSON, Output, estimate
+
+if TYPE_CHECKING:
+    from tropism.records import Sweep, SweepRun
+
+SHOWN = ("pair_accuracy", "win_rate", "kl")
+"""Metrics of the table; all of them are in each run's record."""
+
+
+def sweep(
+    recipe: Path = typer.Argument(help="The recipe, a YAML file."),
+    axes: list[str] = typer.Argument(help="Settings and their values, such as loss.dpo.beta=0.05,0.1 or loss=dpo,ipo."),
+    folder: Path = typer.Option(Path("runs/sweep"), "--output", "-o", help="Folder for all runs and sweep.json."),
+    for_programs: bool = JSON,
+) -> int:
+    """Train a recipe once for every combination of settings; the same command goes on where it was interrupted."""
+    output = Output(for_programs)
+    from tropism.report.page import write_report
+    from tropism.training.sweep import parse_axis, run_sweep
+
+    command = shlex.join(["tropism", "sweep", str(recipe), *axes, "--output", str(folder)])
+    found = run_sweep(recipe, [parse_axis(axis) for axis in axes], output=folder, command=command, say=output.say)
+    for run in found.runs:
+        if not run.error:
+            write_report(folder / run.folder)
+    show(output, found, folder)
+    return 2 if any(run.error for run in found.runs) else 0
+
+
+def show(output: Output, sweep: Sweep, folder: Path) -> None:
+    """Print what every run measured, with intervals, and which alarms it tripped."""
+    for run in sweep.runs:
+        output.table(run.name, rows(run))
+    done = [str(folder / run.folder) for run in sweep.runs if not run.error]
+    output.finish(payload(sweep, folder), next_command=shlex.join(["tropism", "report", *done]))
+
+
+def rows(run: SweepRun) -> dict[str, str]:
+    """One run as the rows of a table."""
+    if run.error:
+        return {"failed": run.error}
+    tripped = ", ".join(f"{alarm.name} (step {alarm.step})" for alarm in run.alarms)
+    return {name: estimate(run.metrics[name]) for name in SHOWN if name in run.metrics} | {
+        "alarms": tripped or "none",
+        "reference tokens scored": f"{run.reference_tokens_scored:,}",
+    }
+
+
+def payload(sweep: Sweep, folder: Path) -> dict[str, Any]:
+    """The JSON object of `sweep`."""
+    return {
+        "runs": [run.model_dump() for run in sweep.runs],
+        "failed": sum(run.error is not None for run in sweep.runs),
+        "reference_tokens_scored": sum(run.reference_tokens_scored for run in sweep.runs),
+        "sweep": str(folder / "sweep.json"),
+    }
