@@ -14,7 +14,7 @@ import yaml
 from pydantic import ConfigDict, ValidationError
 
 from tropism.errors import ConfigError
-from tropism.evals import displacement, drift, forgetting, preference, refusal, style
+from tropism.evals import displacement, drift, forgetting, head_to_head, preference, refusal, style
 from tropism.evals.items import Better, Eval, Item, Measured, Settings, Task
 
 EVALS: dict[str, Eval] = {
@@ -44,6 +44,12 @@ EVALS: dict[str, Eval] = {
         better=forgetting.BETTER,
         needs=frozenset({"texts", "policy"}),
         statistics=forgetting.STATISTICS,
+    ),
+    "win_rate": Eval(
+        head_to_head.win_rate,
+        head_to_head.WinRateSettings,
+        better=head_to_head.BETTER,
+        needs=frozenset({"groups", "judge"}),
     ),
     "refusal": Eval(refusal.refusal, refusal.RefusalSettings, better=refusal.BETTER),
     "style": Eval(

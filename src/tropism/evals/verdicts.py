@@ -60,10 +60,10 @@ class PlaceBias(NamedTuple):
         leans = self.first_place.low > 0.5 or self.first_place.high < 0.5
         if not leans and self.flips.value <= MOST_FLIPS:
             return ""
-        which = "first" if self.first_place.value > 0.5 else "second"
+        first = self.first_place
+        place, share = ("first", first) if first.value > 0.5 else ("second", complement(first))
         lean = (
-            f"The judge prefers whichever answer stands {which}: {shown(self.first_place)} of its single verdicts go "
-            "to the first place. "
+            f"The judge prefers whichever answer stands {place}: {shown(share)} of its single verdicts go there. "
             if leans
             else ""
         )
@@ -91,6 +91,11 @@ def place_bias(verdicts: Sequence[Verdict | None], clusters: Sequence[Hashable])
             owners.append(cluster)
     flipped, first = mean_by_cluster(flips, owners), mean_by_cluster(first_place, owners)
     return PlaceBias(flipped, first) if flipped is not None and first is not None else None
+
+
+def complement(share: Estimate) -> Estimate:
+    """One less a share."""
+    return Estimate(value=1 - share.value, low=1 - share.high, high=1 - share.low, n=share.n)
 
 
 def shown(share: Estimate) -> str:
