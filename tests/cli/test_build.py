@@ -36,7 +36,8 @@ def test_build_ends_with_one_json_line(folder: Path, capsys: pytest.CaptureFixtu
     shown = capsys.readouterr()
     (line,) = shown.out.splitlines()
     report = json.loads(line)
-    confounds = report.pop("confounds")
+    confounds, tables = report.pop("confounds"), report.pop("tables")
+    assert tables == []
     assert report == {
         "rows_read": 4,
         "rows_used": 3,
@@ -85,12 +86,25 @@ def test_build_never_replaces_a_file_unasked(folder: Path, capsys: pytest.Captur
     [
         (
             ["--min-ratio", "2"],
-            "--min-ratio has no effect with --rule gap. Leave it away, or use --rule shp.",
+            "--min-ratio has no effect with --rule gap. Leave it away, or use --rule ratio or shp.",
         ),
-        (["--min-score", "2"], "--min-score has no effect with --rule gap. Leave it away, or use --rule shp."),
+        (["--rank", "r"], "--rank has no effect with --signal votes. Leave it away; it belongs to rankings."),
+        (["--weight", "count"], "--weight count has no meaning for votes. Use one or gap."),
+        (["--salt", "x"], "--salt has no effect without --private. Add --private."),
+        (["--holdout", "1.5"], "--holdout must lie between 0 and 1, not 1.5. Use 0.1, say."),
+        (
+            ["--score", "a", "--score", "b"],
+            "votes have one --score, not several. Use --signal ratings for several aspects.",
+        ),
+        (
+            ["--signal", "labels", "--min-gap", "1"],
+            "--min-gap has no effect with --signal labels. Leave it away; it belongs to votes, ratings, posts.",
+        ),
+        (["--posts", "--signal", "votes"], "--posts and --signal votes exclude each other. Give one of them."),
         (
             ["--rule", "shp", "--later", "--time", "when"],
-            "--later has no effect with --rule shp. Leave it away, or use --rule gap.",
+            "--later has no effect with --rule shp. "
+            "Leave it away, or use --rule gap or lead or ratio or log2 or quantile.",
         ),
         (
             ["-o", "groups.csv"],

@@ -8,7 +8,7 @@ import pytest
 
 from tropism.signals.confounds import share
 from tropism.signals.rules import GapRule
-from tropism.signals.votes import VoteColumns, Votes
+from tropism.signals.votes import Built, VoteColumns
 
 
 def answers(**scores: Any) -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def test_share_counts_one_thread_as_one_witness() -> None:
     assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
 
 
-def test_longer_and_earlier_count_ties_one_half(votes: Callable[..., Votes]) -> None:
+def test_longer_and_earlier_count_ties_one_half(votes: Callable[..., Built]) -> None:
     rows = [
         {"a": "three words here", "votes": 9, "at": 10},
         {"a": "two\nwords", "votes": 5, "at": 10},
@@ -44,14 +44,14 @@ def test_longer_and_earlier_count_ties_one_half(votes: Callable[..., Votes]) -> 
     assert "author_only_accuracy" not in found
 
 
-def test_earlier_leaves_out_edges_without_a_time(votes: Callable[..., Votes]) -> None:
+def test_earlier_leaves_out_edges_without_a_time(votes: Callable[..., Built]) -> None:
     rows = [{"a": "a", "votes": 3, "at": 1}, {"a": "b", "votes": 2, "at": 2}, {"a": "c", "votes": 1}]
     found = votes(rows, GapRule()).card.confounds["chosen_earlier"]
     assert (found.value, found.n) == (1.0, 1)
     assert "chosen_earlier" not in votes(answers(a=2, b=1), GapRule()).card.confounds
 
 
-def test_author_accuracy_uses_the_other_threads_only(votes: Callable[..., Votes]) -> None:
+def test_author_accuracy_uses_the_other_threads_only(votes: Callable[..., Built]) -> None:
     """Thread 1: ann 5 > bob 1. Thread 2: ann 1 < bob 4. Thread 3: ann 6 > bob 2, cy 0 (who is in no other thread).
 
     Without thread 1 the means are ann 3.5, bob 3: right. Without 2: ann 5.5, bob 1.5: wrong. Without 3: ann 3, bob
@@ -67,7 +67,7 @@ def test_author_accuracy_uses_the_other_threads_only(votes: Callable[..., Votes]
     assert (found.value, found.n) == (pytest.approx(3 / 5), 5)
 
 
-def test_deleted_authors_tell_nothing(votes: Callable[..., Votes]) -> None:
+def test_deleted_authors_tell_nothing(votes: Callable[..., Built]) -> None:
     rows = [
         {"thread": thread, "a": f"{thread}{name}", "who": who, "votes": score}
         for thread in (1, 2)
@@ -76,7 +76,7 @@ def test_deleted_authors_tell_nothing(votes: Callable[..., Votes]) -> None:
     assert votes(rows, GapRule()).card.confounds["author_only_accuracy"].value == 0.5
 
 
-def test_length_accuracy_takes_its_direction_from_other_threads(votes: Callable[..., Votes]) -> None:
+def test_length_accuracy_takes_its_direction_from_other_threads(votes: Callable[..., Built]) -> None:
     """Winners are shorter in threads 1 to 3 and longer in thread 4: 3 of 4 are told by length."""
     rows = [
         {"thread": thread, "a": text, "votes": score}

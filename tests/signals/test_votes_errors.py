@@ -11,7 +11,7 @@ import pytest
 from tropism.errors import ConfigError, DataError
 from tropism.signals.engines import open_file
 from tropism.signals.rules import GapRule, ShpRule
-from tropism.signals.votes import VoteColumns, Votes, votes_to_groups
+from tropism.signals.votes import Built, VoteColumns, votes_to_groups
 
 
 def told(groups: Any) -> set[tuple[str, Any, Any]]:
@@ -43,7 +43,7 @@ def answers(**scores: Any) -> list[dict[str, Any]]:
         (True, "row 2: column 'votes' must hold a number, not 'true' (1 such row)."),
     ],
 )
-def test_score_that_is_no_number_stops_unless_skipped(votes: Callable[..., Votes], score: Any, message: str) -> None:
+def test_score_that_is_no_number_stops_unless_skipped(votes: Callable[..., Built], score: Any, message: str) -> None:
     rows = answers(a=3, x=score, b=1)
     with pytest.raises(DataError) as caught:
         votes(rows, GapRule())
@@ -61,7 +61,7 @@ def test_nan_in_parquet_is_found(tmp_path: Path) -> None:
         votes_to_groups(open_file(path, ["q", "a", "votes"]), VoteColumns("q", "a", "votes"), GapRule())
 
 
-def test_time_that_cannot_be_read_stops_unless_skipped(votes: Callable[..., Votes]) -> None:
+def test_time_that_cannot_be_read_stops_unless_skipped(votes: Callable[..., Built]) -> None:
     rows = [{"a": "a", "votes": 3, "at": "soon"}, {"a": "b", "votes": 2, "at": "later"}]
     rows += [{"a": "c", "votes": 3, "at": 2}, {"a": "d", "votes": 1, "at": "1970-01-01"}, {"a": "e", "votes": 1}]
     with pytest.raises(DataError) as caught:
@@ -77,7 +77,7 @@ def test_time_that_cannot_be_read_stops_unless_skipped(votes: Callable[..., Vote
     assert made.card.account.dropped == {"time cannot be read": 2, "missing time": 1}
 
 
-def test_no_edge_tells_threads_and_largest_gap(votes: Callable[..., Votes]) -> None:
+def test_no_edge_tells_threads_and_largest_gap(votes: Callable[..., Built]) -> None:
     rows = answers(a=3, b=1) + [row | {"thread": 2} for row in answers(c=3, d=3)]
     with pytest.raises(DataError) as caught:
         votes(rows, GapRule(5))
@@ -120,7 +120,7 @@ def test_settings_without_meaning_are_refused(make: Callable[[], Any], message: 
     assert str(caught.value) == message
 
 
-def test_rule_over_time_needs_a_time(votes: Callable[..., Votes]) -> None:
+def test_rule_over_time_needs_a_time(votes: Callable[..., Built]) -> None:
     columns = VoteColumns("q", "a", "votes")
     with pytest.raises(ConfigError, match=r"written later\" compares when .* Name the column with --time\.$"):
         votes(answers(a=2, b=1), GapRule(later=True), columns)

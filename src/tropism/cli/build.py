@@ -1,64 +1,163 @@
-"""`tropism build`: a file of votes to preference groups."""
+"""`tropism build`: whatever people left behind to groups, or to pairs that other toolkits read."""
 
 from __future__ import annotations
 
 import shlex
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from tropism.cli.output import JSON, Output
+from tropism.cli.signal_options import (
+    COLUMNS,
+    checked_salt,
+    checked_share,
+    columns_of,
+    kind_of,
+    refuse_foreign,
+    vote_rule,
+)
 
 if TYPE_CHECKING:
     from tropism.records import DataCard
-    from tropism.signals.rules import VoteRule
-    from tropism.signals.votes import Votes
+    from tropism.signals.build import Settings
+    from tropism.signals.made import Built
+
+Signal = Literal[
+    "auto", "votes", "ratings", "rankings", "choices", "labels", "posts", "oasst", "imagereward", "argilla",
+    "label-studio", "label-page",
+]  # fmt: skip
 
 
 def build(
-    file: Path = typer.Argument(help="The votes: JSONL, JSON, CSV, TSV or Parquet, one answer a row."),
+    file: Path = typer.Argument(help="The feedback: JSONL, JSON, CSV, TSV or Parquet, or a file of another tool."),
     target: Path = typer.Option(
         Path("groups.parquet"), "--output", "-o", help="Groups (.parquet), or pairs in TRL's columns (.jsonl)."
     ),
-    prompt: str = typer.Option("prompt", help="Column of the text that was answered."),
-    response: str = typer.Option("response", help="Column of the answer's text."),
-    score: str = typer.Option("score", help="Column of the answer's votes."),
+    signal: Signal = typer.Option(
+        "auto",
+        help="What a row is. votes, ratings, rankings, labels: one answer. choices: a judgement of two answers. Files "
+        "of other tools: posts (Stack Exchange), oasst, imagereward, argilla, label-studio, label-page (`tropism "
+        "label`). auto: label-page for .sqlite, else votes.",
+    ),
+    posts: bool = typer.Option(False, "--posts", help="The same as --signal posts."),
+    prompt: str = typer.Option(None, help="Column of the text that was answered; `prompt` unless given."),
+    response: str = typer.Option(None, help="Column of the answer's text; `response` unless given."),
+    score: list[str] = typer.Option(
+        None, help="Column of the answer's votes or rating (`score`); for ratings once for each aspect, as NAME=WEIGHT."
+    ),
+    rank: str = typer.Option(None, help="Column of the answer's rank, 1 or 0 is best; `rank`."),
+    label: str = typer.Option(None, help="Column of the thumb: up, down, true, false, 1, 0, -1; `label`."),
+    choice: str = typer.Option(None, help="Column of the choice: a, b, tie, both_bad, skip; `choice`."),
+    response_a: str = typer.Option(None, help="Column of the first answer; `response_a`."),
+    response_b: str = typer.Option(None, help="Column of the second answer; `response_b`."),
+    source_a: str = typer.Option(None, help="Column of what wrote the first answer: makes a table of strengths."),
+    source_b: str = typer.Option(None, help="Column of what wrote the second answer."),
+    annotator: str = typer.Option(None, help="Column of who judged: makes soft labels and measures agreement."),
     group: str = typer.Option(None, help="Column of the thread's key; without it, equal prompts are a thread."),
     time: str = typer.Option(None, help="Column of the time of writing: ISO 8601, or seconds since 1970."),
     author: str = typer.Option(None, help="Column of the author; tells how far popularity explains the votes."),
-    rule: Literal["gap", "shp"] = typer.Option(
-        "gap", help="gap: more votes by a lead. shp: more votes in less time (needs --time)."
+    accepted: str = typer.Option(None, help="Column of whether the asker accepted the answer (rule log2)."),
+    prompt_score: str = typer.Option(None, help="Column of the prompt's own votes (rule shp)."),
+    rule: Literal["gap", "lead", "ratio", "shp", "log2", "quantile"] = typer.Option(
+        None,
+        help="gap: more votes by a lead (default for votes). lead: any lead (for ratings). ratio: a multiple. shp: a "
+        "multiple in less time (needs --time). log2: doublings, accepted answers one more. quantile: the community's "
+        "best against its worst, as LLUMI.",
     ),
-    min_gap: float = typer.Option(None, help="Smallest lead in votes; 1 with gap."),
-    min_ratio: float = typer.Option(None, help="With shp: smallest quotient of the votes; 2."),
-    min_score: float = typer.Option(None, help="With shp: fewest votes of either answer; 2."),
-    later: bool = typer.Option(False, "--later", help="With gap: the winner was written after the loser."),
+    min_gap: float = typer.Option(None, help="Smallest lead; 1 with gap and log2, 15 with quantile."),
+    min_ratio: float = typer.Option(None, help="With ratio, shp: smallest quotient of the votes; 2."),
+    min_score: float = typer.Option(None, help="Fewest votes of either answer; 2 with shp, 1 with ratio."),
+    min_prompt_score: float = typer.Option(None, help="With shp and --prompt-score: fewest votes of the prompt; 10."),
+    high: float = typer.Option(None, help="With quantile: share of all answers that may win; 0.02."),
+    low: float = typer.Option(None, help="With quantile: share of all answers that may lose; 0.15."),
+    later: bool = typer.Option(False, "--later", help="The winner was written after the loser."),
+    length_match: float = typer.Option(None, help="Largest |log| of the quotient of both lengths, such as 0.5."),
+    pairing: Literal["all", "best-random"] = typer.Option(
+        None, help="Of ratings: all pairs, or the best against a random worse answer."
+    ),
+    truth: Literal["soft", "majority", "dawid-skene"] = typer.Option(
+        None, help="Where people disagree: their share as a soft label, the majority, or shares by who is reliable."
+    ),
+    ties: bool = typer.Option(None, "--ties/--no-ties", help="Keep even pairs as ties (default for choices only)."),
     cap: int = typer.Option(None, help="Most pairs of a thread, the largest leads first."),
-    weight: Literal["one", "gap"] = typer.Option("one", help="Weight of an edge: 1, or the lead in votes."),
-    skip_bad: bool = typer.Option(False, "--skip-bad", help="Drop and count scores and times that cannot be read."),
+    weight: Literal["one", "gap", "agreement", "count"] = typer.Option(
+        "one", help="Weight of an edge: 1, the lead, how far people agree, or how many judged."
+    ),
+    margin: Literal["none", "gap"] = typer.Option(None, help="Margin of an edge: none, or the lead (offset DPO)."),
+    private: bool = typer.Option(
+        False, "--private", help="Placeholders for names, addresses, numbers and links; hashed keys."
+    ),
+    salt: str = typer.Option(None, help="With --private: salt of the hashes; drawn anew for each build unless given."),
+    keep_bots: bool = typer.Option(False, "--keep-bots", help="Keep answers whose author is a bot."),
+    gate: str = typer.Option(
+        None, help="Texts that no edge may prefer: a file of words, or file.py:function (which is run)."
+    ),
+    holdout: float = typer.Option(None, help="Share of groups to mark as held out, by a hash of the prompt."),
+    engine: str = typer.Option("duckdb", help="duckdb, spark (this machine), or spark://host:port."),
+    seed: int = typer.Option(0, help="Of random choices: --pairing best-random, samples of the data card."),
+    skip_bad: bool = typer.Option(False, "--skip-bad", help="Drop and count values that cannot be read."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace the output file."),
     for_programs: bool = JSON,
 ) -> None:
-    """Make preference groups of answers that people voted on."""
+    """Make preference groups of votes, ratings, rankings, choices or thumbs."""
     output = Output(for_programs)
     check_target(file, target, overwrite=overwrite)
-    chosen = vote_rule(rule, min_gap=min_gap, min_ratio=min_ratio, min_score=min_score, later=later)
-    from tropism.signals.engines import open_file
-    from tropism.signals.votes import VoteColumns, votes_to_groups
+    kind = kind_of(file, signal, posts=posts)
+    names = {
+        "--prompt": prompt, "--response": response, "--score": score, "--rank": rank, "--label": label,
+        "--choice": choice, "--response-a": response_a, "--response-b": response_b, "--source-a": source_a,
+        "--source-b": source_b, "--annotator": annotator, "--group": group, "--time": time, "--author": author,
+        "--accepted": accepted, "--prompt-score": prompt_score,
+    }  # fmt: skip
+    asked = {
+        "--min-gap": min_gap, "--min-ratio": min_ratio, "--min-score": min_score, "--later": later or None,
+        "--min-prompt-score": min_prompt_score, "--high": high, "--low": low, "--length-match": length_match,
+    }  # fmt: skip
+    other = {"--rule": rule, "--pairing": pairing, "--ties": ties, "--cap": cap, "--margin": margin, "--truth": truth}
+    refuse_foreign({**names, **other}, kind, weight)
+    from tropism.signals.build import Settings
 
-    columns = VoteColumns(prompt, response, score, group=group, time=time, author=author)
-    with output.console.status(f"Reading {file} and making pairs"):
-        table = open_file(file, list(columns.given().values()))
-        votes = votes_to_groups(table, columns, chosen, cap=cap, weight=weight, skip_bad=skip_bad, source=file.name)
-    with output.console.status(f"Writing {votes.card.account.groups:,} groups to {target}"):
-        write(votes, target)
-    output.card(votes.card)
-    output.table("Done", {"rule": votes.card.rule, "output": str(target)})
+    settings = Settings(
+        rule=vote_rule(rule, kind, asked),
+        pairing=pairing or "all",
+        truth=truth or "soft",
+        weight=weight,
+        margin=margin or "none",
+        ties=ties,
+        cap=cap,
+        holdout=checked_share(holdout),
+        skip_bad=skip_bad,
+        private=private,
+        salt=checked_salt(salt, private=private),
+        keep_bots=keep_bots,
+        gate=gate,
+        engine=engine,
+        seed=seed,
+    )
+    with (
+        output.console.status(f"Reading {file} and making groups") as status,
+        built_groups(file, kind, names, settings) as made,
+    ):
+        status.update(f"Writing {made.card.account.groups:,} groups to {target}")
+        write(made, target)
+    output.card(made.card)
+    output.table("Done", {"rule": made.card.rule, "output": str(target)})
     output.finish(
-        payload(votes.card, target),
+        payload(made.card, target),
         next_command=f"tropism train RECIPE.yaml {shlex.quote(f'data.train={target}')}",
     )
+
+
+def built_groups(file: Path, kind: str, names: dict[str, Any], settings: Settings) -> AbstractContextManager[Built]:
+    """The groups of a file, to be read inside the block."""
+    from tropism.signals.build import build_file, build_foreign
+
+    if kind not in COLUMNS:
+        return build_foreign(file, kind, settings)
+    return build_file(file, columns_of(kind, names), settings)
 
 
 def check_target(file: Path, target: Path, *, overwrite: bool) -> None:
@@ -85,49 +184,19 @@ def check_target(file: Path, target: Path, *, overwrite: bool) -> None:
         )
 
 
-def vote_rule(
-    name: Literal["gap", "shp"],
-    *,
-    min_gap: float | None,
-    min_ratio: float | None,
-    min_score: float | None,
-    later: bool,
-) -> VoteRule:
-    """The rule that the options describe.
-
-    Raises:
-        ConfigError: for an option that the rule does not have.
-    """
-    from tropism.errors import ConfigError
-    from tropism.signals.rules import GapRule, ShpRule
-
-    given = {"--min-ratio": min_ratio is not None, "--min-score": min_score is not None, "--later": later}
-    foreign = ("--min-ratio", "--min-score") if name == "gap" else ("--later",)
-    for option in foreign:
-        if given[option]:
-            other = "shp" if name == "gap" else "gap"
-            raise ConfigError(
-                f"{option} has no effect with --rule {name}.", remedy=f"Leave it away, or use --rule {other}."
-            )
-    if name == "gap":
-        return GapRule(1.0 if min_gap is None else min_gap, later=later)
-    settings = {"min_gap": min_gap, "min_ratio": min_ratio, "min_score": min_score}
-    return ShpRule(**{key: value for key, value in settings.items() if value is not None})
-
-
-def write(votes: Votes, target: Path) -> None:
+def write(made: Built, target: Path) -> None:
     """Write groups, or pairs where the name ends in `.jsonl`; whole or not at all."""
-    from tropism.data.store import write_groups, write_pairs
+    from tropism.data.store import write_pairs, write_tables
 
     if target.suffix == ".jsonl":
-        write_pairs(votes.groups, target)
+        write_pairs(made.groups, target)
     else:
-        write_groups(votes.groups, target, card=votes.card)
+        write_tables(made.groups.tables(), target, card=made.card)
 
 
 def payload(card: DataCard, target: Path) -> dict[str, Any]:
     """The JSON object of `build`."""
-    from tropism.signals.votes import SPLIT_KEYS
+    from tropism.signals.made import SPLIT_KEYS
 
     account = card.account
     return {
@@ -142,6 +211,7 @@ def payload(card: DataCard, target: Path) -> dict[str, Any]:
         "notes": account.notes,
         "split_keys": account.notes.get(SPLIT_KEYS, 0),
         "confounds": {name: value.model_dump() for name, value in card.confounds.items()},
+        "tables": [table.model_dump() for table in card.tables],
         "rule": card.rule,
         "output": str(target),
     }

@@ -16,10 +16,10 @@ from tropism.data.keys import group_key, prompt_key, short_hash, unit_hash
 from tropism.data.merge import Merger
 from tropism.data.store import is_groups_file, read_card
 from tropism.data.values import Unusable
+from tropism.data.whole import valid_group
 from tropism.errors import DataError
 from tropism.groups import PreferenceGroup, Response, content_key
 from tropism.records import Account, DataCard
-from tropism.tables import group_of
 
 NUM_EXAMPLES = 5
 NUM_ROWS_TO_FIND_FORM = 100
@@ -187,9 +187,9 @@ def _whole_groups(path: str) -> Iterator[Found]:
     """The groups of a file that `write_groups` wrote."""
     for row in read_rows(path):
         try:
-            yield row.number, group_of(row.values), ()
-        except (DataError, ValueError, TypeError, KeyError):
-            yield row.number, "not a valid group", ()
+            yield row.number, valid_group(row.values), ()
+        except Unusable as reason:
+            yield row.number, row.problem or str(reason), ()
 
 
 def _row_groups(path: str, unread: dict[str, None]) -> tuple[str, Iterator[Found]]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tropism.data.keys import PROMPT_EXTRAS
 from tropism.errors import DataError, OutputError
-from tropism.groups import Content, Edge, Label, PreferenceGroup, Response
+from tropism.groups import Edge, PreferenceGroup
 from tropism.records import DataCard
+from tropism.tables import SCHEMA, SCHEMA_VERSION, group_of, row_of
 
-SCHEMA_VERSION = "1"
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 GROUPS_PER_ROW_GROUP = 1_000
 
 
@@ -36,16 +38,30 @@ def write_groups(groups: Iterable[PreferenceGroup], path: Path, *, card: DataCar
         OutputError: where the file cannot be written; an old file stays as it was.
     """
     import pyarrow as pa
+
+    remaining = iter(groups)
+    some = iter(lambda: [row_of(group) for group in islice(remaining, GROUPS_PER_ROW_GROUP)], [])
+    return write_tables((pa.Table.from_pylist(rows, schema=SCHEMA) for rows in some), path, card=card)
+
+
+def write_tables(tables: Iterable[pa.Table], path: Path, *, card: DataCard | None = None) -> int:
+    """Write groups that are rows already, whole or not at all; see `write_groups`.
+
+    Args:
+        tables: with the columns of `tropism.tables.SCHEMA`; one is in memory at a time.
+        path, card: as in `write_groups`.
+    """
     import pyarrow.parquet as pq
 
     metadata = {"tropism.schema": SCHEMA_VERSION} | ({"tropism.card": card.model_dump_json()} if card else {})
-    schema = _schema().with_metadata(metadata)
     num_groups = 0
-    remaining = iter(groups)
-    with _replacing(path) as name, pq.ParquetWriter(name, schema, compression="zstd") as writer:
-        while rows := [row_of(group) for group in islice(remaining, GROUPS_PER_ROW_GROUP)]:
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-            num_groups += len(rows)
+    with (
+        _replacing(path) as name,
+        pq.ParquetWriter(name, SCHEMA.with_metadata(metadata), compression="zstd") as writer,
+    ):
+        for table in tables:
+            writer.write_table(table, row_group_size=GROUPS_PER_ROW_GROUP)
+            num_groups += table.num_rows
     return num_groups
 
 
@@ -89,44 +105,6 @@ def write_pairs(groups: Iterable[PreferenceGroup], path: Path) -> int:
                 file.write(json.dumps(_pair(group, edge), ensure_ascii=False, default=dict) + "\n")
                 num_pairs += 1
     return num_pairs
-
-
-def row_of(group: PreferenceGroup) -> dict[str, Any]:
-    """A group as a row of the Parquet file."""
-    return {
-        "group_id": group.id,
-        "prompts": [_to_json(prompt) for prompt in group.prompts],
-        "responses": [
-            {name: getattr(response, name) for name in ("id", "prompt", "rank", "score")}
-            | {"content": _to_json(response.content)}
-            for response in group.responses
-        ],
-        "edges": [asdict(edge) for edge in group.edges],
-        "labels": [asdict(label) for label in group.labels],
-        "source": group.source,
-        "split": group.split,
-        "extra": _to_json(group.extra),
-    }
-
-
-def group_of(row: Mapping[str, Any]) -> PreferenceGroup:
-    """A row of the Parquet file as a group.
-
-    Raises:
-        DataError: where the row breaks the rules of a group.
-    """
-    return PreferenceGroup(
-        id=row["group_id"],
-        prompts=tuple(_content(prompt) for prompt in row["prompts"]),
-        responses=tuple(
-            Response(**(response | {"content": _content(response["content"])})) for response in row["responses"]
-        ),
-        edges=tuple(Edge(**edge) for edge in row["edges"]),
-        labels=tuple(Label(**label) for label in row["labels"]),
-        source=row["source"],
-        split=row["split"],
-        extra=json.loads(row["extra"]),
-    )
 
 
 def is_groups_file(path: Path) -> bool:
@@ -173,28 +151,6 @@ def _open(path: Path) -> Any:
     return open_parquet(path)
 
 
-def _schema() -> Any:
-    """The columns of `groups.parquet`."""
-    import pyarrow as pa
-
-    text, index, number = pa.string(), pa.int32(), pa.float64()
-    response = {"id": text, "content": text, "prompt": index, "rank": index, "score": number}
-    edge = {"winner": index, "loser": index, "weight": number, "margin": number, "prob": number}
-    label = {"response": index, "desirable": pa.bool_(), "weight": number}
-    return pa.schema(
-        {
-            "group_id": text,
-            "prompts": pa.list_(text),
-            "responses": pa.list_(pa.struct(response)),
-            "edges": pa.list_(pa.struct(edge)),
-            "labels": pa.list_(pa.struct(label)),
-            "source": text,
-            "split": text,
-            "extra": text,
-        }
-    )
-
-
 @contextmanager
 def _replacing(path: Path) -> Iterator[str]:
     """The name of a temporary neighbour that takes the path's place when the block ends well."""
@@ -228,14 +184,3 @@ def _pair(group: PreferenceGroup, edge: Edge) -> dict[str, Any]:
     plain = {"weight": 1.0, "margin": 0.0, "prob": 1.0}
     changed = {name: getattr(edge, name) for name, value in plain.items() if getattr(edge, name) != value}
     return row | changed | {name: group.extra[name] for name in PROMPT_EXTRAS if group.extra.get(name)}
-
-
-def _to_json(value: object) -> str:
-    """Contents and extras as JSON text that keeps the order of keys."""
-    return json.dumps(value, ensure_ascii=False, default=dict)
-
-
-def _content(text: str) -> Content:
-    """The content that a JSON text stands for; a list is the turns of a dialogue."""
-    value = json.loads(text)
-    return tuple(value) if isinstance(value, list) else value

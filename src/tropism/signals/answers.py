@@ -1,4 +1,4 @@
-"""Rows of votes become answers in threads; every row that does not is named with its reason.
+"""Rows become answers in threads; every row that does not is named with its reason.
 
 A thread is one key and one prompt. The text of prompts and responses stays in the file: here they are hashes, so
 that millions of comments fit in memory. Orders come from values (time, hash), never from the order of the rows.
@@ -6,131 +6,153 @@ that millions of comments fit in memory. Orders come from values (time, hash), n
 
 from __future__ import annotations
 
-import functools
-import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import ibis
 from ibis import Table
-from ibis.expr.types import NumericValue, StringValue, Value
+from ibis.expr.types import BooleanValue, StringValue, Value
 
-from tropism.errors import ConfigError, DataError
-from tropism.signals.engines import ROW, scalar
+from tropism.errors import DataError
+from tropism.signals import values
+from tropism.signals.columns import OPTIONS
+from tropism.signals.engines import ROW, rows, scalar
+from tropism.signals.gate import SafetyGate
 
 REPEATED = "repeated response"
 ALONE = "only answer to its prompt"
 NO_PAIR = "no pair of its thread passes the rule"
+UNREADABLE = {
+    "is not a number": "a number",
+    "is not finite": "a finite number",
+    "cannot be read": "a time (ISO 8601, or seconds since 1970)",
+    "is no label": "a thumb (up, down, true, false, 1, 0, -1)",
+    "is no choice": "a, b, tie, both_bad or skip",
+    "is not true or false": "true or false",
+}
+"""What a value should have been, by how its reason ends. Such rows stop a build unless it skips them."""
 
 _DELETED = ("[deleted]", "[removed]")
-_DELETED_TEXT = r"^\s*\[(deleted|removed)\]\s*$"
-_BLANKS = "\t\n\v\f\r\u00a0"
-_FILLED_TEXT = f"[^ {_BLANKS}]"
-_BAD = {
-    "score is not a number": ("score", "a number"),
-    "score is not finite": ("score", "a finite number"),
-    "time cannot be read": ("time", "a time (ISO 8601, or seconds since 1970)"),
-}
 
 
 @dataclass(frozen=True)
-class VoteColumns:
-    """The columns of a table of votes.
+class Cleaning:
+    """What is done to rows before anything else, and to edges last of all.
 
     Args:
-        prompt: the text that was answered.
-        response: the text of the answer.
-        score: its votes, up minus down.
-        group: the key of the thread; without it, answers to one prompt text belong together.
-        time: when the answer was written: ISO 8601 (UTC where it names no zone) or seconds since 1970.
-        author: who wrote it.
-
-    Raises:
-        ConfigError: where one column is given twice.
+        scrub: from a text to the text without personal data; None leaves texts as they are.
+        hash_key: from a thread's key to what takes its place; None leaves keys as they are.
+        is_bot: whether an author is no person; None keeps all.
+        gate: which texts no edge shall prefer; None lets all pass.
     """
 
-    prompt: str
-    response: str
-    score: str
-    group: str | None = None
-    time: str | None = None
-    author: str | None = None
-
-    def __post_init__(self) -> None:
-        roles: dict[str, str] = {}
-        for role, name in self.given().items():
-            if name in roles:
-                raise ConfigError(
-                    f"--{roles[name]} and --{role} both name the column {name!r}.",
-                    remedy=f"Give --{role} a column of its own or, where it may, leave it away.",
-                )
-            roles[name] = role
-
-    def given(self) -> dict[str, str]:
-        """The roles that have a column, in the order of the fields."""
-        roles = {role: getattr(self, role) for role in self.__dataclass_fields__}
-        return {role: name for role, name in roles.items() if name is not None}
+    scrub: Callable[[StringValue], StringValue] | None = None
+    hash_key: Callable[[StringValue], StringValue] | None = None
+    is_bot: Callable[[StringValue], BooleanValue] | None = None
+    gate: SafetyGate | None = None
 
 
-def read_rows(table: Table, columns: VoteColumns, *, needs_time: bool) -> Table:
+@dataclass(frozen=True)
+class Measure:
+    """What a kind of signal reads of a row.
+
+    Args:
+        columns: name to value; they become columns of the lean rows.
+        reasons: conditions under which the row cannot be used, each with its reason, in order.
+    """
+
+    columns: Mapping[str, Value]
+    reasons: tuple[tuple[BooleanValue, str], ...]
+
+
+def with_texts(table: Table, given: Mapping[str, str], cleaning: Cleaning, roles: tuple[str, ...]) -> Table:
+    """The rows under the names of their roles, with `row`, clean texts (`roles`) and the thread's `key`.
+
+    Without a column for the key, the prompt's fingerprint is the key.
+    """
+    raw = table.select(row=table[ROW], **{role: table[name] for role, name in given.items()})
+    texts = {role: raw[role].cast("string") for role in roles}
+    if cleaning.scrub:
+        texts = {role: cleaning.scrub(text) for role, text in texts.items()}
+    clean = raw.mutate(**texts)
+    if "group" not in given:
+        return clean.mutate(key=values.fingerprint(clean.prompt))
+    key = values.filled(clean.group)
+    return clean.mutate(key=cleaning.hash_key(key) if cleaning.hash_key else key)
+
+
+def read_rows(
+    table: Table,
+    given: Mapping[str, str],
+    measure: Callable[[Table], Measure],
+    *,
+    cleaning: Cleaning,
+    needs_time: bool = False,
+) -> Table:
     """One lean row per record: hashes, numbers, and in `reason` why it cannot be used (null where it can).
 
-    Columns: row, key, prompt_id, response_id, score, time (seconds), author, words, reason.
+    Columns: row, key, prompt_id, response_id, time (seconds), author, words, those of the measure, and reason.
     """
-    raw = table.select(row=table[ROW], **{role: table[name] for role, name in columns.given().items()})
+    raw = with_texts(table, given, cleaning, ("prompt", "response"))
     text = raw.mutate(
-        prompt=raw.prompt.cast("string"),
-        response=raw.response.cast("string"),
-        key=_filled(raw.group) if columns.group else raw.prompt.cast("string"),
-        score_text=_filled(raw.score),
-        score=_number(raw.score),
-        time_text=_filled(raw.time) if columns.time else ibis.null("string"),
-        time=_seconds(raw.time) if columns.time else ibis.null("float64"),
-        author=_author(raw.author) if columns.author else ibis.null("string"),
+        no_time=values.is_missing(raw.time) if "time" in given else ibis.literal(True),
+        time=values.seconds(raw.time) if "time" in given else ibis.null("float64"),
+        author=_author(raw.author) if "author" in given else ibis.null("string"),
     )
+    measured = measure(text)
     return text.select(
         "row",
-        key=text.key if columns.group else _fingerprint(text.key),
-        prompt_id=_fingerprint(text.prompt),
-        response_id=_fingerprint(text.response),
-        score=text.score,
+        "key",
+        prompt_id=values.fingerprint(text.prompt),
+        response_id=values.fingerprint(text.response),
         time=text.time,
         author=text.author,
-        words=_words(text.response),
-        reason=_reason(text, needs_time=needs_time),
+        words=values.words(text.response),
+        **measured.columns,
+        reason=_reason(text, given, measured, cleaning, needs_time=needs_time),
     )
 
 
-def refuse_bad_rows(rows: Table, table: Table, columns: VoteColumns) -> None:
-    """Stop at the first score or time that cannot be read.
+def refuse_bad_rows(lean: Table, table: Table, given: Mapping[str, str]) -> None:
+    """Stop at the first value that cannot be read.
 
     Raises:
         DataError: naming the row, its value and the column, and how many rows are like it.
     """
-    bad = rows.filter(rows.reason.isin(list(_BAD)))
-    first = bad.order_by("row").limit(1).to_pyarrow().to_pylist()
-    if not first:
+    reasons = [row["reason"] for row in rows(lean.filter(lean.reason.notnull()).select("reason").distinct())]
+    bad_reasons = [reason for reason in reasons if any(reason.endswith(end) for end in UNREADABLE)]
+    if not bad_reasons:
         return
-    row, reason = first[0]["row"], first[0]["reason"]
-    role, expected = _BAD[reason]
-    name = columns.given()[role]
-    value = table.filter(table[ROW] == row)[name].cast("string").to_pyarrow()[0].as_py()
+    bad = lean.filter(lean.reason.isin(bad_reasons))
+    first = rows(bad.order_by("row").limit(1))[0]
+    row, reason = first["row"], first["reason"]
+    end = next(end for end in UNREADABLE if reason.endswith(end))
+    name = column_of(reason.removesuffix(f" {end}"), given)
+    value = scalar(table.filter(table[ROW] == row)[name].cast("string").as_scalar())
     count = scalar(bad.filter(bad.reason == reason).count())
     raise DataError(
-        f"row {row}: column {name!r} must hold {expected}, not {value!r} ({count} such row{'s' if count > 1 else ''}).",
+        f"row {row}: column {name!r} must hold {UNREADABLE[end]}, not {value!r} "
+        f"({count} such row{'s' if count > 1 else ''}).",
         remedy="Correct it, or drop and count such rows with --skip-bad.",
     )
 
 
-def usable(rows: Table) -> Table:
-    """The rows that can be used, with `copy` 0 for one of several equal responses to a prompt: the best scored.
+def column_of(role: str, given: Mapping[str, str]) -> str:
+    """The column that a reason is about; it names the role, or the column itself where a role has several."""
+    by_option = {OPTIONS.get(one, one): name for one, name in given.items()}
+    return by_option.get(role.replace(" ", "-"), role)
+
+
+def usable(lean: Table, *, best_first: str) -> Table:
+    """The rows that can be used, with `copy` 0 for one of several equal responses to a prompt: the best by a column.
 
     Ties go to the earliest, then to the author's name.
     """
-    good = rows.filter(rows.reason.isnull())
-    best_first = ibis.window(
+    good = lean.filter(lean.reason.isnull())
+    order = ibis.window(
         group_by=[good.key, good.prompt_id, good.response_id],
         order_by=[
-            ibis.desc(good.score),
+            ibis.desc(good[best_first]),
             good.time.isnull(),
             good.time,
             good.author.isnull(),
@@ -138,30 +160,35 @@ def usable(rows: Table) -> Table:
             good.row,
         ],
     )
-    return good.mutate(copy=ibis.row_number().over(best_first))
+    return good.mutate(copy=ibis.row_number().over(order))
 
 
-def to_answers(rows: Table) -> Table:
+def to_answers(distinct: Table) -> Table:
     """Distinct answers: `thread` (a number without meaning), its `size`, `place` in it from 0, and the hash `mix`."""
-    once = rows.filter(rows.copy == 0)
-    thread = ibis.window(group_by=[once.key, once.prompt_id])
+    thread = ibis.window(group_by=[distinct.key, distinct.prompt_id])
     in_time = ibis.window(
-        group_by=[once.key, once.prompt_id], order_by=[once.time.isnull(), once.time, once.response_id]
+        group_by=[distinct.key, distinct.prompt_id],
+        order_by=[distinct.time.isnull(), distinct.time, distinct.response_id],
     )
-    return once.select(
-        "row",
-        "key",
-        "prompt_id",
-        "response_id",
-        "score",
-        "time",
-        "author",
-        "words",
-        thread=once.row.min().over(thread),
+    return distinct.mutate(
+        thread=distinct.row.min().over(thread),
         place=ibis.row_number().over(in_time).cast("int32"),
-        size=once.row.count().over(thread),
-        mix=_mix(once.response_id),
+        size=distinct.row.count().over(thread),
+        mix=values.mix(distinct.response_id),
     )
+
+
+def merged(good: Table, **sums: Value) -> Table:
+    """Several rows about one response become one, with the sums given; the first row stands for all."""
+    return good.group_by(["key", "prompt_id", "response_id"]).agg(
+        row=good.row.min(), time=good.time.min(), author=good.author.min(), words=good.words.max(), **sums
+    )
+
+
+def members_of(good: Table, answers: Table) -> Table:
+    """`row`, `thread` and `size` of every row that went into an answer."""
+    names = ["key", "prompt_id", "response_id"]
+    return good.join(answers.select(*names, "thread", "size"), names).select("row", "thread", "size")
 
 
 def split_keys(answers: Table) -> Table:
@@ -170,65 +197,27 @@ def split_keys(answers: Table) -> Table:
     return counts.filter(counts.prompts > 1).select("key")
 
 
-def _filled(value: Value) -> StringValue:
-    """Text without blanks around it, or null where nothing is left."""
-    return value.cast("string").strip().nullif("")
-
-
-def _number(value: Value) -> NumericValue:
-    return value.cast("float64") if value.type().is_numeric() else _filled(value).try_cast("float64")
-
-
-def _seconds(value: Value) -> NumericValue:
-    """Seconds since 1970 of a number, a timestamp, or a text of either kind; null where it is none."""
-    if value.type().is_numeric():
-        return value.cast("float64")
-    text = value.cast("string").strip()
-    is_stamp = value.type().is_timestamp() or value.type().is_date()
-    zoned = value.cast("timestamp('UTC')") if is_stamp else text.try_cast("timestamp('UTC')")
-    stamp = zoned.cast("timestamp")
-    seconds = stamp.epoch_seconds().floor() + stamp.microsecond() / 1e6
-    return seconds if is_stamp else ibis.coalesce(text.try_cast("float64"), seconds)
-
-
 def _author(value: Value) -> StringValue:
-    name = _filled(value)
+    name = values.filled(value)
     return name.isin(_DELETED).ifelse(ibis.null("string"), name)
 
 
-def _fingerprint(text: StringValue) -> StringValue:
-    """64 bits of a text, the same on every engine."""
-    return text.hexdigest("md5").substr(0, 16)
-
-
-def _mix(fingerprint: StringValue) -> NumericValue:
-    """The first 24 bits of a fingerprint as a number: engines agree on MD5, but not on a hash that is a number."""
-    digits = (ibis.literal("0123456789abcdef").find(fingerprint.substr(i, 1)) * 16**i for i in range(6))
-    return functools.reduce(operator.add, digits).cast("int64")
-
-
-def _words(text: StringValue) -> NumericValue:
-    spaced = text.re_search(f"[{_BLANKS}]").ifelse(text.translate(_BLANKS, " " * len(_BLANKS)), text)
-    parts = spaced.split(" ")
-    return parts.filter(lambda part: part != "").length().cast("int32")
-
-
-def _reason(text: Table, *, needs_time: bool) -> StringValue:
+def _reason(
+    text: Table, given: Mapping[str, str], measured: Measure, cleaning: Cleaning, *, needs_time: bool
+) -> StringValue:
     """The first reason that holds; a row has one."""
-    no_time = text.time_text.isnull() if needs_time else ibis.literal(False)
+    bots = []
+    if cleaning.is_bot and "author" in given:
+        bots.append((cleaning.is_bot(text.author).fill_null(False), "author is a bot"))
     return ibis.cases(
-        (text.prompt.isnull() | ~text.prompt.re_search(_FILLED_TEXT), "empty prompt"),
-        (text.prompt.re_search(_DELETED_TEXT), "deleted prompt"),
-        (text.response.isnull() | ~text.response.re_search(_FILLED_TEXT), "empty response"),
-        (text.response.re_search(_DELETED_TEXT), "deleted response"),
+        (text.prompt.isnull() | ~values.is_filled(text.prompt), "empty prompt"),
+        (values.is_deleted(text.prompt), "deleted prompt"),
+        (text.response.isnull() | ~values.is_filled(text.response), "empty response"),
+        (values.is_deleted(text.response), "deleted response"),
+        *bots,
         (text.key.isnull(), "empty group key"),
-        (text.score_text.isnull(), "missing score"),
-        (text.score.isnull(), "score is not a number"),
-        (text.score.isnan() | text.score.isinf(), "score is not finite"),
-        (no_time, "missing time"),
-        (
-            text.time_text.notnull() & (text.time.isnull() | text.time.isnan() | text.time.isinf()),
-            "time cannot be read",
-        ),
+        *measured.reasons,
+        (text.no_time if needs_time else ibis.literal(False), "missing time"),
+        (~text.no_time & (text.time.isnull() | ~values.is_finite(text.time)), "time cannot be read"),
         else_=ibis.null("string"),
     )

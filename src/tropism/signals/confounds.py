@@ -16,6 +16,7 @@ from ibis import Table
 from numpy.typing import NDArray
 
 from tropism.records import Estimate
+from tropism.signals.engines import in_memory
 from tropism.signals.pairs import in_halves
 
 _Z = 1.959963984540054
@@ -44,6 +45,12 @@ def confounds(edges: Table, answers: Table, *, with_time: bool, with_author: boo
         judged = _by_author(edges, answers)
         found["author_only_accuracy"] = share(*_sums(judged, judged.right))
     return {name: estimate for name, estimate in found.items() if estimate.n}
+
+
+def share_of(edges: Table, halves: ibis.Value, name: str) -> dict[str, Estimate]:
+    """A share of rows with a `thread`, under a name; nothing where there is none."""
+    found = share(*_sums(edges, halves))
+    return {name: found} if found.n else {}
 
 
 def share(halves: NDArray[np.int64], edges: NDArray[np.int64]) -> Estimate:
@@ -82,7 +89,7 @@ def _effective(halves: NDArray[np.int64], edges: NDArray[np.int64], *, value: fl
 
 def _sums(edges: Table, halves: ibis.Value) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Per group: the sum of the halves, and the number of edges that have one."""
-    per_group = edges.group_by("thread").agg(halves=halves.sum(), edges=halves.count()).to_pyarrow()
+    per_group = in_memory(edges.group_by("thread").agg(halves=halves.sum(), edges=halves.count()))
     held, counted = (per_group[name].fill_null(0).to_numpy().astype(np.int64) for name in ("halves", "edges"))
     return held, counted
 

@@ -91,7 +91,7 @@ def fit_dawid_skene(
         posterior, log_likelihood = _expect(rows, prior, confusion)
         # with smoothing it is the likelihood with the pseudo-counts' part that never falls
         objective = log_likelihood + smoothing * float(_log(prior).sum() + _log(confusion).sum())
-        converged = objective - reached < tolerance * rows.count.sum()
+        converged = objective - reached < tolerance * rows.times.sum()
         reached = objective
     return DawidSkene(
         rows.items,
@@ -130,7 +130,7 @@ class _Rows(NamedTuple):
     item: NDArray[np.int64]
     annotator: NDArray[np.int64]
     label: NDArray[np.int64]
-    count: NDArray[np.int64]
+    times: NDArray[np.int64]
     num_labels: int
 
 
@@ -148,14 +148,14 @@ def _rows(item: ArrayLike, annotator: ArrayLike, label: ArrayLike, num_labels: i
         )
     items, item_code = np.unique(columns[0], return_inverse=True)
     annotators, annotator_code = np.unique(columns[1], return_inverse=True)
-    distinct, count = np.unique(np.stack([item_code, annotator_code, given]), axis=1, return_counts=True)
-    return _Rows(items, annotators, distinct[0], distinct[1], distinct[2], count, num_labels)
+    distinct, times = np.unique(np.stack([item_code, annotator_code, given]), axis=1, return_counts=True)
+    return _Rows(items, annotators, distinct[0], distinct[1], distinct[2], times, num_labels)
 
 
 def _majority(rows: _Rows) -> NDArray[np.float64]:
     """The share of answers that each item got for each label, [items, labels]."""
     cells = np.bincount(
-        rows.item * rows.num_labels + rows.label, weights=rows.count, minlength=len(rows.items) * rows.num_labels
+        rows.item * rows.num_labels + rows.label, weights=rows.times, minlength=len(rows.items) * rows.num_labels
     ).reshape(len(rows.items), rows.num_labels)
     return np.asarray(cells / cells.sum(axis=1, keepdims=True))
 
@@ -168,7 +168,7 @@ def _maximise(
     cell = rows.annotator * k + rows.label
     given = np.stack(
         [
-            np.bincount(cell, weights=rows.count * posterior[rows.item, true], minlength=num_annotators * k)
+            np.bincount(cell, weights=rows.times * posterior[rows.item, true], minlength=num_annotators * k)
             for true in range(k)
         ],
         axis=1,
@@ -188,7 +188,7 @@ def _expect(
     log_confusion = _log(confusion)
     joint = np.tile(_log(prior), (len(rows.items), 1))
     for true in range(rows.num_labels):
-        answers = rows.count * log_confusion[rows.annotator, true, rows.label]
+        answers = rows.times * log_confusion[rows.annotator, true, rows.label]
         joint[:, true] += np.bincount(rows.item, weights=answers, minlength=len(rows.items))
     highest = joint.max(axis=1, keepdims=True)
     odds = np.exp(joint - highest)
@@ -198,8 +198,8 @@ def _expect(
 
 def _reliability(rows: _Rows, posterior: NDArray[np.float64]) -> tuple[Estimate, ...]:
     """How often each annotator is right."""
-    right = np.bincount(rows.annotator, weights=rows.count * posterior[rows.item, rows.label])
-    given = np.bincount(rows.annotator, weights=rows.count)
+    right = np.bincount(rows.annotator, weights=rows.times * posterior[rows.item, rows.label])
+    given = np.bincount(rows.annotator, weights=rows.times)
     shares = np.clip(right / given, 0.0, 1.0)
     bounds = [wilson(float(share), int(count)) for share, count in zip(shares, given, strict=True)]
     return tuple(

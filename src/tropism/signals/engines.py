@@ -1,33 +1,51 @@
-"""Files as Ibis tables: the one place that knows which engine runs the expressions of the signals."""
+"""Which engine runs the expressions of the signals: DuckDB in this process, or Spark, behind the same few verbs."""
 
 from __future__ import annotations
 
-import csv
-import difflib
-import glob
-import gzip
-from collections import Counter
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
+import pyarrow as pa
 from ibis import Table
-from ibis.backends.duckdb import Backend
 from ibis.expr.types import Scalar
 from pyarrow import RecordBatch
 
-from tropism.errors import DataError
+from tropism.errors import ConfigError, DataError
 
 ROW = "__row__"
 """Column that `open_file` adds: the record's number, from 1 and without a header. For messages, never for results."""
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+
+class Engine(ABC):
+    """What the signals ask of a database beside the expressions themselves."""
+
+    @abstractmethod
+    def keep(self, table: Table) -> Table:
+        """Compute a table once; its rows stay in the engine until they are released."""
+
+    @abstractmethod
+    def release(self, table: Table) -> None:
+        """Free what `keep` keeps."""
+
+    @abstractmethod
+    def batches(self, table: Table, *, num_rows: int) -> Iterator[RecordBatch]:
+        """The rows of a table in its order, some at a time; nothing else may ask the engine meanwhile."""
+
+    @abstractmethod
+    @contextmanager
+    def buckets(self, table: Table, *, by: str, count: int) -> Iterator[Sequence[Table]]:
+        """A table cut by a column that holds 0 to `count` - 1, each part cheap to read; gone when the block ends."""
+
+    @abstractmethod
+    def problem(self, error: Exception) -> str | None:
+        """What an error of the engine says about unreadable data, in one line; None where it is a fault of ours."""
 
 
-def open_file(path: Path, columns: Sequence[str]) -> Table:
+def open_file(path: Path, columns: Sequence[str], *, engine: str = "duckdb") -> Table:
     """Open some columns of a file as a lazy table.
 
     Values of JSON and CSV are text, exactly as written, so that a key `007` never becomes 7; Parquet keeps its types.
@@ -35,191 +53,85 @@ def open_file(path: Path, columns: Sequence[str]) -> Table:
     Args:
         path: a JSONL, JSON, CSV, TSV or Parquet file; text may be compressed with gzip (`.csv.gz`).
         columns: the names that are needed.
+        engine: `duckdb`, `spark` (on this machine), or the address of a cluster (`spark://host:port`), whose workers
+            must see the path.
 
     Returns:
         A table of those columns and `ROW`.
 
     Raises:
         DataError: where the file is missing, empty or of another kind, or lacks a column.
+        ConfigError: for an engine that is not known or not installed.
     """
-    suffix = _suffix(path)
-    if path.stat().st_size == 0:
-        raise _empty(path)
-    connection = ibis.duckdb.connect()
-    connection.raw_sql("SET TimeZone = 'UTC'")
-    connection.raw_sql("SET enable_progress_bar = false")
-    with data_errors(str(path)):
-        if suffix == ".parquet":
-            table = connection.read_parquet(_literal(path))
-            _require_columns(path, columns, table.columns)
-            _require_plain(path, table, columns)
-        elif suffix in (".csv", ".tsv"):
-            table = _open_csv(connection, path, columns, tab=suffix == ".tsv")
-        else:
-            table = _open_json(connection, path, columns, lines=suffix != ".json")
-        return table.select(*columns).mutate(**{ROW: ibis.row_number() + 1})
+    if engine == "duckdb":
+        from tropism.signals.files import open_in_duckdb
+
+        return open_in_duckdb(path, columns)
+    if engine == "spark" or engine.startswith(("spark://", "local[")):
+        from tropism.signals.spark import open_in_spark
+
+        return open_in_spark(path, columns, master="local[*]" if engine == "spark" else engine)
+    raise ConfigError(
+        f"--engine must be duckdb, spark or spark://host:port, not {engine!r}.", remedy="Leave it away for DuckDB."
+    )
 
 
-@contextmanager
-def data_errors(source: str) -> Iterator[None]:
-    """Turn what the engine says about unreadable data into a `DataError` of one line."""
-    try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        raise DataError(
-            f"{source or 'the table'} makes more pairs than memory or disk can hold.",
-            remedy="Ask for a larger gap, or split the file by thread.",
-        ) from error
-    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(". ")
-        raise DataError(
-            f"{source or 'the table'} cannot be read: {reason}.",
-            remedy="Correct or remove that part of the file, or save it again as JSONL, CSV or Parquet in UTF-8.",
-        ) from error
+def engine_of(table: Table) -> Engine:
+    """The engine that computes a table."""
+    backend = ibis.get_backend(table)
+    if backend.name == "duckdb":
+        from tropism.signals.duck import DuckEngine
+
+        return DuckEngine(backend)
+    from tropism.signals.spark import SparkEngine
+
+    return SparkEngine(backend)
 
 
 def keep(table: Table) -> Table:
     """Compute a table once; its rows stay in the engine until they are released."""
-    return ibis.get_backend(table).create_table(ibis.util.gen_name("tropism"), table, temp=True)
+    return engine_of(table).keep(table)
 
 
 def release(*tables: Table) -> None:
     """Free what `keep` keeps."""
     for table in tables:
-        ibis.get_backend(table).raw_sql(f'DROP TABLE "{table.op().name}"')
+        engine_of(table).release(table)
 
 
-def batches(table: Table, *, num_rows: int) -> Iterator[RecordBatch]:
-    """The rows of a table in its order, some at a time; nothing else may ask the table's engine meanwhile.
+def in_memory(table: Table) -> pa.Table:
+    """The rows of a table in its order."""
+    batches = list(engine_of(table).batches(table, num_rows=100_000))
+    return pa.Table.from_batches(batches) if batches else table.schema().to_pyarrow().empty_table()
 
-    Not through Ibis' own method: Ibis 12 calls one that DuckDB 2 removed.
-    """
-    backend = ibis.get_backend(table)
-    yield from backend.con.sql(backend.compile(table)).to_arrow_reader(num_rows)
+
+def rows(table: Table) -> list[dict[str, Any]]:
+    """The rows of a small table."""
+    return in_memory(table).to_pylist()
 
 
 def scalar(value: Scalar) -> Any:
-    """One computed value. Not by `execute`, which goes through pandas only to warn about its options."""
-    return value.to_pyarrow().as_py()
+    """One computed value."""
+    return rows(value.as_table())[0].popitem()[1]
 
 
-def nearest(name: str, names: Sequence[str]) -> str | None:
-    """The name that a mistyped one was probably meant to be.
-
-    Example:
-        >>> nearest("upvote", ["views", "upvotes"])
-        'upvotes'
-    """
-    by_lower = {other.lower(): other for other in names}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    return by_lower[found[0]] if found else None
+def count(table: Table) -> int:
+    """How many rows a table has."""
+    return int(scalar(table.count()))
 
 
-def _suffix(path: Path) -> str:
-    """The kind of a file that exists, by its name."""
-    if not path.is_file():
-        raise _missing(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    if not suffixes or suffixes[-1] not in SUFFIXES:
-        raise DataError(
-            f"{path} is of no kind that can be read; its name must end in one of {', '.join(SUFFIXES)}.",
-            remedy="Rename or convert it.",
-        )
-    return suffixes[-1]
-
-
-def _missing(path: Path) -> DataError:
-    """The error for a path that is no file, with the nearest file of its folder."""
-    if path.is_dir():
-        return DataError(f"{path} is a folder, not a file.", remedy="Name a file in it.")
-    if not path.parent.is_dir():
-        return DataError(f"{path} does not exist, nor does its folder.", remedy="Check the path.")
-    close = nearest(path.name, sorted(other.name for other in path.parent.iterdir() if other.is_file()))
-    remedy = f"Did you mean {path.parent / close}?" if close else "Check the path; its folder has nothing like it."
-    return DataError(f"{path} does not exist.", remedy=remedy)
-
-
-def _empty(path: Path) -> DataError:
-    return DataError(f"{path} is empty.", remedy="Give a file with at least one record.")
-
-
-def _literal(path: Path) -> str:
-    """A path in which `*`, `?` and `[` mean themselves."""
-    return glob.escape(str(path))
-
-
-def _require_columns(path: Path, columns: Sequence[str], present: Sequence[str]) -> None:
-    for column in columns:
-        if column not in present:
-            close = nearest(column, present)
-            raise DataError(
-                f"{path} has no column {column!r}; its columns are {', '.join(present)}.",
-                remedy=f"Did you mean {close!r}?" if close else "Name one of them.",
-            )
-
-
-def _require_plain(path: Path, table: Table, columns: Sequence[str]) -> None:
-    for column in columns:
-        if table[column].type().is_nested():
-            raise DataError(
-                f"column {column!r} of {path} holds lists or objects, but text or numbers were expected.",
-                remedy="Name a column of plain values, or flatten it first.",
-            )
-
-
-def _open_csv(connection: Backend, path: Path, columns: Sequence[str], *, tab: bool) -> Table:
-    """Read with the names of the first line; nothing is guessed but the separator."""
-    names, separator = _csv_header(path, tab=tab)
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise DataError(f"{path} has two columns named {repeated[0]!r}.", remedy="Rename one of them.")
-    _require_columns(path, columns, names)
-    return connection.read_csv(
-        _literal(path),
-        columns=dict.fromkeys(names, "VARCHAR"),
-        auto_detect=False,
-        header=True,
-        delim=separator,
-        quote='"',
-        escape='"',
-    )
-
-
-def _csv_header(path: Path, *, tab: bool) -> tuple[list[str], str]:
-    """The names in the first line, and the separator that splits it into most of them."""
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
+@contextmanager
+def data_errors(source: str, engine: Engine) -> Iterator[None]:
+    """Turn what the engine says about unreadable data into a `DataError` of one line."""
     try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-            separators = "\t" if tab else ",;\t|"
-            start = file.tell()
-            found = []
-            for separator in separators:
-                file.seek(start)
-                found.append((next(csv.reader(file, delimiter=separator), []), separator))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error}.", remedy="Save it again in UTF-8.") from None
-    names, separator = max(found, key=lambda one: len(one[0]))
-    if not names:
-        raise _empty(path)
-    return names, separator
-
-
-def _open_json(connection: Backend, path: Path, columns: Sequence[str], *, lines: bool) -> Table:
-    """Look for the columns in the first records, then in all; read them as text."""
-    layout = "newline_delimited" if lines else "auto"
-    for sample in (20_480, -1):
-        guessed = connection.read_json(_literal(path), format=layout, sample_size=sample, map_inference_threshold=-1)
-        if set(columns) <= set(guessed.columns):
-            break
-    if scalar(guessed.limit(1).count()) == 0:
-        raise _empty(path)
-    if guessed.columns == ("json",) and "json" not in columns:
+        yield
+    except Exception as error:
+        problem = engine.problem(error)
+        if problem is None:
+            raise
         raise DataError(
-            f"{path} has values that are no JSON objects.",
-            remedy="Write each answer as one object: its columns by name.",
-        )
-    _require_columns(path, columns, guessed.columns)
-    _require_plain(path, guessed, columns)
-    return connection.read_json(_literal(path), format=layout, columns=dict.fromkeys(columns, "VARCHAR"))
+            f"{source or 'the table'} {problem}.",
+            remedy="Correct or remove that part of the file, or save it again as JSONL, CSV or Parquet in UTF-8."
+            if problem.startswith("cannot be read")
+            else "Ask for a larger gap or a smaller --cap, or give the engine more room.",
+        ) from error

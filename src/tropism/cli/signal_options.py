@@ -1,0 +1,224 @@
+"""What the options of `tropism build` mean for each kind of signal, and which of them have no meaning for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tropism.signals.build import Columns
+    from tropism.signals.rules import VoteRule
+
+COLUMNS = ("votes", "ratings", "rankings", "choices", "labels")
+"""Signals whose columns are named on the command line; all others are files of another tool."""
+BY_VOTES = ("votes", "ratings", "posts")
+BY_PEOPLE = ("choices", "rankings", "oasst", "imagereward", "argilla", "label-studio", "label-page")
+APPLIES: dict[str, tuple[str, ...]] = {
+    "--prompt": COLUMNS,
+    "--response": ("votes", "ratings", "rankings", "labels"),
+    "--score": ("votes", "ratings"),
+    "--rank": ("rankings",),
+    "--label": ("labels",),
+    "--choice": ("choices",),
+    "--response-a": ("choices",),
+    "--response-b": ("choices",),
+    "--source-a": ("choices",),
+    "--source-b": ("choices",),
+    "--annotator": ("choices", "rankings"),
+    "--group": COLUMNS,
+    "--time": ("votes", "ratings", "rankings", "labels"),
+    "--author": ("votes", "ratings", "rankings", "labels"),
+    "--accepted": ("votes",),
+    "--prompt-score": ("votes",),
+    "--rule": BY_VOTES,
+    "--pairing": ("ratings", "argilla", "label-studio"),
+    "--ties": ("ratings", *BY_PEOPLE),
+    "--cap": (*BY_VOTES, "rankings", "oasst", "imagereward"),
+    "--margin": BY_VOTES,
+    "--truth": BY_PEOPLE,
+}
+"""Options that only some kinds of signal have."""
+WEIGHTS: dict[str, tuple[str, ...]] = {
+    "one": (*COLUMNS, *BY_VOTES, *BY_PEOPLE),
+    "gap": BY_VOTES,
+    "agreement": ("labels", *BY_PEOPLE),
+    "count": ("labels", *BY_PEOPLE),
+}
+RULE_OPTIONS: dict[str, tuple[str, ...]] = {
+    "--min-gap": ("gap", "shp", "log2", "quantile"),
+    "--min-ratio": ("ratio", "shp"),
+    "--later": ("gap", "lead", "ratio", "log2", "quantile"),
+    "--high": ("quantile",),
+    "--low": ("quantile",),
+    "--min-prompt-score": ("shp",),
+}
+"""Options that only some rules have."""
+
+
+def kind_of(file: Path, signal: str, *, posts: bool) -> str:
+    """The kind of signal that a file holds.
+
+    Raises:
+        ConfigError: where --posts and --signal disagree.
+    """
+    from tropism.errors import ConfigError
+
+    if posts and signal not in ("auto", "posts"):
+        raise ConfigError(f"--posts and --signal {signal} exclude each other.", remedy="Give one of them.")
+    if posts:
+        return "posts"
+    if signal == "auto":
+        return "label-page" if file.suffix in (".sqlite", ".sqlite3", ".db") else "votes"
+    return signal
+
+
+def refuse_foreign(given: dict[str, Any], kind: str, weight: str) -> None:
+    """Refuse options that have no effect on a kind of signal.
+
+    Raises:
+        ConfigError: naming the first.
+    """
+    from tropism.errors import ConfigError
+
+    for option, value in given.items():
+        if value not in (None, []) and option in APPLIES and kind not in APPLIES[option]:
+            kinds = ", ".join(dict.fromkeys(APPLIES[option]))
+            raise ConfigError(
+                f"{option} has no effect with --signal {kind}.", remedy=f"Leave it away; it belongs to {kinds}."
+            )
+    if kind not in WEIGHTS[weight]:
+        raise ConfigError(
+            f"--weight {weight} has no meaning for {kind}.",
+            remedy=f"Use {' or '.join(name for name, kinds in WEIGHTS.items() if kind in kinds)}.",
+        )
+
+
+def vote_rule(name: str | None, kind: str, asked: dict[str, Any]) -> VoteRule | None:
+    """The rule that the options describe; None for signals that need none.
+
+    Raises:
+        ConfigError: for an option that the rule does not have.
+    """
+    from tropism.errors import ConfigError
+    from tropism.signals import rules
+
+    given = {option: value for option, value in asked.items() if value is not None}
+    if kind not in BY_VOTES:
+        if given:
+            raise ConfigError(
+                f"{next(iter(given))} has no effect with --signal {kind}.",
+                remedy=f"Leave it away; it belongs to {', '.join(BY_VOTES)}.",
+            )
+        return None
+    name = name or ("lead" if kind == "ratings" else "gap")
+    for option in given:
+        if name not in RULE_OPTIONS.get(option, (name,)):
+            raise ConfigError(
+                f"{option} has no effect with --rule {name}.",
+                remedy=f"Leave it away, or use --rule {' or '.join(RULE_OPTIONS[option])}.",
+            )
+    kinds = {
+        "gap": rules.GapRule, "lead": rules.LeadRule, "ratio": rules.RatioRule, "shp": rules.ShpRule,
+        "log2": rules.Log2Rule, "quantile": rules.QuantileRule,
+    }  # fmt: skip
+    return kinds[name](**{option.removeprefix("--").replace("-", "_"): value for option, value in given.items()})
+
+
+def columns_of(kind: str, names: dict[str, Any]) -> Columns:
+    """The columns that the options name, with their usual names where they name none.
+
+    Raises:
+        ConfigError: for a column in two roles, or a weight that is no number.
+    """
+    from tropism.signals import columns
+
+    def name(option: str, default: str | None = None) -> Any:
+        return names[option] or default
+
+    prompt, group, times = name("--prompt", "prompt"), name("--group"), (name("--time"), name("--author"))
+    response, scores = name("--response", "response"), name("--score", "score")
+    if kind == "ratings":
+        return columns.RatingColumns(prompt, response, aspects_of(names["--score"] or ["score"]), group, *times)
+    if kind == "rankings":
+        return columns.RankingColumns(
+            prompt, response, name("--rank", "rank"), group, *times, annotator=name("--annotator")
+        )
+    if kind == "labels":
+        return columns.LabelColumns(prompt, response, name("--label", "label"), group, *times)
+    if kind == "choices":
+        return columns.ChoiceColumns(
+            prompt,
+            name("--response-a", "response_a"),
+            name("--response-b", "response_b"),
+            name("--choice", "choice"),
+            group,
+            name("--annotator"),
+            name("--source-a"),
+            name("--source-b"),
+        )
+    score = scores if isinstance(scores, str) else one_score(scores)
+    return columns.VoteColumns(
+        prompt, response, score, group, *times, accepted=name("--accepted"), prompt_score=name("--prompt-score")
+    )
+
+
+def one_score(scores: list[str]) -> str:
+    """The one column of votes.
+
+    Raises:
+        ConfigError: where several are named.
+    """
+    from tropism.errors import ConfigError
+
+    if len(scores) > 1:
+        raise ConfigError("votes have one --score, not several.", remedy="Use --signal ratings for several aspects.")
+    return scores[0]
+
+
+def aspects_of(scores: list[str]) -> dict[str, float]:
+    """Columns of aspects with their weights, of `NAME` or `NAME=WEIGHT`.
+
+    Raises:
+        ConfigError: for a weight that is no number, or a column named twice.
+    """
+    from tropism.errors import ConfigError
+
+    aspects: dict[str, float] = {}
+    for one in scores:
+        name, equals, weight = one.rpartition("=")
+        try:
+            column, number = (name, float(weight)) if equals else (one, 1.0)
+        except ValueError:
+            raise ConfigError(
+                f"--score must be NAME or NAME=WEIGHT, not {one!r}.", remedy="Give the weight as a number."
+            ) from None
+        if column in aspects:
+            raise ConfigError(f"--score names the column {column!r} twice.", remedy="Name it once.")
+        aspects[column] = number
+    return aspects
+
+
+def checked_share(holdout: float | None) -> float | None:
+    """A share of groups.
+
+    Raises:
+        ConfigError: where it is none.
+    """
+    from tropism.errors import ConfigError
+
+    if holdout is not None and not 0 < holdout < 1:
+        raise ConfigError(f"--holdout must lie between 0 and 1, not {holdout}.", remedy="Use 0.1, say.")
+    return holdout
+
+
+def checked_salt(salt: str | None, *, private: bool) -> str | None:
+    """A salt that has an effect.
+
+    Raises:
+        ConfigError: where it has none.
+    """
+    from tropism.errors import ConfigError
+
+    if salt is not None and not private:
+        raise ConfigError("--salt has no effect without --private.", remedy="Add --private.")
+    return salt

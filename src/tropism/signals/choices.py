@@ -1,0 +1,203 @@
+"""Choices between two answers become preference groups, whoever and however many made them."""
+
+from __future__ import annotations
+
+import ibis
+from ibis import Table
+from ibis.expr.types import NumericValue, Value
+
+from tropism.errors import DataError
+from tropism.records import Estimate
+from tropism.signals import values
+from tropism.signals.answers import Cleaning, merged, refuse_bad_rows, split_keys, to_answers, with_texts
+from tropism.signals.columns import ChoiceColumns
+from tropism.signals.confounds import share_of
+from tropism.signals.engines import ROW, count, data_errors, engine_of, keep, release
+from tropism.signals.games import GameWeight, Truth, agreement, judged_pairs, strengths
+from tropism.signals.made import Built, Made, account_of, built, guarded, of_threads
+from tropism.signals.stream import Threads
+
+MERGED = "choices merged with others of the same pair"
+_FIRST = ("a", "1", "1.0", "first", "left", "response_a", "answer_a", "model_a", "chosen_a")
+_SECOND = ("b", "2", "2.0", "second", "right", "response_b", "answer_b", "model_b", "chosen_b")
+_TIE = ("tie", "t", "both", "equal", "same", "0", "0.0", "draw", "both_good", "tie (both good)")
+_BAD = ("both_bad", "both bad", "neither", "none", "tie (bothbad)", "bothbad")
+_SKIP = ("skip", "skipped", "unsure", "discarded")
+
+
+def choices_to_groups(
+    table: Table,
+    columns: ChoiceColumns,
+    *,
+    truth: Truth = "soft",
+    weight: GameWeight = "one",
+    ties: bool = True,
+    skip_bad: bool = False,
+    cleaning: Cleaning | None = None,
+    holdout: float | None = None,
+    is_json: bool = False,
+    source: str = "",
+) -> Built:
+    """Make preference groups of choices between two answers.
+
+    Equal responses to a prompt are one response, whichever side they stood on; several choices of one pair become one
+    edge. The card tells how far annotators agree and, where both answers name a source, how strong each source is.
+
+    Args:
+        table, skip_bad, cleaning, holdout, source: as in `votes_to_groups`; a row is one choice.
+        columns: the names of the columns.
+        truth, weight, ties: what an edge says where people disagree; see `judged_pairs`.
+        is_json: whether prompt and answers are JSON text already (turns of dialogues).
+
+    Raises:
+        DataError: for a row that cannot be read, or where no edge is left.
+    """
+    if ROW not in table.columns:
+        table = table.mutate(**{ROW: ibis.row_number() + 1})
+    given, cleaning = columns.given(), cleaning or Cleaning()
+    with data_errors(source, engine_of(table)):
+        texts = with_texts(table, given, cleaning, ("prompt", "first", "second"))
+        lean = keep(_read(texts, given))
+        if not skip_bad:
+            refuse_bad_rows(lean, table, given)
+        good = lean.filter(lean.reason.isnull())
+        answers = keep(to_answers(merged(_sides(good))))
+        games = keep(_games(good, answers))
+        pairs = keep(judged_pairs(games, answers, truth=truth, weight=weight, ties=ties))
+        both = _both_texts(texts)
+        pairs, notes = guarded(pairs, answers, both, cleaning, is_json=is_json)
+        table_of_strengths = strengths(games) if columns.first_source else None
+        made = Made(
+            rows=lean,
+            members=keep(games.select("row", "thread", size=ibis.literal(2))),
+            threads=Threads(
+                of_threads(answers, pairs),
+                pairs,
+                None,
+                both,
+                keep(split_keys(answers)),
+                is_json=is_json,
+                holdout=holdout,
+            ),
+            notes={MERGED: count(games) - count(games.select("thread", "low", "high").distinct()), **notes},
+            confounds=_first_side(games) | agreement(games),
+            tables=(table_of_strengths,) if table_of_strengths else (),
+        )
+        if not count(pairs):
+            account = account_of(made)
+            reasons = ", ".join(f"{number} x {reason}" for reason, number in account.dropped.items())
+            raise DataError(
+                f"no choice of {source or 'the table'} makes an edge ({account.rows_read} rows: {reasons}).",
+                remedy="Add choices, or keep ties with --ties.",
+            )
+        rule = f"choices: {_TRUTHS[truth]}; an edge weighs {weight}; ties are {'kept' if ties else 'left out'}"
+        done = built(made, source=source, rule=rule, with_time=False, with_author=False)
+        release(answers, games)
+    return done
+
+
+_TRUTHS = {
+    "soft": "an edge's probability is the share of those who judged it",
+    "majority": "the majority decides",
+    "dawid-skene": "an edge's probability counts every annotator as far as others confirm them (Dawid and Skene 1979)",
+}
+
+
+def _read(texts: Table, given: dict[str, str]) -> Table:
+    """One lean row per choice; `value` is 1 where the first answer won, 0 where the second did, 0.5 for a tie."""
+    value = _value(texts.choice)
+    word = values.filled(texts.choice).lower()
+    empty = [
+        (texts[role].isnull() | ~values.is_filled(texts[role]), f"empty {called}")
+        for role, called in (("prompt", "prompt"), ("first", "response"), ("second", "response"))
+    ]
+    deleted = [(values.is_deleted(texts[role]), "deleted response") for role in ("first", "second")]
+    reason = ibis.cases(
+        *empty,
+        *deleted,
+        (texts.first == texts.second, "both responses are equal"),
+        (texts.key.isnull(), "empty group key"),
+        (values.is_missing(texts.choice), "missing choice"),
+        (word.isin(_SKIP), "skipped by the annotator"),
+        (word.isin(_BAD), "both responses were called bad"),
+        (value.isnull(), "choice is no choice"),
+        else_=ibis.null("string"),
+    )
+    sources = {
+        role: texts[role].cast("string") if role in given else ibis.null("string")
+        for role in ("first_source", "second_source")
+    }
+    return texts.select(
+        "row",
+        "key",
+        prompt_id=values.fingerprint(texts.prompt),
+        first_id=values.fingerprint(texts.first),
+        second_id=values.fingerprint(texts.second),
+        first_words=values.words(texts.first),
+        second_words=values.words(texts.second),
+        value=value,
+        annotator=values.filled(texts.annotator).fill_null("") if "annotator" in given else ibis.literal(""),
+        **sources,
+        reason=reason,
+    )
+
+
+def _value(choice: Value) -> NumericValue:
+    """What a choice says of the first answer; null where it says nothing that is known."""
+    word = values.filled(choice).lower()
+    return ibis.cases(
+        (word.isin(_FIRST), 1.0), (word.isin(_SECOND), 0.0), (word.isin(_TIE), 0.5), else_=ibis.null("float64")
+    )
+
+
+def _sides(good: Table) -> Table:
+    """Both answers of every choice, one a row; `row` leads back to the text of its side."""
+    sides = [
+        good.select(
+            "key",
+            "prompt_id",
+            row=good.row * 2 + place,
+            response_id=good[f"{side}_id"],
+            words=good[f"{side}_words"],
+            time=ibis.null("float64"),
+            author=ibis.null("string"),
+        )
+        for place, side in enumerate(("first", "second"))
+    ]
+    return ibis.union(*sides)
+
+
+def _both_texts(texts: Table) -> Table:
+    """The texts of both sides, under the rows of `_sides`."""
+    return ibis.union(
+        *(
+            texts.select("prompt", text_row=texts.row * 2 + place, response=texts[side])
+            for place, side in enumerate(("first", "second"))
+        )
+    )
+
+
+def _games(good: Table, answers: Table) -> Table:
+    """One row per choice with the places of its answers, the smaller one first."""
+    placed = answers.select("thread", "key", "prompt_id", "response_id", "place")
+    names = ["key", "prompt_id"]
+    first = placed.select(*names, "thread", first_id="response_id", first_place="place")
+    second = placed.select(*names, second_id="response_id", second_place="place")
+    told = good.join(first, [*names, "first_id"]).join(second, [*names, "second_id"])
+    in_order = told.first_place < told.second_place
+    return told.select(
+        "row",
+        "thread",
+        "annotator",
+        low=in_order.ifelse(told.first_place, told.second_place),
+        high=in_order.ifelse(told.second_place, told.first_place),
+        value=in_order.ifelse(told.value, 1 - told.value),
+        said=told.value,
+        low_source=in_order.ifelse(told.first_source, told.second_source),
+        high_source=in_order.ifelse(told.second_source, told.first_source),
+    )
+
+
+def _first_side(games: Table) -> dict[str, Estimate]:
+    """How often the answer shown first won: far from one half, the side was chosen and not the answer."""
+    return share_of(games, (games.said * 2).cast("int8"), "chosen_first")

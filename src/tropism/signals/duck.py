@@ -1,0 +1,79 @@
+"""DuckDB as the engine: in this process, out of core where memory is short."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import ibis
+from ibis import Table
+from ibis.backends.duckdb import Backend
+from pyarrow import RecordBatch
+
+from tropism.signals.engines import Engine
+
+MOST_MEMORY = 3_000_000_000
+"""Bytes that DuckDB may hold before it writes to disk; half of the machine's memory where that is less."""
+
+
+class DuckEngine(Engine):
+    """One connection of Ibis to DuckDB."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def keep(self, table: Table) -> Table:
+        return self.backend.create_table(ibis.util.gen_name("tropism"), table, temp=True)
+
+    def release(self, table: Table) -> None:
+        self.backend.raw_sql(f'DROP TABLE "{table.op().name}"')
+
+    def batches(self, table: Table, *, num_rows: int) -> Iterator[RecordBatch]:
+        # not through Ibis' own method: Ibis 12 calls one that DuckDB 2 removed
+        yield from self.backend.con.sql(self.backend.compile(table)).to_arrow_reader(num_rows)
+
+    @contextmanager
+    def buckets(self, table: Table, *, by: str, count: int) -> Iterator[Sequence[Table]]:
+        if count == 1:
+            kept = self.keep(table)
+            yield [kept]
+            self.release(kept)
+            return
+        with tempfile.TemporaryDirectory(prefix="tropism-") as folder:
+            query = self.backend.compile(table)
+            self.backend.raw_sql(
+                f"COPY ({query}) TO '{folder}' "
+                f"(FORMAT parquet, COMPRESSION lz4, PARTITION_BY ({by}), WRITE_PARTITION_COLUMNS)"
+            )
+            yield [self._bucket(table, Path(folder) / f"{by}={place}") for place in range(count)]
+
+    def _bucket(self, table: Table, folder: Path) -> Table:
+        """One part; a part that no row fell into is empty."""
+        if not folder.is_dir():
+            return table.filter(ibis.literal(False))
+        return self.backend.read_parquet(str(folder / "*.parquet"), hive_partitioning=False)
+
+    def problem(self, error: Exception) -> str | None:
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return "makes more pairs than memory or disk can hold"
+        if isinstance(error, duckdb.InvalidInputException | duckdb.ConversionException | duckdb.IOException):
+            return f"cannot be read: {str(error).strip().splitlines()[0].rstrip('. ')}"
+        return None
+
+
+def connect() -> Backend:
+    """A connection that counts in UTC, shows no bar of its own, and uses disk before it uses all memory."""
+    backend = ibis.duckdb.connect()
+    memory = min(MOST_MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+    for setting in (
+        "TimeZone = 'UTC'",
+        "enable_progress_bar = false",
+        f"memory_limit = '{memory // 1_000_000}MB'",
+        f"temp_directory = '{tempfile.gettempdir()}/tropism-{os.getpid()}.tmp'",
+    ):
+        backend.raw_sql(f"SET {setting}")
+    return backend

@@ -1,0 +1,180 @@
+"""Pairs that several people judged become edges: a share of their votes as a soft label, or the majority with a weight.
+
+A game is one judgement of one pair: thread, the two places (`low` < `high`), `value` (1 where `low` won, 0 where `high`
+did, 0.5 for a tie) and the annotator.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import ibis
+import numpy as np
+import pyarrow as pa
+from ibis import Table
+from numpy.typing import NDArray
+
+from tropism.records import Estimate, Matrix
+from tropism.signals.agreement import krippendorff_alpha, raw_agreement, wilson
+from tropism.signals.bradley_terry import Games, bootstrap_bradley_terry
+from tropism.signals.dawid_skene import first_is_better, fit_dawid_skene
+from tropism.signals.engines import count, in_memory
+from tropism.signals.pairs import in_halves
+
+Truth: TypeAlias = Literal["soft", "majority", "dawid-skene"]
+GameWeight: TypeAlias = Literal["one", "agreement", "count"]
+
+MOST_ITEMS = 20_000
+"""Pairs that agreement is measured on, and games that strengths are fitted to, chosen by a hash."""
+
+
+def judged_pairs(games: Table, answers: Table, *, truth: Truth, weight: GameWeight, ties: bool) -> Table:
+    """Edges of games.
+
+    Args:
+        games: thread, low, high, value, annotator.
+        answers: from `to_answers`.
+        truth: `soft`, the share of the judgements as the edge's probability; `majority`, a plain edge; `dawid-skene`,
+            the probability that is left when every annotator counts as far as others confirm them.
+        weight: `one`; `agreement`, the distance of the share from one half, doubled; `count`, the number of judgements.
+        ties: False leaves out pairs that are even.
+
+    Returns:
+        Columns as `to_pairs` makes them, and `weight`, `margin`.
+    """
+    pairs = games.group_by(["thread", "low", "high"]).agg(votes=games.count(), share=games.value.mean())
+    if truth == "dawid-skene":
+        share = _true_shares(games)
+        pairs = pairs.drop("share").join(share, ["thread", "low", "high"])
+    pairs = pairs.mutate(share=pairs.share.round(9))
+    low_wins = pairs.share >= 0.5
+    lead = (2 * pairs.share - 1).abs()
+    pairs = pairs.mutate(
+        winner=low_wins.ifelse(pairs.low, pairs.high),
+        loser=low_wins.ifelse(pairs.high, pairs.low),
+        gap=lead,
+        decided=pairs.share != 0.5,
+        sure=low_wins.ifelse(pairs.share, 1 - pairs.share),
+    )
+    if not ties:
+        pairs = pairs.filter(pairs.decided)
+    sides = answers.select("thread", "place", "words", "time")
+    winners = sides.select("thread", winner="place", winner_words="words", winner_time="time")
+    losers = sides.select("thread", loser="place", loser_words="words", loser_time="time")
+    told = pairs.join(winners, ["thread", "winner"]).join(losers, ["thread", "loser"])
+    weights = {"one": ibis.literal(1.0), "agreement": told.gap, "count": told.votes.cast("float64")}
+    unsaid = ibis.null("int8")
+    return told.select(
+        "thread",
+        "winner",
+        "loser",
+        "gap",
+        prob=told.decided.ifelse(told.sure if truth != "majority" else ibis.literal(1.0), 0.5),
+        weight=told.decided.ifelse(weights[weight], weights["count" if weight == "count" else "one"]),
+        margin=ibis.literal(0.0),
+        longer=told.decided.ifelse(in_halves(told.winner_words, told.loser_words), unsaid),
+        earlier=told.decided.ifelse(in_halves(told.loser_time, told.winner_time), unsaid),
+    )
+
+
+def agreement(games: Table) -> dict[str, Estimate]:
+    """How far annotators agree: on pairs that several of them judged, at most `MOST_ITEMS`, chosen by a hash.
+
+    Returns:
+        `annotator_agreement`, the share of two annotators of one pair who said the same, and `krippendorff_alpha`
+        (nominal); nothing where no pair was judged twice.
+    """
+    told = _sample(games)
+    if not len(told["value"]):
+        return {}
+    items, item = np.unique(np.stack([told["thread"], told["low"], told["high"]]), axis=1, return_inverse=True)
+    people, person = np.unique(told["annotator"].astype(str), return_inverse=True)
+    if len(people) < 2:
+        return {}
+    ratings = np.full((len(people), items.shape[1]), np.nan)
+    ratings[person, item.ravel()] = told["value"]
+    found = {"annotator_agreement": raw_agreement(ratings), "krippendorff_alpha": krippendorff_alpha(ratings)}
+    return {name: estimate for name, estimate in found.items() if estimate is not None}
+
+
+def strengths(games: Table) -> Matrix | None:
+    """Bradley-Terry strengths of whoever wrote the answers, with intervals that draw threads; ties are half wins.
+
+    Args:
+        games: with `low_source` and `high_source`.
+    """
+    told = _sample(games.filter(games.low_source.notnull() & games.high_source.notnull()))
+    low, high, value = told["low_source"].astype(str), told["high_source"].astype(str), told["value"]
+    differ = low != high
+    low, high, value, thread = low[differ], high[differ], value[differ], told["thread"][differ]
+    names = sorted({*low, *high})
+    if len(names) < 2:
+        return None
+    place = {name: at for at, name in enumerate(names)}
+    first, second = (np.array([place[name] for name in side]) for side in (low, high))
+    played = Games(
+        winner=np.where(value >= 0.5, first, second),
+        loser=np.where(value >= 0.5, second, first),
+        tie=value == 0.5,
+        cluster=thread,
+    )
+    fit = bootstrap_bradley_terry(played, names=names, prior=1e-3)
+    order = np.argsort(-fit.log_strengths)
+    return Matrix(
+        name="strengths",
+        row_title="who wrote",
+        column_title="Bradley-Terry",
+        rows=[fit.names[at] for at in order],
+        columns=["log-strength", "win share"],
+        cells=[
+            [
+                Estimate(
+                    value=float(fit.log_strengths[at]), low=float(fit.low[at]), high=float(fit.high[at]),
+                    n=int(fit.games[at]),
+                ),
+                _wilson(float(fit.wins[at]), float(fit.games[at])),
+            ]
+            for at in order
+        ],
+    )  # fmt: skip
+
+
+def _wilson(wins: float, played: float) -> Estimate:
+    """A share of games with its interval."""
+    low, high = wilson(wins / played, int(played))
+    return Estimate(value=wins / played, low=low, high=high, n=int(played))
+
+
+def _true_shares(games: Table) -> Table:
+    """thread, low, high and `share`: the probability that `low` is better, by Dawid and Skene's model of annotators."""
+    told = _columns(games.select("thread", "low", "high", "value", "annotator"))
+    keys = np.stack([told["thread"], told["low"], told["high"]])
+    items, item = np.unique(keys, axis=1, return_inverse=True)
+    label = np.select([told["value"] == 1, told["value"] == 0], [0, 1], 2)
+    fit = fit_dawid_skene(item.ravel(), told["annotator"].astype(str), label, num_labels=3)
+    share = first_is_better(fit)
+    table = pa.table(
+        {
+            "thread": pa.array(items[0].astype(np.int64)),
+            "low": pa.array(items[1].astype(np.int32)),
+            "high": pa.array(items[2].astype(np.int32)),
+            "share": pa.array(share),
+        }
+    )
+    return ibis.memtable(table)
+
+
+def _sample(games: Table) -> dict[str, NDArray[Any]]:
+    """At most so many pairs, whole with all their judgements, chosen by a hash of thread and places."""
+    spread = (games.thread * 2_654_435_761 + games.low * 40_503 + games.high * 65_599) % 1_000_003
+    marked = games.mutate(spread=spread)
+    num_pairs = count(marked.select("thread", "low", "high").distinct())
+    share = min(1.0, MOST_ITEMS / max(1, num_pairs))
+    chosen = marked.filter(marked.spread < int(share * 1_000_003) + 1).drop("spread")
+    return _columns(chosen.order_by(["thread", "low", "high", "annotator", "value"]))
+
+
+def _columns(table: Table) -> dict[str, NDArray[Any]]:
+    """A table's columns in memory."""
+    found = in_memory(table)
+    return {name: found[name].to_numpy(zero_copy_only=False) for name in found.column_names}

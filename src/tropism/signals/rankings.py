@@ -1,0 +1,147 @@
+"""Rankings become preference groups: within each annotator's ranking every answer meets every other one."""
+
+from __future__ import annotations
+
+import ibis
+from ibis import Table
+
+from tropism.errors import DataError
+from tropism.signals import values
+from tropism.signals.answers import (
+    Cleaning,
+    Measure,
+    members_of,
+    merged,
+    read_rows,
+    refuse_bad_rows,
+    split_keys,
+    to_answers,
+    with_texts,
+)
+from tropism.signals.columns import RankingColumns
+from tropism.signals.engines import ROW, count, data_errors, engine_of, keep, release
+from tropism.signals.games import GameWeight, Truth, agreement, judged_pairs
+from tropism.signals.made import OVER_CAP, Built, Made, account_of, built, check_cap, guarded, of_threads
+from tropism.signals.pairs import capped
+from tropism.signals.stream import Threads
+
+MERGED = "ranks merged with others of the same response"
+
+
+def rankings_to_groups(
+    table: Table,
+    columns: RankingColumns,
+    *,
+    truth: Truth = "soft",
+    weight: GameWeight = "one",
+    ties: bool = False,
+    cap: int | None = None,
+    skip_bad: bool = False,
+    cleaning: Cleaning | None = None,
+    holdout: float | None = None,
+    is_json: bool = False,
+    source: str = "",
+) -> Built:
+    """Make preference groups of ranked answers; the smallest rank is the best.
+
+    An edge goes from the better ranked to the worse; where several annotators ranked the same answers, its probability
+    is the share of them who agree. Every response carries its place in the mean ranking.
+
+    Args:
+        table, skip_bad, cleaning, holdout, source: as in `votes_to_groups`; a row is one ranked answer.
+        columns: the names of the columns.
+        truth, weight: what an edge says where annotators disagree; see `judged_pairs`.
+        ties: True keeps pairs that are even as tied edges.
+        cap: most edges of a thread, those that most annotators agree on; None keeps all.
+        is_json: whether prompt and answers are JSON text already (turns of dialogues, image references).
+
+    Raises:
+        DataError: for a row that cannot be read, or where no edge is left.
+    """
+    check_cap(cap)
+    if ROW not in table.columns:
+        table = table.mutate(**{ROW: ibis.row_number() + 1})
+    given, cleaning = columns.given(), cleaning or Cleaning()
+    with data_errors(source, engine_of(table)):
+        lean = keep(read_rows(table, given, _measure, cleaning=cleaning))
+        if not skip_bad:
+            refuse_bad_rows(lean, table, given)
+        good = lean.filter(lean.reason.isnull())
+        answers = to_answers(merged(good, mean_rank=good.rank.mean().round(9)))
+        by_rank = ibis.window(group_by=answers.thread, order_by=answers.mean_rank)
+        answers = keep(answers.mutate(rank=ibis.dense_rank().over(by_rank).cast("int32")))
+        games = keep(_games(good, answers))
+        every = judged_pairs(games, answers, truth=truth, weight=weight, ties=ties)
+        pairs = keep(capped(_with_mix(every, answers), cap))
+        num_over = count(every) - count(pairs) if cap else 0
+        texts = with_texts(table, given, cleaning, ("prompt", "response")).select("prompt", "response", text_row="row")
+        pairs, notes = guarded(pairs, answers, texts, cleaning, is_json=is_json)
+        made = Made(
+            rows=lean,
+            members=keep(members_of(good, answers)),
+            threads=Threads(
+                of_threads(answers, pairs),
+                pairs,
+                None,
+                texts,
+                keep(split_keys(answers)),
+                is_json=is_json,
+                holdout=holdout,
+            ),
+            notes={MERGED: count(good) - count(answers), OVER_CAP: num_over, **notes},
+            confounds=agreement(games) if columns.annotator else {},
+        )
+        if not count(pairs):
+            account = account_of(made)
+            reasons = ", ".join(f"{number} x {reason}" for reason, number in account.dropped.items())
+            raise DataError(
+                f"no ranking of {source or 'the table'} prefers anything ({account.rows_read} rows: {reasons}).",
+                remedy="Name with --group the column that holds the answers to one prompt together, or keep --ties.",
+            )
+        rule = f"rankings: the better ranked is preferred; ties are {'kept' if ties else 'left out'}"
+        if cap is not None:
+            rule += f"; at most {cap} edge{'s' if cap > 1 else ''} of a thread"
+        if columns.annotator:
+            rule += f"; several annotators: {truth}, an edge weighs {weight}"
+        done = built(
+            made, source=source, rule=rule, with_time=bool(columns.time), with_author=False
+        )  # fmt: skip
+        release(answers, games)
+    return done
+
+
+def _measure(text: Table) -> Measure:
+    """A row's rank, and whose ranking it is part of."""
+    rank = values.number(text.rank)
+    annotator = values.filled(text.annotator).fill_null("") if "annotator" in text.columns else ibis.literal("")
+    return Measure(
+        {"rank": rank, "annotator": annotator},
+        (
+            (values.is_missing(text.rank), "missing rank"),
+            (rank.isnull(), "rank is not a number"),
+            (~values.is_finite(rank), "rank is not finite"),
+        ),
+    )
+
+
+def _games(good: Table, answers: Table) -> Table:
+    """Every two answers of one annotator's ranking, the smaller place first; one ranked twice has its mean rank."""
+    names = ["key", "prompt_id", "response_id"]
+    told = good.join(answers.select(*names, "thread", "place"), names)
+    ranked = told.group_by(["thread", "annotator", "place"]).agg(rank=told["rank"].mean().round(9))
+    low = ranked.select("thread", "annotator", low="place", low_rank="rank")
+    high = ranked.select(other="thread", judge="annotator", high="place", high_rank="rank")
+    met = low.join(high, [low.thread == high.other, low.annotator == high.judge, low.low < high.high], how="inner")
+    value = ibis.cases((met.low_rank < met.high_rank, 1.0), (met.low_rank > met.high_rank, 0.0), else_=0.5)
+    return met.select("thread", "annotator", "low", "high", value=value)
+
+
+def _with_mix(pairs: Table, answers: Table) -> Table:
+    """Pairs with a hash of both responses, by which even leads are put in order."""
+    mixes = answers.select("thread", "place", "mix")
+    winners = mixes.select("thread", winner="place", winner_mix="mix")
+    losers = mixes.select("thread", loser="place", loser_mix="mix")
+    told = pairs.join(winners, ["thread", "winner"]).join(losers, ["thread", "loser"])
+    return told.mutate(mix=(told.winner_mix * 7_919 + told.loser_mix * 104_729) % 16_777_213).drop(
+        "winner_mix", "loser_mix"
+    )

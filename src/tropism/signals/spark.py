@@ -1,0 +1,137 @@
+"""Spark as the engine: the same expressions on a cluster, or on this machine for trying it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ibis
+from ibis import Table
+from pyarrow import RecordBatch
+
+from tropism.errors import ConfigError, DataError
+from tropism.signals.engines import ROW, Engine
+from tropism.signals.files import require_columns, require_plain, suffix_of
+
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.adaptive.enabled": "true",
+}
+
+
+class SparkEngine(Engine):
+    """One session of Ibis with Spark."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+
+    def keep(self, table: Table) -> Table:
+        # a checkpoint, not a cache: a part that is lost and computed again must not number its rows anew
+        name = ibis.util.gen_name("tropism")
+        self._frame(table).localCheckpoint(eager=True).createOrReplaceTempView(name)
+        return self.backend.table(name)
+
+    def release(self, table: Table) -> None:
+        self.backend._session.catalog.dropTempView(table.op().name)
+
+    def batches(self, table: Table, *, num_rows: int) -> Iterator[RecordBatch]:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*pandas", category=FutureWarning)
+            found = self._frame(table).toArrow()
+        yield from found.to_batches(max_chunksize=num_rows)
+
+    @contextmanager
+    def buckets(self, table: Table, *, by: str, count: int) -> Iterator[Sequence[Table]]:
+        kept = self.keep(table)
+        yield [kept.filter(kept[by] == place) for place in range(count)]
+        self.release(kept)
+
+    def problem(self, error: Exception) -> str | None:
+        from pyspark.errors import PySparkException
+
+        if not isinstance(error, PySparkException):
+            return None
+        condition = error.getCondition() or ""
+        if condition.startswith(("FAILED_READ_FILE", "MALFORMED", "UNABLE_TO_INFER", "PATH_NOT_FOUND")):
+            return f"cannot be read: {str(error).strip().splitlines()[0].rstrip('. ')}"
+        return None
+
+    def _frame(self, table: Table) -> Any:
+        """A table as a data frame of Spark's."""
+        return self.backend._session.sql(self.backend.compile(table))
+
+
+def open_in_spark(path: Path, columns: Sequence[str], *, master: str) -> Table:
+    """Open some columns of a file that every worker sees; see `engines.open_file`.
+
+    Row numbers are the records' own where Spark reads the file in one part; where it reads several, they tell records
+    apart and no more.
+    """
+    backend = connect(master)
+    suffix = suffix_of(path) if path.exists() else path.suffixes[-1]
+    reader = backend._session.read
+    try:
+        if suffix == ".parquet":
+            frame = reader.parquet(str(path))
+        elif suffix in (".csv", ".tsv"):
+            frame = reader.csv(
+                str(path), header=True, sep="\t" if suffix == ".tsv" else ",", quote='"', escape='"', multiLine=True
+            )
+        else:
+            frame = reader.option("primitivesAsString", "true").json(str(path), multiLine=suffix == ".json")
+    except Exception as error:
+        reason = SparkEngine(backend).problem(error)
+        if reason is None:
+            raise
+        raise DataError(f"{path} {reason}.", remedy="Check the path; all workers must see it.") from None
+    require_columns(path, columns, frame.columns)
+    name = ibis.util.gen_name("tropism_file")
+    frame.select(*(f"`{column}`" for column in columns)).createOrReplaceTempView(name)
+    table = backend.table(name)
+    require_plain(path, table, columns)
+    return _numbered(backend, table)
+
+
+def _numbered(backend: Any, table: Table) -> Table:
+    """The table with `ROW`, fixed once so that every later reading gives a record the same number."""
+    from pyspark.sql import functions
+
+    frame = backend._session.sql(backend.compile(table))
+    name = ibis.util.gen_name("tropism_rows")
+    numbered = frame.withColumn(ROW, functions.monotonically_increasing_id() + 1)
+    numbered.localCheckpoint(eager=True).createOrReplaceTempView(name)
+    return backend.table(name)
+
+
+def connect(master: str) -> Any:
+    """A session of Ibis with Spark.
+
+    Raises:
+        ConfigError: where PySpark or a Java runtime is missing.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*pandas", category=FutureWarning)
+            from pyspark.sql import SparkSession
+
+            builder = SparkSession.builder.master(master).appName("tropism")
+            for name, value in SETTINGS.items():
+                builder = builder.config(name, value)
+            session = builder.getOrCreate()
+    except ImportError:
+        raise ConfigError(
+            "the engine spark needs PySpark, which is not installed.", remedy="Run pip install 'tropism[spark]'."
+        ) from None
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ConfigError(
+            f"Spark does not start at {master}: {reason}.", remedy="Install a Java runtime (17 or newer) and try again."
+        ) from None
+    session.sparkContext.setLogLevel("ERROR")
+    return ibis.pyspark.connect(session)
