@@ -14,7 +14,7 @@ import yaml
 from pydantic import ConfigDict, ValidationError
 
 from tropism.errors import ConfigError
-from tropism.evals import displacement, drift, forgetting, head_to_head, preference, refusal, style
+from tropism.evals import displacement, drift, forgetting, head_to_head, injection, preference, refusal, style
 from tropism.evals.items import Better, Eval, Item, Measured, Settings, Task
 
 EVALS: dict[str, Eval] = {
@@ -52,6 +52,12 @@ EVALS: dict[str, Eval] = {
         needs=frozenset({"groups", "judge"}),
     ),
     "refusal": Eval(refusal.refusal, refusal.RefusalSettings, better=refusal.BETTER),
+    "injection": Eval(
+        injection.injection,
+        injection.InjectionSettings,
+        better=injection.BETTER,
+        statistics=injection.STATISTICS,
+    ),
     "style": Eval(
         style.style,
         style.StyleSettings,
