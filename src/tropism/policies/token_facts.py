@@ -83,7 +83,9 @@ class TokenReader:
                 and rendered.prompts[responses[edge.winner].prompt] == rendered.prompts[responses[edge.loser].prompt]
             ),
             lacks_end=isinstance(template, ChatTemplate)
-            and any(not self.renderer.stops.intersection(self._ids(parts[-1].text)) for parts in written.values()),
+            and any(
+                parts and not self.renderer.stops.intersection(self._ids(parts[-1].text)) for parts in written.values()
+            ),
             merges=self._merges(
                 {
                     (template.prompt(prompts[index], group.extra), "".join(part.text for part in parts)[:HEAD])

@@ -60,7 +60,7 @@ class NearIndex:
 
     def _bands(self, signature: Signature) -> Iterable[tuple[int, bytes]]:
         """The buckets of a signature."""
-        return ((band, part.tobytes()) for band, part in enumerate(np.split(signature, NUM_BANDS)))
+        return ((band, part.tobytes()) for band, part in enumerate(signature.reshape(NUM_BANDS, -1)))
 
 
 def signature_of(runs: Iterable[str]) -> Signature:
