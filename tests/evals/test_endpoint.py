@@ -6,8 +6,8 @@ import time
 
 import httpx2
 import pytest
-from lying_server import LIES, completion, lying_server
 
+from tests.lying_server import LIES, completion, lying_server
 from tropism.errors import ConfigError
 from tropism.evals.endpoint import ChatEndpoint, EndpointError, Refusal
 from tropism.evals.endpoint_reply import Unanswered, check_status, read_reply, wait_of

@@ -4,8 +4,8 @@ import json
 
 import httpx2
 import pytest
-from lying_server import completion
 
+from tests.lying_server import completion
 from tropism.data.choices import Choice, ChoiceItem, Option
 from tropism.errors import ConfigError, DataError
 from tropism.evals.degenerate import fault_of, loop_share

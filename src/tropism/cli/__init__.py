@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from tropism.cli import audit, build, doctor, gate, label, losses, quickstart, report, sweep, train
+from tropism.cli import audit, build, doctor, gate, label, losses, quickstart, report, sample, sweep, train
 from tropism.cli import eval as evaluation
 from tropism.cli.output import fail
 from tropism.errors import Interrupted, OutputError, TropismError
@@ -31,6 +31,7 @@ app.command("sweep")(sweep.sweep)
 app.command("eval")(evaluation.evaluate)
 app.command("gate")(gate.gate)
 app.command("report")(report.report)
+app.command("sample")(sample.sample)
 app.command("label")(label.label)
 app.command("losses")(losses.losses)
 app.command("doctor")(doctor.doctor)
