@@ -121,13 +121,13 @@ def _ranked(reply: object, *, keep_synthetic: bool) -> tuple[str, int]:
 def _dialogue(message: _Message) -> tuple[Mapping[str, str], ...] | None:
     """The turns up to and with a message; None where one of them cannot be used."""
     role = message.values.get("role")
-    if message.lost or role not in _ROLES or _is_dropped(message.values):
+    if message.lost or not isinstance(role, str) or role not in _ROLES or _is_dropped(message.values):
         return None
     try:
         content = text_of(message.values.get("text"), "text")
     except Unusable:
         return None
-    return (*message.above, {"role": _ROLES[str(role)], "content": content})
+    return (*message.above, {"role": _ROLES[role], "content": content})
 
 
 def _is_dropped(values: Mapping[str, Any]) -> bool:

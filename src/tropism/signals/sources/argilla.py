@@ -1,0 +1,161 @@
+"""Argilla's exports: what annotators answered about the responses in a record.
+
+A record as `dataset.records.to_json` writes it has `id`, `fields` by name, and `responses`: for each question a list
+of `{value, user_id, status}`. Flattened, as `to_datasets` and `to_list(flatten=True)` give it, it has the fields
+themselves, and for each question `NAME.responses`, `NAME.responses.users` and `NAME.responses.status`.
+
+| value of an answer | becomes |
+|---|---|
+| a label that names one of two responses, or tie, both bad, skip | a choice |
+| a list of responses, best first, or of `{value, rank}` | a ranking (its ties are lost where Argilla writes no ranks) |
+| a number, of a question whose name ends in a response's | a rating; the rest of the name is its aspect |
+
+Suggestions come from models and are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tropism.signals.sources.names import Fields, Shown, meaning, rated_by, shown_in
+from tropism.signals.sources.records import Record, read_records
+from tropism.signals.sources.rows import Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
+from tropism.signals.sources.values import Unusable, key_of, number_of, object_of, rank_of, text_of
+
+SUGGESTION = "suggestion of a model"
+_ANSWERS = ".responses"
+_OWN = ("id", "_server_id", "status", "metadata", "vectors", "suggestions", "responses", "score")
+
+
+def read_argilla(path: Path, *, fields: Fields = Fields()) -> Iterator[Feedback | Aside | Refused]:  # noqa: B008
+    """Choices, rankings and ratings of every annotator.
+
+    Args:
+        path: a JSON list or JSONL.
+        fields: which fields are the prompt and the responses.
+
+    Yields:
+        For each answer its row (its rows, for a ranking) or one refusal; an aside for each suggestion; one refusal
+        for a record that cannot be used, or that nobody answered.
+
+    Raises:
+        DataError: where the file cannot be read.
+    """
+    for record in read_records(path):
+        if isinstance(record, Refused):
+            yield record
+            continue
+        try:
+            shown, answers = shown_in(_fields(record.values), fields), _answers(record.values)
+        except Unusable as reason:
+            yield Refused(record.number, reason.reason)
+            continue
+        suggestions = record.values.get("suggestions")
+        yield from (Aside(record.number, SUGGESTION) for _ in (suggestions if isinstance(suggestions, dict) else ()))
+        if not answers:
+            yield Refused(record.number, "nobody answered")
+        for answer in answers:
+            try:
+                yield from _rows(record, shown, answer)
+            except Unusable as reason:
+                yield Refused(record.number, reason.reason)
+
+
+class _Answer(NamedTuple):
+    """What one annotator answered to one question."""
+
+    question: str
+    value: object
+    annotator: str | None
+    status: object
+
+
+def _fields(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of a record, nested or flat."""
+    if "fields" in values:
+        return object_of(values["fields"], "fields")
+    return {name: value for name, value in values.items() if name not in _OWN and "." not in name}
+
+
+def _answers(values: Mapping[str, Any]) -> list[_Answer]:
+    """The answers of a record, nested or flat."""
+    if values.get("responses") is not None:
+        nested = object_of(values["responses"], "responses")
+        return [_nested(name, one) for name, all_of in nested.items() for one in _listed(all_of)]
+    found = []
+    for name in values:
+        if not name.endswith(_ANSWERS):
+            continue
+        given = _listed(values[name])
+        users, statuses = (_as_long(values.get(f"{name}.{part}"), given) for part in ("users", "status"))
+        question = name.removesuffix(_ANSWERS)
+        found += [_Answer(question, *one) for one in zip(given, map(key_of, users), statuses, strict=True)]
+    return found
+
+
+def _nested(question: str, answer: object) -> _Answer:
+    """One entry of `responses`; one that is no object has no value that could be used."""
+    if not isinstance(answer, dict):
+        return _Answer(question, None, None, None)
+    return _Answer(question, answer.get("value"), key_of(answer.get("user_id")), answer.get("status"))
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else ()
+
+
+def _as_long(value: object, given: Sequence[object]) -> Sequence[object]:
+    """A column beside the answers; nothing where it does not fit them."""
+    return value if isinstance(value, list) and len(value) == len(given) else [None] * len(given)
+
+
+def _rows(record: Record, shown: Shown, answer: _Answer) -> list[Feedback]:
+    """The rows of one answer."""
+    if answer.status not in (None, "submitted"):
+        raise Unusable("answer that was not submitted")
+    group = key_of(record.values.get("id")) or f"record {record.number}"
+    if isinstance(answer.value, str):
+        return [_choice(record.number, shown, answer, group)]
+    if isinstance(answer.value, list):
+        return [*_ranking(record.number, shown, answer.value, group, answer.annotator)]
+    score = number_of(answer.value, "answer")
+    place, aspect = rated_by(text_of(answer.question, "name of a question"), shown.names)
+    return [RatingRow(record.number, *shown.rated(place), group, aspect, score, answer.annotator)]
+
+
+def _choice(number: int, shown: Shown, answer: _Answer, group: str) -> ChoiceRow:
+    """A label about two responses."""
+    first, second = shown.pair()
+    meant = meaning(answer.value, shown.names)
+    return ChoiceRow(
+        number,
+        shown.prompt.text,
+        first.text,
+        second.text,
+        ("a", "b")[meant] if isinstance(meant, int) else meant,
+        answer.annotator,
+        group,
+        prompt_is_json=shown.prompt.is_json,
+        response_is_json=first.is_json,
+    )
+
+
+def _ranking(
+    number: int, shown: Shown, value: Sequence[object], group: str, annotator: str | None
+) -> Iterator[RankRow]:
+    """A list of responses, best first, or with their ranks."""
+    with_ranks = all(isinstance(one, dict) and one.get("rank") is not None for one in value)
+    labels = [one.get("value") if isinstance(one, dict) else one for one in value]
+    ranks = [rank_of(one["rank"]) for one in value if isinstance(one, dict)] if with_ranks else range(len(value))
+    places = [meaning(label, shown.names) for label in labels]
+    if len(places) < 2 or len(set(places)) < len(places):
+        raise Unusable("a ranking without two different responses")
+    for place, rank in zip(places, ranks, strict=True):
+        if not isinstance(place, int):
+            raise Unusable("an answer that names no response")
+        response = shown.responses[place]
+        yield RankRow(
+            number, shown.prompt.text, response.text, group, rank, annotator, shown.prompt.is_json, response.is_json
+        )

@@ -1,0 +1,223 @@
+"""Label Studio's JSON export: what annotators said about the responses in a task.
+
+A task has `id`, `data` by name, and `annotations`, each with `result`, `completed_by`, `lead_time`, `created_at` and
+`was_cancelled`. A result has a `type` and a `value`:
+
+| type | value | becomes |
+|---|---|---|
+| `pairwise` | `selected`: `left` or `right` | a choice; left is the first response |
+| `choices` | `choices`: one label that names a response, or tie, both bad, skip | a choice |
+| `rating` | `rating`: stars, of a control whose name or target ends in a response's | a rating |
+| `ranker` | `ranker`: one list of ids, best first, of the items in the task's list | a ranking |
+| anything else | | passed over |
+
+Predictions come from models and are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tropism.signals.sources.names import Fields, Shown, meaning, prompt_in, rated_by, shown_in
+from tropism.signals.sources.records import Record, read_records
+from tropism.signals.sources.rows import Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused, Verdict
+from tropism.signals.sources.values import (
+    Content,
+    Unusable,
+    content_of,
+    encodable,
+    key_of,
+    list_of,
+    number_of,
+    object_of,
+    time_of,
+)
+
+PREDICTION = "prediction of a model"
+OTHER = "result that compares nothing"
+_KINDS = ("pairwise", "choices", "rating", "ranker")
+_TEXTS = ("body", "text", "html", "content", "title")
+
+
+def read_label_studio(path: Path, *, fields: Fields = Fields()) -> Iterator[Feedback | Aside | Refused]:  # noqa: B008
+    """Choices, rankings and ratings of every annotator.
+
+    Args:
+        path: a JSON list or JSONL of tasks.
+        fields: which fields of `data` are the prompt and the responses.
+
+    Yields:
+        For each result its row (its rows, for a ranking), an aside or one refusal; an aside for each prediction; one
+        refusal for an annotation without results, and for a task that cannot be used or that nobody annotated.
+
+    Raises:
+        DataError: where the file cannot be read.
+    """
+    for record in read_records(path):
+        if isinstance(record, Refused):
+            yield record
+            continue
+        try:
+            data = object_of(record.values.get("data"), "data")
+            annotations = list_of(record.values.get("annotations"), "annotations")
+            prompt_in(data, fields)
+        except Unusable as reason:
+            yield Refused(record.number, reason.reason)
+            continue
+        predictions = record.values.get("predictions")
+        yield from (Aside(record.number, PREDICTION) for _ in (predictions if isinstance(predictions, list) else ()))
+        if not annotations:
+            yield Refused(record.number, "nobody annotated")
+        for annotation in annotations:
+            yield from _annotation(_Task(record, data, fields), annotation)
+
+
+class _Task(NamedTuple):
+    """A task: its record, its data, and which fields of them count."""
+
+    record: Record
+    data: Mapping[str, Any]
+    fields: Fields
+
+    @property
+    def number(self) -> int:
+        """Of the record."""
+        return self.record.number
+
+    @property
+    def group(self) -> str:
+        """Key of the prompt."""
+        return key_of(self.record.values.get("id")) or f"record {self.number}"
+
+
+class _By(NamedTuple):
+    """Who annotated, how long it took, and when."""
+
+    annotator: str | None
+    seconds: float | None
+    time: float | None
+
+
+def _annotation(task: _Task, annotation: object) -> Iterator[Feedback | Aside | Refused]:
+    """The results of one annotation."""
+    try:
+        values = object_of(annotation, "annotation")
+        if values.get("was_cancelled"):
+            raise Unusable("skipped by the annotator")
+        results = list_of(values.get("result"), "result")
+        by = _by(values)
+        if not results:
+            raise Unusable("annotation without a result")
+    except Unusable as reason:
+        yield Refused(task.number, reason.reason)
+        return
+    for result in results:
+        try:
+            yield from _rows(task, by, object_of(result, "result"))
+        except Unusable as reason:
+            yield Refused(task.number, reason.reason)
+
+
+def _by(annotation: Mapping[str, Any]) -> _By:
+    """Who made an annotation, and how; people are numbers, or objects with an address."""
+    person, seconds = annotation.get("completed_by"), annotation.get("lead_time")
+    if isinstance(person, dict):
+        person = person.get("email") or person.get("id")
+    return _By(
+        key_of(person),
+        None if seconds is None else number_of(seconds, "lead_time"),
+        time_of(annotation.get("created_at")),
+    )
+
+
+def _rows(task: _Task, by: _By, result: Mapping[str, Any]) -> list[Feedback | Aside]:
+    """The rows of one result."""
+    kind = result.get("type")
+    if kind not in _KINDS:
+        return [Aside(task.number, OTHER)]
+    value = object_of(result.get("value"), "value")
+    if kind == "ranker":
+        return [*_ranking(task, by, value)]
+    shown = shown_in(task.data, task.fields)
+    if kind == "rating":
+        return [_rating(task, by, result, shown)]
+    if kind == "pairwise":
+        label = value.get("selected")
+        if label not in ("left", "right"):
+            raise Unusable("nothing was selected")
+        return [_choice(task, by, shown, "a" if label == "left" else "b")]
+    labels = list_of(value.get("choices"), "choices")
+    if len(labels) != 1:
+        raise Unusable("a choice of other than one label")
+    shown.pair()
+    meant = meaning(labels[0], shown.names)
+    return [_choice(task, by, shown, ("a", "b")[meant] if isinstance(meant, int) else meant)]
+
+
+def _choice(task: _Task, by: _By, shown: Shown, choice: Verdict) -> ChoiceRow:
+    """A choice between two responses."""
+    first, second = shown.pair()
+    return ChoiceRow(
+        task.number,
+        shown.prompt.text,
+        first.text,
+        second.text,
+        choice,
+        by.annotator,
+        task.group,
+        seconds=by.seconds,
+        time=by.time,
+        prompt_is_json=shown.prompt.is_json,
+        response_is_json=first.is_json,
+    )
+
+
+def _rating(task: _Task, by: _By, result: Mapping[str, Any], shown: Shown) -> RatingRow:
+    """Stars for a response that the control's name says, or else the name of what it belongs to."""
+    score = number_of(object_of(result.get("value"), "value").get("rating"), "rating")
+    control, target = (encodable(str(result.get(name) or "")) for name in ("from_name", "to_name"))
+    try:
+        place, aspect = rated_by(control, shown.names)
+    except Unusable:
+        place, aspect = rated_by(target, shown.names)[0], control
+    return RatingRow(task.number, *shown.rated(place), task.group, aspect or "rating", score, by.annotator)
+
+
+def _ranking(task: _Task, by: _By, value: Mapping[str, Any]) -> Iterator[RankRow]:
+    """The items of the task's list in the order that they were left in."""
+    lists = object_of(value.get("ranker"), "ranker")
+    if len(lists) != 1:
+        raise Unusable("items sorted into buckets")
+    order = [key_of(one) for one in list_of(next(iter(lists.values())), "ranking")]
+    items = _items(task)
+    if len(order) < 2 or len(set(order)) < len(order):
+        raise Unusable("a ranking without two different responses")
+    prompt = content_of(task.data.get(prompt_in(task.data, task.fields)), "prompt")
+    for rank, name in enumerate(order):
+        if name is None or name not in items:
+            raise Unusable("an answer that names no response")
+        response = items[name]
+        yield RankRow(
+            task.number,
+            prompt.text,
+            response.text,
+            task.group,
+            rank,
+            by.annotator,
+            prompt.is_json,
+            response.is_json,
+        )
+
+
+def _items(task: _Task) -> dict[str, Content]:
+    """The items of the task's lists, by their ids; the first of `_TEXTS` that an item has is the response."""
+    found = {}
+    for value in task.data.values():
+        for item in value if isinstance(value, list) else ():
+            name = key_of(item.get("id")) if isinstance(item, dict) else None
+            if name is not None:
+                text = next((item[key] for key in _TEXTS if item.get(key)), None)
+                found[name] = content_of(text, "response")
+    return found

@@ -1,0 +1,145 @@
+"""Which fields of a foreign record are the prompt and the responses, and which response a label or a question means.
+
+Labelling tools let everyone name things as they like. What is found by name here can be said with `Fields` instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from tropism.signals.sources.values import Content, Unusable, content_of
+
+PROMPTS = ("prompt", "instruction", "question", "query", "input", "context", "chat", "conversation", "caption", "text")
+"""Names of a prompt; the first that a record has is its prompt."""
+
+Meaning: TypeAlias = int | Literal["tie", "both_bad", "skip"]
+"""What a label means: the response of an index, or none."""
+
+_STEMS = "response|completion|generation|answer|output|reply|candidate|option|text|model|image|item"
+_RESPONSE = re.compile(rf"(?:{_STEMS})s?[ _-]*([0-9]+|[a-z])?|chosen|rejected", re.IGNORECASE)
+_FILLERS = frozenset(
+    f"{_STEMS}|is|the|best|better|much|slightly|preferred|prefer|i|chatbot|assistant|wins|winner|are".split("|")
+)
+_POSITIONS = (("a", "1", "one", "first", "left"), ("b", "2", "two", "second", "right"))
+_OTHERS: dict[str, Meaning] = {
+    **dict.fromkeys(("tie", "equal", "same", "draw", "both", "both good", "equally good", "both equally good"), "tie"),
+    **dict.fromkeys(("neither", "none", "both bad", "equally bad", "both equally bad"), "both_bad"),
+    **dict.fromkeys(("skip", "unsure", "not sure", "unclear", "cannot tell"), "skip"),
+}
+
+
+class Fields(NamedTuple):
+    """Names of the fields of a record; what is not given is found by name.
+
+    Args:
+        prompt: the prompt's.
+        responses: those of the responses, in order: the first is a, left, or 1.
+    """
+
+    prompt: str | None = None
+    responses: tuple[str, ...] = ()
+
+
+class Shown(NamedTuple):
+    """What an annotator saw: the prompt, and the responses with their names in order."""
+
+    prompt: Content
+    names: tuple[str, ...]
+    responses: tuple[Content, ...]
+
+    def pair(self) -> tuple[Content, Content]:
+        """Both responses of a pair."""
+        if len(self.responses) != 2:
+            raise Unusable("a choice that is not between two responses")
+        first, second = self.responses
+        if first.is_json != second.is_json:
+            raise Unusable("responses of different forms")
+        return first, second
+
+    def rated(self, place: int) -> tuple[str, str]:
+        """The prompt and one response as plain text."""
+        response = self.responses[place]
+        if self.prompt.is_json or response.is_json:
+            raise Unusable("a rating of a dialogue")
+        return self.prompt.text, response.text
+
+
+def shown_in(values: Mapping[str, Any], fields: Fields) -> Shown:
+    """The prompt and the responses of a record.
+
+    Example:
+        >>> shown_in({"instruction": "Hi", "response-2": "B", "response-1": "A"}, Fields()).names
+        ('response-1', 'response-2')
+    """
+    prompt = prompt_in(values, fields)
+    names = fields.responses or tuple(
+        sorted((name for name in values if name != prompt and _RESPONSE.fullmatch(name)), key=_order)
+    )
+    if not names:
+        raise Unusable("no field of a response")
+    responses = tuple(content_of(values.get(name), "response") for name in names)
+    return Shown(content_of(values.get(prompt), "prompt"), names, responses)
+
+
+def prompt_in(values: Mapping[str, Any], fields: Fields) -> str:
+    """The name of the prompt's field."""
+    name = fields.prompt or next((name for name in PROMPTS if values.get(name) is not None), None)
+    if name is None:
+        raise Unusable("no field of a prompt")
+    return name
+
+
+def meaning(label: object, names: Sequence[str]) -> Meaning:
+    """The response that a label means, by its name, its suffix, or its position among two.
+
+    Example:
+        >>> [meaning(one, ["response_a", "response_b"]) for one in ("response-B", "A is better", "left", "Both bad")]
+        [1, 0, 0, 'both_bad']
+    """
+    if not isinstance(label, str):
+        raise Unusable("an answer that names no response")
+    plain = _plain(label)
+    whole = [_plain(name) for name in names]
+    if whole.count(plain) == 1:
+        return whole.index(plain)
+    core = " ".join(word for word in plain.split() if word not in _FILLERS)
+    suffixes = [name.split()[-1] if name else "" for name in whole]
+    if suffixes.count(core) == 1:
+        return suffixes.index(core)
+    for place, words in enumerate(_POSITIONS):
+        if len(names) == 2 and core in words:
+            return place
+    if core in _OTHERS:
+        return _OTHERS[core]
+    raise Unusable("an answer that names no response")
+
+
+def rated_by(question: str, names: Sequence[str]) -> tuple[int, str]:
+    """The response that a question about one asks for, and the aspect: what is left of its name.
+
+    Example:
+        >>> rated_by("helpfulness_response_2", ["response_1", "response_2"])
+        (1, 'helpfulness')
+    """
+    if len(names) == 1:
+        return 0, question
+    plain = _plain(question)
+    for place, name in enumerate(map(_plain, names)):
+        for end in (name, name.split()[-1] if name else ""):
+            if end and sum(_plain(one).endswith(end) for one in names) == 1 and f" {plain}".endswith(f" {end}"):
+                words = [word for word in plain.removesuffix(end).split() if word not in _FILLERS]
+                return place, " ".join(words) or "rating"
+    raise Unusable("a rating that names no response")
+
+
+def _plain(name: str) -> str:
+    """A name in lower case, its words and numbers apart: `Response-1` and `response1` are one."""
+    return " ".join(re.findall(r"[a-z]+|[0-9]+", name.lower()))
+
+
+def _order(name: str) -> tuple[bool, int, str]:
+    """Responses in the order of their suffixes: 2 comes before 10, chosen before rejected."""
+    words = _plain(name).split()
+    return (not words[-1].isdigit(), int(words[-1]), "") if words[-1].isdigit() else (True, 0, " ".join(words))
