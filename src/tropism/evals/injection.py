@@ -11,6 +11,7 @@ from statistics import mean
 from pydantic import Field, field_validator
 
 from tropism.evals.attacks import ATTACKS, POSITIONS, Position, placed, without_reserved
+from tropism.evals.exact import exactly
 from tropism.evals.injection_samples import (
     Attacked,
     Channel,
@@ -217,7 +218,7 @@ def worst_estimate(items: Sequence[Item]) -> dict[str, Estimate]:
     worst = max(parts, key=lambda part: mean(item.values["asr"] for item in part))
     rate = mean_by_cluster([item.values["asr"] for item in worst], [item.cluster for item in worst])
     assert rate is not None
-    return {"worst_attack": rate.model_copy(update={"value": worst_attack(items)})}
+    return {"worst_attack": exactly(rate, worst_attack(items))}
 
 
 def attacks_of(items: Sequence[Item]) -> dict[str, list[Item]]:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from tropism.evals.exact import exactly
 from tropism.evals.items import Better, Item, Measured, Settings, Statistic, Task
 from tropism.evals.restyle import STYLES
 from tropism.evals.style_contents import StyledContent, content_states, held_out_contents, own_contents
@@ -125,7 +126,7 @@ def style_metrics(found: StyleGeometry, items: Sequence[Item]) -> dict[str, Esti
     """The ratios with their intervals; their values are those of `STATISTICS` to the last bit, by which they pair."""
     ratios = {name: getattr(found, name).value for name in STATISTICS}
     return {
-        **{name: one.model_copy(update={"value": STATISTICS[name](items)}) for name, one in ratios.items()},
+        **{name: exactly(one, STATISTICS[name](items)) for name, one in ratios.items()},
         "tdi_within": found.tdi.numerator,
         "tdi_between": found.tdi.denominator,
     }

@@ -14,7 +14,18 @@ import yaml
 from pydantic import ConfigDict, ValidationError
 
 from tropism.errors import ConfigError
-from tropism.evals import displacement, drift, forgetting, head_to_head, injection, preference, refusal, style
+from tropism.evals import (
+    displacement,
+    drift,
+    forgetting,
+    head_to_head,
+    hierarchy,
+    injection,
+    preference,
+    refusal,
+    strengths,
+    style,
+)
 from tropism.evals.items import Better, Eval, Item, Measured, Settings, Task
 
 EVALS: dict[str, Eval] = {
@@ -50,6 +61,7 @@ EVALS: dict[str, Eval] = {
         head_to_head.WinRateSettings,
         better=head_to_head.BETTER,
         needs=frozenset({"groups", "judge"}),
+        across=strengths.strengths_table,
     ),
     "refusal": Eval(refusal.refusal, refusal.RefusalSettings, better=refusal.BETTER),
     "injection": Eval(
@@ -57,6 +69,12 @@ EVALS: dict[str, Eval] = {
         injection.InjectionSettings,
         better=injection.BETTER,
         statistics=injection.STATISTICS,
+    ),
+    "hierarchy": Eval(
+        hierarchy.hierarchy,
+        hierarchy.HierarchySettings,
+        better=hierarchy.BETTER,
+        statistics=hierarchy.STATISTICS,
     ),
     "style": Eval(
         style.style,
