@@ -142,6 +142,18 @@ def test_perfect_agreement_on_few_items_is_no_certainty() -> None:
     assert alpha.low == pytest.approx(1 - (1 - wilson(1.0, 3)[0]) / (1 - match))
 
 
+def test_items_that_are_all_alike_are_no_certainty() -> None:
+    one = raw_agreement([[0], [1], [1]])
+    assert one is not None
+    assert (one.low, one.high) == pytest.approx(wilson(1 / 3, 1))
+    alpha = krippendorff_alpha([[0] * 5, [1] * 5])
+    assert alpha is not None
+    # five of ten ratings each: a match has chance 4/9, so that no agreement at all is 1 - 9/5
+    assert alpha.value == pytest.approx(1 - 9 / 5)
+    assert alpha.low == pytest.approx(-0.8)
+    assert alpha.high == pytest.approx(1 - (1 - wilson(0.0, 5)[1]) * 9 / 5)
+
+
 def test_unusable_input_is_refused() -> None:
     with pytest.raises(DataError, match="two annotators with 2 and 1 items"):
         cohen_kappa([1, 2], [1])

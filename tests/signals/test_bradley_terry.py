@@ -233,6 +233,13 @@ def test_resamples_that_fall_apart_are_counted() -> None:
     )
 
 
+def test_one_cluster_claims_no_certainty() -> None:
+    drawn = bootstrap_bradley_terry(Games([0, 0, 1], [1, 1, 0], [False] * 3, ["x"] * 3), names=["a", "b"])
+    fit = fit_bradley_terry([[0, 2], [1, 0]], names=["a", "b"])
+    assert (drawn.low.tolist(), drawn.high.tolist()) == (fit.low.tolist(), fit.high.tolist())
+    assert fit.low[0] < 0 < fit.high[0]
+
+
 def test_elo_points() -> None:
     assert to_elo([0.0, math.log(10), -math.log(10)]) == pytest.approx([1000, 1400, 600])
 

@@ -1,7 +1,8 @@
 """How far annotators agree: raw agreement, Cohen's kappa of two, Krippendorff's alpha of any number.
 
-Each comes as an estimate whose `n` is the number of items that two annotators have judged. A perfect agreement is no
-certainty: its lower bound is what chance-corrected agreement would be at the lower bound of the raw one.
+Each comes as an estimate whose `n` is the number of items that two annotators have judged. Items that all agree alike
+are no certainty, though no resample would differ: the bounds are then those of the raw agreement (Wilson's), corrected
+for chance.
 
 Reference: Cohen 1960, Educational and Psychological Measurement 20(1); Fleiss, Cohen and Everitt 1969, Psychological
 Bulletin 72(5), eq. 8 and 9, for the standard error; Krippendorff 2011, Computing Krippendorff's Alpha-Reliability.
@@ -23,6 +24,8 @@ Level: TypeAlias = Literal["nominal", "ordinal", "interval"]
 KappaWeights: TypeAlias = Literal["none", "linear", "quadratic"]
 
 _Z = 1.959963984540054
+_SAME = 1e-12
+"""Width of an interval that no resample moved."""
 
 
 def raw_agreement(ratings: ArrayLike, *, num_resamples: int = 2000, seed: int = 0) -> Estimate | None:
@@ -40,15 +43,15 @@ def raw_agreement(ratings: ArrayLike, *, num_resamples: int = 2000, seed: int = 
         >>> round(raw_agreement([[0, 1, 1, 2], [0, 1, 0, 2]]).value, 2)
         0.75
     """
-    counts = _counts(ratings).counts
+    table = _counts(ratings)
+    counts = table.counts
     if not len(counts):
         return None
-    totals = counts.sum(axis=1)
-    agreed = ((counts**2).sum(axis=1) - totals) / (totals * (totals - 1))
+    agreed = table.agreed()
     drawn = np.array([weights @ agreed / len(counts) for weights in _draws(len(counts), num_resamples, seed)])
     value = float(agreed.mean())
     low, high = _percentiles(drawn)
-    if value in (0.0, 1.0):
+    if high - low < _SAME:
         low, high = wilson(value, len(counts))
     return Estimate(value=value, low=low, high=high, n=len(counts))
 
@@ -120,10 +123,10 @@ def krippendorff_alpha(
     value = table.alpha(np.ones(num_items), level)
     drawn = np.array([table.alpha(weights, level) for weights in _draws(num_items, num_resamples, seed)])
     low, high = _percentiles(drawn[np.isfinite(drawn)])
-    if value == 1.0:
+    if high - low < _SAME:
         by_chance = 1 - table.chance_of_a_match()
-        low = 1 - (1 - wilson(1.0, num_items)[0]) / by_chance
-    return Estimate(value=value, low=max(-1.0, low), high=min(1.0, high), n=num_items)
+        low, high = (1 - (1 - bound) / by_chance for bound in wilson(float(table.agreed().mean()), num_items))
+    return Estimate(value=value, low=max(-1.0, min(low, value)), high=min(1.0, max(high, value)), n=num_items)
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
@@ -168,6 +171,10 @@ class _Counts:
             return math.nan
         observed = weights @ (within / (self.totals - 1))
         return float(1 - (total - 1) * observed / expected)
+
+    def agreed(self) -> NDArray[np.float64]:
+        """The share of pairs of annotators who said the same, [items]."""
+        return np.asarray(((self.counts**2).sum(axis=1) - self.totals) / (self.totals * (self.totals - 1)))
 
     def chance_of_a_match(self) -> float:
         """How often two of all ratings, drawn without replacement, are equal."""

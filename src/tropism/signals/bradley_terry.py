@@ -126,6 +126,9 @@ def bootstrap_bradley_terry(
         num_resamples: how often the clusters are drawn.
         seed: of the drawing.
 
+    Returns:
+        The strengths; where all games are of one cluster, nothing can be drawn, and the intervals are Wald's.
+
     Raises:
         DataError: as `fit_bradley_terry`, and where indices are out of range or lengths differ.
 
@@ -135,6 +138,8 @@ def bootstrap_bradley_terry(
     tally = _checked(*coded.counts(np.ones(coded.num_clusters)), names, prior=prior)
     shared = _shared(tally, tie_rule)
     _require_connected(shared, names, prior=prior)
+    if coded.num_clusters == 1:
+        return fit_bradley_terry(tally.wins[0], tally.ties[0], names=names, tie_rule=tie_rule, prior=prior)
     theta, eta = (part[0] for part in maximise(shared, np.array([prior])))
     rng = np.random.default_rng(seed)
     drawn, num_apart = [], 0

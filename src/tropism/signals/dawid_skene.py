@@ -83,24 +83,19 @@ def fit_dawid_skene(
     if not (math.isfinite(smoothing) and smoothing >= 0):
         raise ConfigError(f"smoothing must be finite and >= 0, not {smoothing}.", remedy="Use 0.01.")
     rows = _rows(item, annotator, label, num_labels)
-    posterior = _majority(rows)
-    reached, converged, num_iterations = -math.inf, False, 0
+    state, num_iterations, converged = _round(rows, _majority(rows), smoothing), 1, False
     while not converged and num_iterations < max_iterations:
+        before, state = state, _round(rows, state.posterior, smoothing)
         num_iterations += 1
-        prior, confusion = _maximise(rows, posterior, smoothing)
-        posterior, log_likelihood = _expect(rows, prior, confusion)
-        # with smoothing it is the likelihood with the pseudo-counts' part that never falls
-        objective = log_likelihood + smoothing * float(_log(prior).sum() + _log(confusion).sum())
-        converged = objective - reached < tolerance * rows.times.sum()
-        reached = objective
+        converged = bool(state.objective - before.objective < tolerance * rows.times.sum())
     return DawidSkene(
         rows.items,
         rows.annotators,
-        prior,
-        confusion,
-        posterior,
-        _reliability(rows, posterior),
-        log_likelihood,
+        state.prior,
+        state.confusion,
+        state.posterior,
+        _reliability(rows, state.posterior),
+        state.log_likelihood,
         num_iterations,
         converged,
     )
@@ -150,6 +145,24 @@ def _rows(item: ArrayLike, annotator: ArrayLike, label: ArrayLike, num_labels: i
     annotators, annotator_code = np.unique(columns[1], return_inverse=True)
     distinct, times = np.unique(np.stack([item_code, annotator_code, given]), axis=1, return_counts=True)
     return _Rows(items, annotators, distinct[0], distinct[1], distinct[2], times, num_labels)
+
+
+class _State(NamedTuple):
+    """A round's result; `objective` is the log-likelihood with the pseudo-counts' part, which never falls."""
+
+    prior: NDArray[np.float64]
+    confusion: NDArray[np.float64]
+    posterior: NDArray[np.float64]
+    log_likelihood: float
+    objective: float
+
+
+def _round(rows: _Rows, posterior: NDArray[np.float64], smoothing: float) -> _State:
+    """One maximization and one expectation."""
+    prior, confusion = _maximise(rows, posterior, smoothing)
+    posterior, log_likelihood = _expect(rows, prior, confusion)
+    pseudo = smoothing * float(_log(prior).sum() + _log(confusion).sum())
+    return _State(prior, confusion, posterior, log_likelihood, log_likelihood + pseudo)
 
 
 def _majority(rows: _Rows) -> NDArray[np.float64]:
