@@ -66,6 +66,7 @@ def prefers(wanted):
         ("No.", None),
         ("Yes, yes, yes!", None),
         (LOOP, "repeated"),
+        (LOOP + "less, " + LOOP + "ings. Well, " + LOOP, "repeated"),
         ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "repeated"),
         ("哈" * 60, "repeated"),
         ("I cannot say. " * 3 + "But a slug will not cross copper, nor grit, nor a well kept hedge of thyme.", None),

@@ -24,8 +24,8 @@ LONGEST_UNIT = 60
 def fault_of(answer: str) -> Fault | None:
     """Why an answer says nothing, or None where it may say something.
 
-    `empty`: no letter and no digit. `repeated`: a unit of up to 60 words (of characters, where there are hardly any
-    words) stands four times in a row or more and fills half of the answer or more. Case and punctuation do not count.
+    `empty`: no letter and no digit. `repeated`: units of up to 60 words (of characters, where there are hardly any
+    words) that stand four times in a row or more fill half of the answer or more. Case and punctuation do not count.
     An answer that was asked to repeat itself, or to be an emoji, is misjudged.
 
     Example:
@@ -42,17 +42,20 @@ def fault_of(answer: str) -> Fault | None:
 
 
 def loop_share(units: Sequence[Hashable]) -> float:
-    """The largest share of a sequence that one unit fills by standing at least four times in a row.
+    """The largest share of a sequence that units of one length fill by standing at least four times in a row.
 
     Example:
         >>> loop_share("xyababababab")
         0.8333333333333334
     """
-    longest = 0
+    most = 0
     for period in range(1, min(LONGEST_UNIT, len(units) // LEAST_REPEATS) + 1):
-        run = 0
-        for place in range(period, len(units)):
-            run = run + 1 if units[place] == units[place - period] else 0
-            if run + period >= LEAST_REPEATS * period:
-                longest = max(longest, run + period)
-    return longest / len(units) if units else 0.0
+        filled = run = 0
+        for place in range(period, len(units) + 1):
+            if place < len(units) and units[place] == units[place - period]:
+                run += 1
+            else:
+                filled += run + period if run + period >= LEAST_REPEATS * period else 0
+                run = 0
+        most = max(most, filled)
+    return min(1.0, most / len(units)) if units else 0.0

@@ -121,6 +121,7 @@ class Eval:
         needs: what it cannot do without; where that is missing, the suite leaves it out and says so.
         statistics: metrics that are no means of items' values. The frame computes each on all items, with an interval
             from leaving out blocks of clusters, and its difference between two models from leaving out the same blocks.
+        across: tables over all models of a run, from their items by name and the base's name; kept with the base.
     """
 
     function: Callable[[Task], Measured]
@@ -128,3 +129,4 @@ class Eval:
     better: Mapping[str, Better] = field(default_factory=dict)
     needs: frozenset[Need] = frozenset()
     statistics: Mapping[str, Statistic] = field(default_factory=dict)
+    across: Callable[[Mapping[str, Sequence[Item]], str], Sequence[Matrix]] | None = None

@@ -165,9 +165,14 @@ def key_of(entry: SuiteEval, task: Task, data: str) -> str:
 
 
 def with_notes(kept: Sequence[Kept], entry: SuiteEval) -> list[EvalResult]:
-    """The results of one eval; those of other models than the base say where they are the same as it."""
+    """The results of one eval; those of other models than the base say where they are the same as it.
+
+    Tables over all models stand with the base.
+    """
     base, *others = kept
-    return [base.result] + [
+    across = entry.eval.across
+    tables = across({one.result.model: one.items for one in kept}, base.result.model) if across else ()
+    return [base.result.model_copy(update={"matrices": [*base.result.matrices, *tables]})] + [
         one.result.model_copy(update={"notes": [*one.result.notes, *same_notes(base, one, entry.same_within)]})
         for one in others
     ]

@@ -1,0 +1,202 @@
+"""Win rates: paired answers, a judge, and what may not be mistaken for quality."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from tropism.evals.answers import Answer
+from tropism.evals.folder import EvalFolder
+from tropism.evals.head_to_head import WinRateSettings, win_rate
+from tropism.evals.items import Item, Task
+from tropism.evals.judge import PairRule, RuleJudge
+from tropism.evals.run import Material, run_suite
+from tropism.evals.strengths import strengths_table
+from tropism.evals.subject import Subject
+from tropism.evals.suite import load_suite
+from tropism.evals.win_rate import judged
+from tropism.evals.win_rate import win_rate as of_samples
+from tropism.records import Sample
+from tropism.testing import pairs
+
+LOOP = "and then and then and then and then and then and then"
+GOOD = RuleJudge("good", lambda prompt, answer: answer.count("good"))
+LONG = RuleJudge("long", lambda prompt, answer: len(answer))
+PROMPTS = [f"prompt number {n}" for n in range(60)]
+
+
+@contextlib.contextmanager
+def silent(title, total):
+    yield lambda count: None
+
+
+class Written:
+    """Answers that a function of the prompt gives."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def write(self, prompts, *, num_answers, temperature, max_new_tokens, seed, finished):
+        for index, prompt in enumerate(prompts):
+            finished(index, [Answer(self.answer(prompt)) for _ in range(num_answers)])
+
+
+def subject(name, answer, folder):
+    return Subject(name, name.ljust(40, "0"), policy=None, writer=Written(answer), folder=folder)
+
+
+def measured(folder, answer, base_answer, judge, **settings):
+    model, base = subject("model", answer, folder), subject("base", base_answer, folder)
+    chosen = WinRateSettings(**settings)
+    return [win_rate(Task(one, base, pairs(PROMPTS), (), judge, chosen, 0, silent)) for one in (base, model)]
+
+
+def number(prompt):
+    return int(prompt.split()[-1])
+
+
+def mean(found, metric):
+    return np.mean([item.values[metric] for item in found.items])
+
+
+def test_the_rate_equals_hand_worked_values(tmp_path):
+    def ours(prompt):
+        return "good" if number(prompt) % 3 else "bad words"  # better on 40 of 60
+
+    base, model = measured(tmp_path, ours, lambda p: "bad words" if number(p) % 2 else "good", GOOD)
+    wins = [(n % 3 != 0) - (n % 2 == 0) for n in range(60)]
+    assert mean(model, "rate") == np.mean([(w + 1) / 2 for w in wins])
+    assert mean(model, "ties") == wins.count(0) / 60
+    assert mean(model, "judge_score") == 40 / 60
+    assert mean(base, "rate") == 0.5
+    assert mean(base, "judge_score") == 0.5
+    assert {item.id for item in base.items} == {item.id for item in model.items}
+    assert base.metrics["length_controlled"].value == 0.5
+
+
+def test_a_judge_of_length_is_exposed_on_a_merely_longer_model(tmp_path):
+    def padded(prompt):
+        return base_text(prompt) + " and so on, and so forth, as was said before" * (1 + number(prompt) % 3)
+
+    def base_text(prompt):
+        return " ".join(f"word{k * 7 % 10}" for k in range(10 + number(prompt) % 20))
+
+    _, model = measured(tmp_path, padded, base_text, LONG)
+    assert mean(model, "rate") == 1.0
+    assert model.metrics["length_controlled"].value == 0.5
+    assert any("preferred the longer answer every time" in note for note in model.notes)
+
+
+def test_a_better_model_of_equal_length_keeps_its_rate(tmp_path):
+    rng = np.random.default_rng(0)
+    extra = rng.integers(-30, 30, 60)
+
+    def ours(prompt):
+        return ("good" if number(prompt) % 4 else "poor") + "!" * (40 + extra[number(prompt)])
+
+    _, model = measured(tmp_path, ours, lambda prompt: ("fair" if number(prompt) % 4 else "good") + "!" * 40, GOOD)
+    assert mean(model, "rate") == 0.75
+    assert model.metrics["length_controlled"].value == pytest.approx(0.75, abs=0.02)
+    assert not any("length" in note for note in model.notes)
+
+
+def test_an_empty_or_repeated_answer_never_wins_in_a_suite(tmp_path):
+    base, model = measured(
+        tmp_path, lambda prompt: LOOP * 3 if number(prompt) % 2 else "", lambda prompt: "Short.", LONG
+    )
+    assert mean(model, "rate") == 0.0
+    assert mean(model, "degenerate") == 1.0
+    assert mean(base, "degenerate") == 0.0
+    assert "60 of 60 duels have an empty or repeated answer, and were decided by rule." in model.notes
+
+
+def test_a_judge_that_prefers_a_place_is_reported_with_interval_and_n(tmp_path):
+    judge = PairRule("first", lambda prompt, first, second: 1.0)
+    _, model = measured(tmp_path, lambda prompt: "one", lambda prompt: "two", judge)
+    assert mean(model, "rate") == 0.5
+    assert model.metrics["flips"].value == 1.0
+    assert model.metrics["flips"].n == 60
+    assert any(note.startswith("The judge prefers whichever answer stands first: 100%") for note in model.notes)
+
+
+def test_a_suite_compares_win_rates_by_mcnemars_test_and_orders_three_models(tmp_path):
+    (tmp_path / "suite.yaml").write_text("evals: [win_rate: {num_answers: 2}]\n")
+    base = subject("base", lambda prompt: "good" if number(prompt) % 2 else "bad", tmp_path)
+    best = subject("best", lambda prompt: "good good" if number(prompt) % 5 else "bad", tmp_path)
+    worst = subject("worst", lambda prompt: "bad" if number(prompt) % 5 else "good", tmp_path)
+    outcome = run_suite(
+        load_suite(str(tmp_path / "suite.yaml")),
+        [best, worst],
+        base=base,
+        material=Material(pairs(PROMPTS), judge=GOOD),
+        folder=EvalFolder(tmp_path / "out"),
+        progress=silent,
+    )
+    found = {(one.model, one.metric): one for one in outcome.comparisons}
+    rate = found["best", "rate"]
+    assert rate.before.value == 0.5
+    assert rate.difference.value == pytest.approx(rate.after.value - 0.5)
+    assert rate.p_adjusted < 0.01
+    assert rate.after.n == 120
+    assert found["worst", "rate"].difference.high < 0
+    assert found["best", "length_controlled"].before.value == 0.5
+    (table,) = outcome.results[0].matrices
+    strength = {name: cells[0] for name, cells in zip(table.rows, table.cells, strict=True)}
+    assert strength["best"].low > strength["base"].high
+    assert strength["base"].value > strength["worst"].value
+    assert strength["best"].n == 240
+    assert outcome.left_out == {}
+
+
+def item(name, *, rate=0.5, score=None, degenerate=0.0):
+    values = {"rate": rate, "degenerate": degenerate} | ({} if score is None else {"judge_score": score})
+    return Item(id=name, cluster=name, values=values)
+
+
+def test_strengths_equal_hand_worked_values():
+    rates = [1.0] * 3 + [0.0]  # three of four against the base, and so is the other model
+    by_model = {
+        "base": [item(str(n)) for n in range(4)],
+        "a": [item(str(n), rate=rate) for n, rate in enumerate(rates)],
+        "b": [item(str(n), rate=rate) for n, rate in enumerate(rates)],
+    }
+    (table,) = strengths_table(by_model, "base")
+    values = [cells[0].value for cells in table.cells]
+    assert values == pytest.approx([-2 / 3 * np.log(3), np.log(3) / 3, np.log(3) / 3], abs=1e-6)
+    assert table.cells[0][1].value == pytest.approx(1000 - 400 / np.log(10) * 2 / 3 * np.log(3))
+    assert strengths_table({"base": by_model["base"], "a": by_model["a"]}, "base") == []
+
+
+def test_models_meet_each_other_where_the_judge_gives_scores_and_loops_never_win():
+    by_model = {
+        "base": [item("0", score=1.0), item("1", score=1.0)],
+        "a": [item("0", score=2.0, rate=1.0), item("1", score=9.0, rate=0.0, degenerate=1.0)],
+        "b": [item("0", score=3.0, rate=1.0), item("1", score=0.0, rate=0.0)],
+    }
+    (table,) = strengths_table(by_model, "base")
+    value = {name: cells[0].value for name, cells in zip(table.rows, table.cells, strict=True)}
+    assert value["b"] > value["base"] > value["a"]  # 3 wins of 4, 2 of 4, 1 of 4
+    assert {cells[0].n for cells in table.cells} == {4}
+
+
+def test_samples_of_a_run_count_loops_as_lost_and_keep_the_judges_scores():
+    samples = [Sample(prompt="p", before="Short.", after=LOOP), Sample(prompt="q", before="x", after="yy")]
+    found = judged(samples, LONG)
+    assert [(one.before_score, one.after_score) for one in found] == [(6, len(LOOP)), (1, 2)]
+    assert of_samples(found)["win_rate"].value == 0.5
+
+
+def test_samples_take_the_preferences_of_a_judge_without_scores():
+    found = judged(
+        [Sample(prompt="p", before="a", after="bb")], PairRule("long", lambda p, a, b: float(len(a) > len(b)))
+    )
+    assert (found[0].before_score, found[0].after_score) == (0.0, 1.0)
+
+
+def test_samples_without_a_verdict_are_left_out(tmp_path):
+    (tmp_path / "s.jsonl").write_text('{"prompt": "p", "answer": "a", "score": 1}\n')
+    from tropism.evals.reward_judges import load_reward_file
+
+    judge = load_reward_file(f"reward-file:{tmp_path}/s.jsonl")
+    found = judged([Sample(prompt="p", before="a", after="b"), Sample(prompt="p", before="a", after="a")], judge)
+    assert of_samples(found)["win_rate"].n == 1
