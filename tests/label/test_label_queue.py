@@ -1,11 +1,13 @@
 """Who sees what next, and on which side."""
 
+import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
 from tropism.data.choices import Choice, ChoiceItem, Option, Verdict
-from tropism.label.queue import LEASE_SECONDS, Queue, shown_order
+from tropism.label.queue import BLOCK, LEASE_SECONDS, Queue, shown_order
 
 
 def item(name: str, *, expected: str | None = None) -> ChoiceItem:
@@ -27,10 +29,7 @@ def answered_by(queue: Queue, annotator: str, *, now: float = 0.0) -> list[str]:
 
 def test_each_side_comes_first_about_half_the_time_independently_for_each_annotator() -> None:
     items = [item(f"i{place}") for place in range(2000)]
-    firsts = {
-        name: [shown_order(one, name, seed=0)[0].id == "x" for one in items]
-        for name in ("ann", "bob", "ann desk light")
-    }
+    firsts = {name: [shown_order(one, name, seed=0)[0].id == "x" for one in items] for name in ("ann", "bob", "ann b")}
     for shown in firsts.values():
         assert 913 <= sum(shown) <= 1087  # 1000 +- 3.9 standard deviations of 22.4
     same = sum(first == second for first, second in zip(firsts["ann"], firsts["bob"], strict=True))
@@ -55,15 +54,34 @@ def test_one_annotator_gets_every_item_once_and_another_then_nothing() -> None:
     assert queue.num_complete() == 5
 
 
-def test_with_overlap_two_each_item_is_judged_by_two_and_begun_items_come_first() -> None:
-    queue = Queue([item(name) for name in "abcdef"], overlap=2)
-    first = queue.next_item("ann", now=0)
-    assert first is not None
-    queue.add(choice(first.item_id, "ann"))
-    second = queue.next_item("bob", now=0)
-    assert second == first
-    everyone = [answered_by(queue, name) for name in ("ann", "bob", "eve")]
-    assert [len(shown) for shown in everyone] == [5, 6, 0]
+def test_with_overlap_two_each_item_is_judged_by_two_who_see_the_same_block_first() -> None:
+    queue = Queue([item(f"i{place}") for place in range(60)], overlap=2)
+    ann, bob, eve = (answered_by(queue, name) for name in ("ann", "bob", "eve"))
+    assert (len(ann), len(bob), eve) == (60, 60, [])
+    for start in range(0, 60, BLOCK):
+        assert set(ann[start : start + BLOCK]) == set(bob[start : start + BLOCK])
+    assert ann[:BLOCK] != bob[:BLOCK]
+    assert queue.num_complete() == 60
+
+
+def test_counts_kept_on_the_way_equal_counts_made_anew() -> None:
+    draw = random.Random(5)
+    items = [item(f"i{place}") for place in range(50)]
+    queue, standing = Queue(items, overlap=2), dict[tuple[str, str], Choice]()
+    for _ in range(2000):
+        name, one = draw.choice("abcde"), draw.choice(items).item_id
+        if (name, one) in standing:
+            queue.take_back(standing.pop((name, one)))
+        else:
+            standing[name, one] = choice(one, name, draw.choice(("tie", "skip")))
+            queue.add(standing[name, one])
+    judged = Counter(made.item_id for made in standing.values() if made.verdict != "skip")
+    assert queue.num_complete() == sum(count >= 2 for count in judged.values())
+    for name in "abcde":
+        done = {one for who, one in standing if who == name}
+        waiting = {one.item_id for one in items if one.item_id not in done and judged[one.item_id] < 2}
+        assert queue.progress(name) == (len(done), len(waiting))
+        assert set(queue._waiting(name)) == waiting
 
 
 def test_an_item_that_is_skipped_waits_for_another_annotator() -> None:
@@ -103,6 +121,6 @@ def test_attention_checks_are_mixed_in_evenly_at_their_share(share: float) -> No
     shown = answered_by(queue, "ann")
     places = [place for place, name in enumerate(shown) if name.startswith("check")]
     assert abs(len(places) - 100 * share) <= 1
-    between = [later - earlier for earlier, later in zip(places, places[1:], strict=False)]
+    between = [later - earlier for earlier, later in pairwise(places)]
     assert set(between) == {round(1 / share) + 1}
     assert queue.progress("ann") == (100, 0)

@@ -57,7 +57,8 @@ def test_the_best_of_three_beats_both_others_and_a_winner_of_all_needs_a_prior()
     ids = ("large", "middle", "small")
     items = {f"i{place}": item(f"i{place}", ids=ids) for place in range(3)}
     table = strength_table([choice(f"i{place}", "Ann", "large", shown=ids) for place in range(3)], items)
-    assert [(line.name, line.wins, line.games) for line in table.lines][0] == ("large", 6.0, 6)
+    best = table.lines[0]
+    assert (best.name, best.wins, best.games) == ("large", 6.0, 6)
     assert table.note.startswith("A weak prior holds the strengths together, because without it")
 
 

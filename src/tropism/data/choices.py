@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS choices (
     CHECK ((verdict = 'win') = (winner IS NOT NULL)),
     CHECK ((verdict = 'undo') = (revokes IS NOT NULL)));
 CREATE UNIQUE INDEX IF NOT EXISTS revoked_once ON choices (revokes) WHERE revokes IS NOT NULL;
-CREATE INDEX IF NOT EXISTS by_annotator ON choices (annotator);
+CREATE INDEX IF NOT EXISTS by_annotator ON choices (annotator, item_id);
 CREATE TRIGGER IF NOT EXISTS choices_are_never_changed BEFORE UPDATE ON choices
     BEGIN SELECT RAISE(ABORT, 'choices are append-only'); END;
 CREATE TRIGGER IF NOT EXISTS choices_are_never_deleted BEFORE DELETE ON choices

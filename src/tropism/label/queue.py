@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from tropism.data.choices import Choice, ChoiceItem, Option
@@ -11,6 +13,9 @@ from tropism.data.keys import unit_hash
 
 LEASE_SECONDS = 600.0
 """How long an item that someone looks at counts as theirs."""
+
+BLOCK = 20
+"""Items that all annotators see before the next ones, each in their own order."""
 
 
 class Progress(NamedTuple):
@@ -31,12 +36,33 @@ def shown_order(item: ChoiceItem, annotator: str, *, seed: int) -> tuple[Option,
     return tuple(sorted(item.options, key=lambda option: unit_hash(key + option.id, purpose=f"shown-{seed}")))
 
 
+@dataclass(slots=True)
+class _Person:
+    """What is known of one annotator.
+
+    Args:
+        done: items and checks answered or skipped.
+        num_items: of them, items.
+        num_open: of these items, those that still need other annotators.
+        block: the first block that may hold something for them.
+        held: the item they look at, and until when it counts as theirs.
+        again: the item they took back.
+    """
+
+    done: set[str] = field(default_factory=set)
+    num_items: int = 0
+    num_open: int = 0
+    block: int = 0
+    held: tuple[str, float] = ("", 0.0)
+    again: str = ""
+
+
 class Queue:
     """Which item an annotator gets.
 
-    Items that others have answered come first until they have `overlap` annotators, so that agreement can be told
-    early; among equals each annotator has an order of their own. Two people get the same item at the same time only
-    where it needs both, or where nothing else is left.
+    All walk through the same blocks of items, so that agreement can be told early; inside a block each annotator has
+    an order of their own. Two people get the same item at the same time only where it needs both, or where nothing
+    else is left. What an annotator costs does not grow with the number of items.
 
     Args:
         items: to be answered by `overlap` annotators each.
@@ -60,102 +86,120 @@ class Queue:
         self.overlap = overlap
         self.check_share = check_share
         self.seed = seed
-        self._done: dict[str, set[str]] = defaultdict(set)
+        order = sorted(self.items, key=lambda key: unit_hash(key, purpose=f"blocks-{seed}"))
+        self._blocks = [order[start : start + BLOCK] for start in range(0, len(order), BLOCK)]
+        self._block_of = {key: place for place, block in enumerate(self._blocks) for key in block}
+        self._people: dict[str, _Person] = defaultdict(_Person)
         self._num_judged: Counter[str] = Counter()
+        self._num_complete = 0
+        self._done_by: dict[str, set[str]] = defaultdict(set)
         self._leases: dict[str, dict[str, float]] = defaultdict(dict)
-        self._again: dict[str, str] = {}
-        self._orders: dict[str, dict[str, float]] = {}
 
     def find(self, item_id: str) -> ChoiceItem | None:
         """An item or a check by its id."""
         return self.items.get(item_id) or self.checks.get(item_id)
 
     def next_item(self, annotator: str, *, now: float) -> ChoiceItem | None:
-        """What the annotator sees next, and until when it counts as theirs; None where all is done.
+        """What the annotator sees next; None where all is done.
 
         Args:
             annotator: the name given.
             now: seconds on a clock that never goes back.
         """
-        done = self._done[annotator]
-        again = self._again.get(annotator)
-        if again is not None and again not in done:
-            return self.find(again)
-        held = [key for key, leases in self._leases.items() if leases.get(annotator, 0.0) > now and key not in done]
-        if held and (item := self.items.get(held[0])) and self._num_judged[item.item_id] < self.overlap:
-            return item
-        waiting = self._waiting(annotator)
-        if not waiting:
+        person = self._people[annotator]
+        if person.again:
+            return self.find(person.again)
+        held, until = person.held
+        if until > now and held not in person.done and self._is_open(held):
+            return self.items[held]
+        if not self.progress(annotator).left:
             return None
         if (check := self._due_check(annotator)) is not None:
             return check
-        free = [key for key in waiting if self._num_judged[key] + self._others(key, annotator, now) < self.overlap]
-        order = self._order(annotator)
-        key = min(free or waiting, key=lambda one: (-self._num_judged[one], order[one]))
+        key = self._first_free(annotator, now)
+        person.held = (key, now + LEASE_SECONDS)
         self._leases[key][annotator] = now + LEASE_SECONDS
         return self.items[key]
 
     def add(self, choice: Choice) -> None:
         """Note a choice that stands."""
-        self._done[choice.annotator].add(choice.item_id)
-        if self._again.get(choice.annotator) == choice.item_id:
-            del self._again[choice.annotator]
-        if choice.item_id in self.items and choice.verdict != "skip":
-            self._num_judged[choice.item_id] += 1
-        self._release(choice.item_id, choice.annotator)
+        key, person = choice.item_id, self._people[choice.annotator]
+        person.done.add(key)
+        person.again = "" if person.again == key else person.again
+        self._leases[key].pop(choice.annotator, None)
+        if key not in self.items:
+            return
+        person.num_items += 1
+        person.num_open += self._is_open(key)
+        self._done_by[key].add(choice.annotator)
+        if choice.verdict != "skip":
+            self._judge(key, 1)
 
     def take_back(self, choice: Choice) -> None:
         """Note that a choice no longer stands; its item comes next."""
-        self._done[choice.annotator].discard(choice.item_id)
-        if choice.item_id in self.items and choice.verdict != "skip":
-            self._num_judged[choice.item_id] -= 1
-        if self.find(choice.item_id) is not None:
-            self._again[choice.annotator] = choice.item_id
+        key, person = choice.item_id, self._people[choice.annotator]
+        person.done.discard(key)
+        person.again = key if self.find(key) is not None else ""
+        if key not in self.items:
+            return
+        if choice.verdict != "skip":
+            self._judge(key, -1)
+        person.num_items -= 1
+        person.num_open -= self._is_open(key)
+        self._done_by[key].discard(choice.annotator)
+        for other in self._people.values():
+            other.block = min(other.block, self._block_of[key])
 
     def progress(self, annotator: str) -> Progress:
         """How far the annotator is."""
-        done = sum(key in self.items for key in self._done[annotator])
-        return Progress(done, len(self._waiting(annotator)))
+        person = self._people[annotator]
+        return Progress(person.num_items, len(self.items) - self._num_complete - person.num_open)
 
     def num_complete(self) -> int:
         """How many items have all their annotators."""
-        return sum(self._num_judged[key] >= self.overlap for key in self.items)
+        return self._num_complete
 
-    def _waiting(self, annotator: str) -> list[str]:
-        """The items that this annotator has not answered and that need more annotators."""
-        done = self._done[annotator]
-        return [key for key in self.items if key not in done and self._num_judged[key] < self.overlap]
+    def _is_open(self, key: str) -> bool:
+        """Whether an item needs more annotators."""
+        return self._num_judged[key] < self.overlap
 
-    def _others(self, key: str, annotator: str, now: float) -> int:
-        """How many others are looking at an item."""
-        return sum(until > now for name, until in self._leases.get(key, {}).items() if name != annotator)
+    def _judge(self, key: str, change: int) -> None:
+        """Count a verdict in or out, and for all who answered the item whether it still needs others."""
+        was_open = self._is_open(key)
+        self._num_judged[key] += change
+        closed = was_open - self._is_open(key)
+        self._num_complete += closed
+        for name in self._done_by[key] if closed else ():
+            self._people[name].num_open -= closed
+
+    def _first_free(self, annotator: str, now: float) -> str:
+        """The first waiting item that others at work leave room for, else the first that waits."""
+        waiting = self._waiting(annotator)
+        first = next(waiting)
+        for key in chain([first], waiting):
+            others = sum(until > now for name, until in self._leases[key].items() if name != annotator)
+            if self._num_judged[key] + others < self.overlap:
+                return key
+        return first
+
+    def _waiting(self, annotator: str) -> Iterator[str]:
+        """The items that this annotator has not answered and that need more annotators, in the annotator's order."""
+        person, purpose = self._people[annotator], f"queue-{self.seed}"
+        is_first = True
+        for place in range(person.block, len(self._blocks)):
+            found = [key for key in self._blocks[place] if key not in person.done and self._is_open(key)]
+            if is_first and not found:
+                person.block = place + 1
+            is_first = is_first and not found
+            yield from sorted(found, key=lambda key: unit_hash(f"{annotator}\x1f{key}", purpose=purpose))
 
     def _due_check(self, annotator: str) -> ChoiceItem | None:
         """The check that is due: after each 1 / share items, the first at a place of the annotator's own."""
-        done = self._done[annotator]
-        open_checks = [key for key in self.checks if key not in done]
-        if not open_checks or self.check_share <= 0:
-            return None
-        order = self._order(annotator)
-        num_checks = len(self.checks) - len(open_checks)
-        num_items = sum(key in self.items for key in done)
+        person = self._people[annotator]
+        waiting = [key for key in self.checks if key not in person.done]
         start = unit_hash(annotator, purpose=f"first-check-{self.seed}")
-        if int(num_items * self.check_share + start) <= num_checks:
+        num_done = len(self.checks) - len(waiting)
+        if not waiting or int(person.num_items * self.check_share + start) <= num_done:
             return None
-        return self.checks[min(open_checks, key=order.__getitem__)]
-
-    def _order(self, annotator: str) -> dict[str, float]:
-        """Every item's and check's place in the annotator's own order."""
-        if annotator not in self._orders:
-            purpose = f"queue-{self.seed}"
-            keys = [*self.items, *self.checks]
-            self._orders[annotator] = {key: unit_hash(f"{annotator}\x1f{key}", purpose=purpose) for key in keys}
-        return self._orders[annotator]
-
-    def _release(self, key: str, annotator: str) -> None:
-        """The annotator no longer looks at an item."""
-        leases = self._leases.get(key)
-        if leases is not None:
-            leases.pop(annotator, None)
-            if not leases:
-                del self._leases[key]
+        purpose = f"queue-{self.seed}"
+        return self.checks[min(waiting, key=lambda key: unit_hash(f"{annotator}\x1f{key}", purpose=purpose))]
