@@ -1,7 +1,7 @@
 """What is personal in a text, as patterns that RE2 (DuckDB), Java (Spark) and Python read alike; and the slow twin.
 
-They keep to what the three share: no look-around, no `\\b`, `\\w`, `\\s` or dot, which mean other characters in each, and
-no repeated group without a bound, so that no text makes one of them slow. What must stand beside a spot is a group
+They keep to what the three share: no look-around, no `\\b`, `\\w`, `\\s` or dot, which mean other characters in each,
+and no repeated group without a bound, so that no text makes one of them slow. What must stand beside a spot is a group
 that is put back.
 """
 
@@ -109,7 +109,8 @@ _PLACE = f"(?:,| in|,? -)? (?:D-|A-|CH-)?[0-9]{{4,5}} {_TOWN}"
 _ADDRESS = (
     Pattern(
         (
-            f"(?:(?:Flat|Apartment|Unit) [0-9A-Za-z]{{1,4}},? )?[1-9][0-9]{{0,4}}[A-Za-z]?(?:[–-][0-9]{{1,4}})?,? {_NAMED}"
+            "(?:(?:Flat|Apartment|Unit) [0-9A-Za-z]{1,4},? )?"
+            f"[1-9][0-9]{{0,4}}[A-Za-z]?(?:[–-][0-9]{{1,4}})?,? {_NAMED}"
             # what ends in Way or Place is an address with a number of two digits, or a town
             f"(?:{_STREET}{_UNIT}{_IN_TOWN}?|{_OTHER_STREET}{_UNIT}{_IN_TOWN})",
             f"[1-9][0-9]{{1,4}}[A-Za-z]? {_NAMED}{_OTHER_STREET}{_UNIT}",
@@ -196,9 +197,9 @@ def scrub_text(text: str) -> str:
     text = re.sub(MARKS, "", text)
     for step in STEPS:
         if step.name == "phone":
-            text = re.sub(NUMBER, lambda found: f"{START}{found[1]}{END}", text)
+            text = re.sub(NUMBER, rf"{START}\g<1>{END}", text)
         for regex in replacements(step):
-            text = re.sub(regex, lambda found, step=step: f"{found[1]}{step.placeholder}{found[2]}", text)
+            text = re.sub(regex, rf"\g<1>{step.placeholder}\g<2>", text)
     return re.sub(MARKS, "", text)
 
 
