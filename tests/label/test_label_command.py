@@ -15,8 +15,8 @@ import pytest
 
 from tropism.cli import run
 from tropism.cli.keys import JSON_KEYS
-from tropism.data.choices import read_choices
-from tropism.data.store import write_groups
+from tropism.data.choices import read_choice_items, read_choices
+from tropism.data.store import read_groups_file, write_groups
 from tropism.groups import PreferenceGroup
 
 TOKEN = "annotators-token"
@@ -141,6 +141,14 @@ def test_a_real_server_refuses_what_is_not_ours_and_ends_with_its_account(runnin
     (choice,) = read_choices(running.choices)
     assert (choice.annotator, choice.seconds, choice.reasons) == ("Ada", 1.5, ("clear",))
     assert choice.winner == choice.shown[0]
+    assert run(["build", "choices.sqlite", "-o", "again.parquet"]) == 0
+    (group,) = read_groups_file(running.choices.with_name("again.parquet"))
+    assert [group.responses[edge.winner].content for edge in group.edges] == [
+        option.content
+        for item in read_choice_items(running.choices)
+        for option in item.options
+        if (item.item_id, option.id) == (choice.item_id, choice.winner)
+    ]
 
 
 @pytest.mark.parametrize(
