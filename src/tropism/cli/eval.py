@@ -68,32 +68,41 @@ def show(output: Output, record: SuiteRun) -> None:
         part = [one for one in record.comparisons if one.model == model.name]
         if not part:
             continue
-        rows = {f"{one.eval}.{one.metric}": row(one) for one in part}
-        output.table(
-            f"{model.name} against {record.base}: before, after, difference [95 % interval], p by Holm, n", rows
-        )
-        for word in ("better", "worse", "changed", "unsure"):
-            names = [f"{one.eval}.{one.metric}" for one in part if one.verdict == word]
+        width = max(len(name_of(one)) for one in part)
+        output.say(f"{model.name} against {record.base}, with 95 % intervals; p is corrected for the number of tests")
+        output.say(f"{'':{width}} {'before':>9} {'after':>9} {'difference':>34} {'p':>7} {'n':>6}")
+        for one in part:
+            output.say(f"{name_of(one):{width}} {row(one)}")
+        for verdict in ("better", "worse", "changed", "unsure"):
+            names = [name_of(one) for one in part if one.verdict == verdict]
             if names:
-                output.say(f"{word.capitalize()}: {', '.join(names)}")
-    notes = {f"{one.eval}, {one.model}: {note}": None for one in record.results for note in one.notes}
-    for note in notes:
-        output.say(f"Note ({note.rstrip('.')}).")
+                output.say(f"{verdict.capitalize()}: {', '.join(names)}")
+    notes: dict[str, list[str]] = {}
+    for result in record.results:
+        for note in result.notes:
+            notes.setdefault(f"{result.eval}: {note}", []).append(result.model)
+    for note, models in notes.items():
+        output.say(f"Note on {note}" + ("" if len(models) == len(record.models) else f" ({', '.join(models)})"))
     for name, reason in record.settings["left_out"].items():
         output.say(f"Left out: {name}, because {reason}")
-    for one in record.results:
-        for reason, count in one.skipped.items():
-            output.say(f"Not measured ({one.eval}, {one.model}): {count:,} {reason}")
-    output.say(f"{record.seconds:.0f} s in all")
+    for result in record.results:
+        for reason, count in result.skipped.items():
+            output.say(f"Not measured by {result.eval} on {result.model}: {count:,} {reason}")
+    output.say(f"{len(record.models)} models, {record.seconds:.0f} s")
+
+
+def name_of(one: Comparison) -> str:
+    """The metric's full name."""
+    return f"{one.eval}.{one.metric}"
 
 
 def row(one: Comparison) -> str:
-    """A comparison in one line."""
+    """The numbers of a comparison in one line."""
     gap = one.difference
-    p = "  -  " if one.p_adjusted is None else f"{one.p_adjusted:.3f}"
+    difference = f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+    p_value = "-" if one.p_adjusted is None else f"{one.p_adjusted:.4f}"
     return (
-        f"{one.before.value:9.3f} {one.after.value:9.3f} {gap.value:+9.3f} [{gap.low:+.3f}, {gap.high:+.3f}]  "
-        f"p {p}  n {one.after.n:,}  {one.verdict}"
+        f"{one.before.value:9.3f} {one.after.value:9.3f} {difference:>34} {p_value:>7} {one.after.n:6,}  {one.verdict}"
     )
 
 

@@ -124,7 +124,7 @@ def open_subject(model: str, endpoint: str | None, template: str | None) -> Subj
 
     from tropism.evals.subject import policy_subject
     from tropism.policies.loading import load_text_policy
-    from tropism.training.evaluation import distinct_names, locate
+    from tropism.training.places import distinct_names, locate
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()

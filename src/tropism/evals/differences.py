@@ -14,6 +14,7 @@ from tropism.evals.statistics import (
     jackknife_estimate,
     paired_difference,
     unpaired_difference,
+    widened,
 )
 from tropism.evals.task import mean_by_cluster
 from tropism.records import Comparison, Estimate
@@ -81,7 +82,10 @@ def difference_of(
             cluster=cluster_of,
         )
     both = [name for name in ids if metric in first[name].values and metric in second[name].values]
-    return paired_difference(*differences(both, metric, first, second))
+    gaps, clusters = differences(both, metric, first, second)
+    found = paired_difference(gaps, clusters)
+    are_shares = all(first[name].values[metric] in (0.0, 0.5, 1.0) for name in both)
+    return widened(found, len(set(clusters))) if found and are_shares and not any(gaps) else found
 
 
 def differences(
@@ -95,10 +99,17 @@ def differences(
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons of one model with p-values adjusted by Holm's method over all of its tests."""
-    tested = [one for one in comparisons if one.p_value is not None]
-    adjusted = dict(zip(map(id, tested), holm([one.p_value for one in tested if one.p_value is not None]), strict=True))
-    return [one.model_copy(update={"p_adjusted": adjusted.get(id(one))}) for one in comparisons]
+    """The comparisons of one model with p-values adjusted by Holm's method.
+
+    Metrics that people want to go one way are one family of tests, all others another: what is only described does not
+    weaken what is judged.
+    """
+    adjusted: dict[int, float] = {}
+    for family in (True, False):
+        tested = {i: one.p_value for i, one in enumerate(comparisons)
+                  if one.p_value is not None and (one.better == "neither") == family}  # fmt: skip
+        adjusted |= zip(tested, holm(list(tested.values())), strict=True)
+    return [one.model_copy(update={"p_adjusted": adjusted.get(i)}) for i, one in enumerate(comparisons)]
 
 
 def same_notes(before: Kept, after: Kept, same_within: Mapping[str, float]) -> list[str]:

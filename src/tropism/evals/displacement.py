@@ -125,10 +125,5 @@ def by_reference(pairs: Sequence[ScoredPair], items: Sequence[Item]) -> Matrix:
     )
 
 
-BETTER: Mapping[str, Better] = {
-    "winner_change": "higher",
-    "winner_change_per_token": "higher",
-    "winners_lost": "lower",
-    "mass_to_loser": "lower",
-    "both_fell": "lower",
-}
+BETTER: Mapping[str, Better] = {"winner_change": "higher", "winner_change_per_token": "higher"}
+"""The base's shares are zero by definition: more is a change, and the mean says whether for the worse."""

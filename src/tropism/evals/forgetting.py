@@ -97,7 +97,7 @@ def too_short(count: int) -> dict[str, int]:
     return {"texts of one token": count} if count else {}
 
 
-BETTER: Mapping[str, Better] = {"perplexity": "lower", "bits_per_byte": "lower", "top_1_agreement": "higher"}
+BETTER: Mapping[str, Better] = {"perplexity": "lower", "bits_per_byte": "lower"}
 STATISTICS: Mapping[str, Statistic] = {
     "perplexity": perplexity,
     "bits_per_byte": bits_per_byte,

@@ -168,7 +168,6 @@ BETTER: Mapping[str, Better] = {
     "pair_accuracy": "higher",
     "ranking_accuracy": "higher",
     "log_loss": "lower",
-    "calibration_error": "lower",
 }
 STATISTICS: Mapping[str, Statistic] = {"calibration_error": calibration_error}
 

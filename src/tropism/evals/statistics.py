@@ -3,7 +3,8 @@
 Which test for what. A mean of items is compared by flipping the signs of whole clusters' differences, exactly where
 there are few clusters; where every item is a cluster of its own and only says yes, no or equal, that test is McNemar's,
 computed exactly from the binomial distribution. A statistic that is no mean is compared by the jackknife over blocks
-of clusters, with Student's t. No test assumes that items of one cluster are independent.
+of clusters, with Student's t. No test assumes that items of one cluster are independent. Where not one item moved
+there is no test: none of its outcomes could have been significant (Tarone 1990, Biometrics 46, p. 515).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from tropism.evals.task import mean_by_cluster
+from tropism.evals.task import mean_by_cluster, wilson
 from tropism.records import Estimate
 
 NUM_FLIPS = 9999
@@ -54,7 +55,8 @@ def paired_difference(
         seed: of the resampling and of the flips.
 
     Returns:
-        None where there is no item. The p-value is that of `mcnemar` or of `sign_flip`, see the module.
+        None where there is no item. The p-value is that of `mcnemar` or of `sign_flip`, see the module; None where no
+        item moved.
 
     Example:
         >>> found = paired_difference([1.0, 1.0, 1.0, 0.0], ["a", "b", "c", "d"])
@@ -65,6 +67,8 @@ def paired_difference(
     if estimate is None:
         return None
     summed = by_cluster(differences, clusters)
+    if not any(differences):
+        return Difference(estimate.model_copy(update={"low": 0.0, "high": 0.0}), None)
     is_yes_or_no = len(summed.sums) == len(differences) and len(set(np.abs(summed.sums[summed.sums != 0]).tolist())) < 2
     if is_yes_or_no:
         gained, lost = int((summed.sums > 0).sum()), int((summed.sums < 0).sum())
@@ -211,8 +215,17 @@ def student(value: float, left_out: Sequence[float], *, n: int) -> tuple[Estimat
     half = float(stats.t.ppf(T_95, num - 1)) * error
     estimate = Estimate(value=value, low=value - half, high=value + half, n=n)
     if error == 0.0:
-        return estimate, 1.0 if value == 0.0 else None
+        return estimate, None
     return estimate, float(2 * stats.t.sf(abs(value) / error, num - 1))
+
+
+def widened(difference: Difference, num_clusters: int) -> Difference:
+    """The difference of two shares where not one of so many clusters moved: a few that agree are no certainty.
+
+    Of the clusters, up to the upper Wilson bound of none may move either way.
+    """
+    bound = wilson(0.0, num_clusters)[1]
+    return difference._replace(estimate=difference.estimate.model_copy(update={"low": -bound, "high": bound}))
 
 
 def unpaired_difference(before: Estimate, after: Estimate) -> Difference:
