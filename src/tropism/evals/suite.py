@@ -15,6 +15,7 @@ from pydantic import ConfigDict, ValidationError
 
 from tropism.errors import ConfigError
 from tropism.evals import (
+    capability,
     displacement,
     drift,
     forgetting,
@@ -63,6 +64,7 @@ EVALS: dict[str, Eval] = {
         needs=frozenset({"groups", "judge"}),
         across=strengths.strengths_table,
     ),
+    "capability": Eval(capability.capability, capability.CapabilitySettings),
     "refusal": Eval(refusal.refusal, refusal.RefusalSettings, better=refusal.BETTER),
     "injection": Eval(
         injection.injection,
