@@ -73,9 +73,9 @@ def told_plainly(package: str) -> Iterator[None]:
     except TropismError:
         raise
     except Exception as error:
-        line = (str(error).strip().splitlines() or [""])[0]
+        line = (str(error).strip().splitlines() or [""])[0].rstrip(".")
         raise ConfigError(
-            f"{package} failed with {type(error).__name__}: {line.rstrip(chr(46))}.",
+            f"{package} failed with {type(error).__name__}: {line}.",
             remedy="Check the names of the tasks, and that their data are at hand.",
         ) from error
 
