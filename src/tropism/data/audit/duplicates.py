@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tropism.data.audit.findings import Ledger, Place
-from tropism.data.audit.near import NearIndex, numbers_of, overlap, signature_of
+from tropism.data.audit.findings import Ledger
+from tropism.data.audit.near import Signatures, numbers_of, overlap
 from tropism.data.audit.units import Unit
-from tropism.data.audit.words import NEAR, RowText, number_of, runs
+from tropism.data.audit.words import NEAR, RowText, number_of
 from tropism.data.keys import group_key
 from tropism.groups import PreferenceGroup, Split, content_key
 
@@ -32,8 +32,8 @@ class DuplicateRows:
 
     def __init__(self) -> None:
         self._keys: set[int] = set()
-        self._indices: dict[Split | None, NearIndex] = defaultdict(NearIndex)
-        self._proposed: dict[Place, list[int]] = {}
+        self._signatures: dict[Split | None, Signatures] = defaultdict(Signatures)
+        self._proposed: dict[int, list[int]] = defaultdict(list)
         self._seen: dict[int, _Seen] = {}
 
     def add(self, ledger: Ledger, unit: Unit, group: PreferenceGroup, text: RowText) -> None:
@@ -44,28 +44,25 @@ class DuplicateRows:
             ledger.drop_row("duplicate-rows", unit.place)
             return
         self._keys.add(key)
-        index, signature = self._indices[unit.side], signature_of(_answer_runs(group, text))
-        proposals = index.proposals(signature)
-        if proposals:
-            self._proposed[unit.place] = proposals
-        index.add(unit.place.ordinal, signature)
+        self._signatures[unit.side].add(unit.place.ordinal, _answer_runs(group, text))
 
     def wanted(self) -> frozenset[int]:
-        """The ordinals of the rows whose words decide."""
-        later = {place.ordinal for place in self._proposed}
-        return frozenset(later.union(*self._proposed.values()))
+        """The ordinals of the rows whose words decide; ends the first pass."""
+        for signatures in self._signatures.values():
+            for later, earlier in signatures.twins():
+                self._proposed[later].append(earlier)
+        return frozenset(self._proposed).union(*self._proposed.values())
 
     def see_again(self, unit: Unit, group: PreferenceGroup, text: RowText) -> None:
         """Take the words of a wanted row."""
-        self._seen[unit.place.ordinal] = _Seen(numbers_of(_answer_runs(group, text)), numbers_of(runs(text.prompt)))
+        self._seen[unit.place.ordinal] = _Seen(numbers_of(_answer_runs(group, text)), numbers_of(text.prompt_runs))
 
     def report(self, ledger: Ledger) -> None:
         """Say which rows are near an earlier one: by their prompts, and by their responses and how these fared."""
-        for place, earlier in self._proposed.items():
-            mine = self._seen[place.ordinal]
-            if any(_is_near(mine, self._seen[ordinal]) for ordinal in earlier):
-                ledger.found("near-duplicate-rows", place)
-                ledger.drop_row("near-duplicate-rows", place)
+        for later, earlier in sorted(self._proposed.items()):
+            if any(_is_near(self._seen[later], self._seen[ordinal]) for ordinal in earlier):
+                ledger.found("near-duplicate-rows", ledger.place(later))
+                ledger.drop_row("near-duplicate-rows", ledger.place(later))
 
 
 def _is_near(one: _Seen, other: _Seen) -> bool:
@@ -90,4 +87,4 @@ def _answer_runs(group: PreferenceGroup, text: RowText) -> frozenset[str]:
     for label in group.labels:
         fared[label.response] += 1 if label.desirable else -1
     marks = ["+" if place > 0 else "-" if place < 0 else "=" for place in fared]
-    return frozenset(mark + run for answer, mark in zip(text.answers, marks, strict=True) for run in runs(answer))
+    return frozenset(mark + run for runs, mark in zip(text.answer_runs, marks, strict=True) for run in runs)

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tropism.data.audit.findings import Ledger, Place
-from tropism.data.audit.near import NearIndex, numbers_of, overlap, signature_of
+from tropism.data.audit.near import Signatures, numbers_of, overlap
 from tropism.data.audit.units import Unit
-from tropism.data.audit.words import NEAR, RowText, number_of, runs
+from tropism.data.audit.words import NEAR, RowText, number_of
 from tropism.groups import PreferenceGroup, Split
 
 LeaksFrom: TypeAlias = Literal["train", "eval"]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Sides:
     """Rows by the side they are on; rows without one are trained on, or held out by a hash that knows prompts only."""
 
@@ -37,8 +37,8 @@ class Prompts:
         self._first: dict[int, int] = {}
         self._rows: dict[int, _Sides] = defaultdict(_Sides)
         self._authors: dict[str, _Sides] = defaultdict(_Sides)
-        self._trained_index = NearIndex()
-        self._held_index = NearIndex()
+        self._trained = Signatures()
+        self._held = Signatures()
         self._pairs: list[tuple[int, int]] = []
         self._words: dict[int, NDArray[np.int64]] = {}
 
@@ -47,22 +47,21 @@ class Prompts:
         key = number_of(text.prompt)
         rows = self._rows[key]
         if not (rows.held if unit.side == "eval" else rows.trained):
-            signature = signature_of(runs(text.prompt))
-            for index in (self._trained_index, self._held_index):
-                self._pairs += [(key, other) for other in index.proposals(signature) if other != key]
-            (self._held_index if unit.side == "eval" else self._trained_index).add(key, signature)
+            (self._held if unit.side == "eval" else self._trained).add(key, text.prompt_runs)
         self._first.setdefault(key, unit.place.ordinal)
         rows.add(unit.side, unit.place)
         for author in authors_of(group):
             self._authors[author].add(unit.side, unit.place)
 
     def wanted(self) -> frozenset[int]:
-        """The ordinals of the rows whose prompts decide."""
+        """The ordinals of the rows whose prompts decide; ends the first pass."""
+        proposed = [*self._trained.twins(), *self._held.twins(), *self._trained.twins_in(self._held)]
+        self._pairs = [(key, other) for key, other in proposed if key != other]
         return frozenset(self._first[key] for pair in self._pairs for key in pair)
 
     def see_again(self, text: RowText) -> None:
         """Take the words of a wanted prompt."""
-        self._words[number_of(text.prompt)] = numbers_of(runs(text.prompt))
+        self._words[number_of(text.prompt)] = numbers_of(text.prompt_runs)
 
     def report(self, ledger: Ledger, *, leaks_from: LeaksFrom) -> None:
         """Say what was found.

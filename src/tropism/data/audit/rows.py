@@ -8,7 +8,7 @@ from pathlib import Path
 from tropism.data.audit.findings import Ledger
 from tropism.data.audit.marks import KNOWN_MARKS, contents, marks_in
 from tropism.data.audit.units import Unit
-from tropism.data.audit.words import NEAR, RowText, runs, said, similarity
+from tropism.data.audit.words import NEAR, RowText, image_names, said, similarity
 from tropism.groups import Content, PreferenceGroup
 
 READERS_REASONS = {
@@ -60,23 +60,11 @@ def images_of(group: PreferenceGroup) -> Iterator[str]:
         for message in content if isinstance(content, tuple) else ():
             parts = message.get("content")
             for part in parts if isinstance(parts, list | tuple) else ():
-                if isinstance(part, Mapping) and str(part.get("type", "")).startswith("image"):
-                    yield from _named(next((part[key] for key in IMAGE_KEYS if part.get(key)), None))
+                yield from image_names(part) if isinstance(part, Mapping) else ()
     for key in ("image", "images"):
         named = group.extra.get(key)
         for one in named if isinstance(named, list | tuple) else [named]:
-            yield from _named(one)
-
-
-IMAGE_KEYS = ("image", "image_url", "path", "url")
-
-
-def _named(value: object) -> Iterator[str]:
-    """The path or address of an image."""
-    if isinstance(value, Mapping):
-        value = value.get("path") or value.get("url")
-    if isinstance(value, str) and value:
-        yield value
+            yield from image_names({"type": "image", "image": one})
 
 
 def is_local(path: str) -> bool:
@@ -126,6 +114,5 @@ def _equal(ledger: Ledger, unit: Unit, group: PreferenceGroup, text: RowText) ->
     for index in equal:
         ledger.drop_edge("equal-responses", unit.place, index)
     rest = [edge for index, edge in enumerate(group.edges) if edge.prob != 0.5 and index not in equal]
-    taken = {index: runs(text.answers[index]) for index in {i for edge in rest for i in (edge.winner, edge.loser)}}
-    if any(similarity(taken[edge.winner], taken[edge.loser]) >= NEAR for edge in rest):
+    if any(similarity(text.answer_runs[edge.winner], text.answer_runs[edge.loser]) >= NEAR for edge in rest):
         ledger.found("near-equal-responses", unit.place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -28,17 +28,22 @@ class RowText:
     Args:
         prompt: all prompts.
         answers: each response.
+        prompt_runs: the runs of five words of the prompt.
+        answer_runs: the runs of five words of each response.
     """
 
     prompt: str
     answers: tuple[str, ...]
+    prompt_runs: frozenset[str]
+    answer_runs: tuple[frozenset[str], ...]
 
 
 def row_text(group: PreferenceGroup) -> RowText:
     """The words of a group; where it has no prompt, its first response stands in for it."""
     answers = tuple(normal(spoken(response.content)) for response in group.responses)
     prompt = normal("\n".join(spoken(prompt) for prompt in group.prompts))
-    return RowText(prompt or answers[0], answers)
+    prompt = prompt or answers[0]
+    return RowText(prompt, answers, runs(prompt), tuple(map(runs, answers)))
 
 
 def normal(text: str) -> str:
@@ -95,14 +100,29 @@ def spoken(content: Content) -> str:
 
 
 def said(words_or_parts: object) -> str:
-    """The words of one turn: text, or the text parts of a list."""
+    r"""The words of one turn: text, or the text parts of a list; of its images, the names.
+
+    Example:
+        >>> said([{"type": "text", "text": "See"}, {"type": "image", "image": "cat.png"}])
+        'See\n[image cat.png]'
+    """
     if isinstance(words_or_parts, str):
         return words_or_parts
-    if not isinstance(words_or_parts, Iterable):
+    if not isinstance(words_or_parts, list | tuple):
         return ""
-    return "\n".join(
-        part["text"] for part in words_or_parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)
-    )
+    parts = [part for part in words_or_parts if isinstance(part, Mapping)]
+    told = [*(part["text"] for part in parts if isinstance(part.get("text"), str))]
+    return "\n".join([*told, *(f"[image {name}]" for part in parts for name in image_names(part))])
+
+
+def image_names(part: Mapping[str, object]) -> list[str]:
+    """The path or address of the image that a part of a turn names, if it is one."""
+    if not str(part.get("type", "")).startswith("image"):
+        return []
+    named = next((part[key] for key in ("image", "image_url", "path", "url") if part.get(key)), None)
+    if isinstance(named, Mapping):
+        named = named.get("path") or named.get("url")
+    return [named] if isinstance(named, str) and named else []
 
 
 def number_of(key: str) -> int:
