@@ -257,6 +257,20 @@ def test_people_prefer_what_the_share_of_them_chose():
     assert judge.compare("Q", "ex", "other") is None
 
 
+def test_another_content_under_one_name_is_another_judge(tmp_path):
+    path = tmp_path / "rule.py"
+    path.write_text("def score(prompt, answer):\n    return 1\n")
+    before = load_judge(f"{path}:score").identity()
+    assert load_judge(f"{path}:score").identity() == before
+    path.write_text("def score(prompt, answer):\n    return 2\n")
+    assert load_judge(f"{path}:score").identity() != before
+    item = ChoiceItem("i", "g", "Q", (Option("x", "ex"), Option("y", "why")))
+    one = HumanChoices("choices:f", [item], [choice(1, "i", "tie")])
+    two = HumanChoices("choices:f", [item], [choice(1, "i", "tie"), choice(2, "i", "tie")])
+    assert one.identity() != two.identity()
+    assert WORDS.identity() == "words"
+
+
 def test_a_missing_judge_is_a_plain_error():
     for name in ("choices:none.sqlite", "reward-file:none.jsonl"):
         with pytest.raises(DataError, match=r"no file|does not exist|there is no"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import final
@@ -39,6 +40,11 @@ class HumanChoices(Judge):
         if progress:
             progress(len(duels))
         return [self._verdict(duel) for duel in duels]
+
+    def identity(self) -> str:
+        """The name, with a digest of the choices: the file goes on growing."""
+        points = repr(sorted(self._points.items())).encode("utf-8", "surrogatepass")
+        return f"{self.name} {hashlib.sha256(points).hexdigest()}"
 
     def _count(self, item: ChoiceItem, choice: Choice) -> None:
         """Add what a choice says of every pair of answers that it is about, from either side."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -10,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from tropism.errors import ConfigError, DataError
 from tropism.groups import Content, content_key, content_text
@@ -76,6 +77,10 @@ class Judge(ABC):
     def compare(self, prompt: Content, first: str, second: str) -> Verdict | None:
         """The verdict on a single duel."""
         return self.compare_all([Duel(prompt, first, second)])[0]
+
+    def identity(self) -> str:
+        """Equal where verdicts would be: the name, with a digest of the file that it names."""
+        return self.name + digest_of_file(self.name)
 
     def spent(self) -> str:
         """What judging has cost so far, in words; nothing where it is free."""
@@ -219,14 +224,16 @@ def load_judge(name: str) -> Judge:
     Raises:
         ConfigError: where the file, module or function is not there.
     """
-    for prefix, load in JUDGES.items():
+    for prefix, opener in JUDGES.items():
         if name.startswith(prefix):
-            return load(name)
+            judge = load_function(opener)(name)
+            assert isinstance(judge, Judge)
+            return judge
     rule = load_function(name)
     return PairRule(name, rule) if num_arguments(rule) == 3 else RuleJudge(name, rule)
 
 
-def load_function(name: str) -> Callable[..., float]:
+def load_function(name: str) -> Callable[..., Any]:
     """The function that `file.py:function` or `module:function` names."""
     place, colon, function = name.rpartition(":")
     if not colon:
@@ -252,7 +259,15 @@ def load_function(name: str) -> Callable[..., float]:
     return rule
 
 
-def num_arguments(rule: Callable[..., float]) -> int:
+def digest_of_file(name: str) -> str:
+    """A digest of the file in `PREFIX:FILE` or `FILE:FUNCTION`; nothing where there is none."""
+    for path in (name.partition(":")[2], name.rpartition(":")[0]):
+        if path and Path(path).is_file():
+            return " " + hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return ""
+
+
+def num_arguments(rule: Callable[..., Any]) -> int:
     """How many arguments a function must be given by place."""
     try:
         parameters = inspect.signature(rule).parameters.values()
@@ -262,34 +277,10 @@ def num_arguments(rule: Callable[..., float]) -> int:
     return sum(one.kind in by_place and one.default is inspect.Parameter.empty for one in parameters)
 
 
-def _reward_model(name: str) -> Judge:
-    from tropism.evals.reward_judges import load_reward_model  # loads torch, only where it is asked for
-
-    return load_reward_model(name)
-
-
-def _reward_file(name: str) -> Judge:
-    from tropism.evals.reward_judges import load_reward_file
-
-    return load_reward_file(name)
-
-
-def _choices(name: str) -> Judge:
-    from tropism.evals.human_judge import load_choices
-
-    return load_choices(name)
-
-
-def _endpoint(name: str) -> Judge:
-    from tropism.evals.endpoint_judge import load_endpoint_judge
-
-    return load_endpoint_judge(name)
-
-
-JUDGES: dict[str, Callable[[str], Judge]] = {
-    "reward-model:": _reward_model,
-    "reward-file:": _reward_file,
-    "choices:": _choices,
-    "endpoint:": _endpoint,
+JUDGES = {
+    "reward-model:": "tropism.evals.reward_judges:load_reward_model",
+    "reward-file:": "tropism.evals.reward_judges:load_reward_file",
+    "choices:": "tropism.evals.human_judge:load_choices",
+    "endpoint:": "tropism.evals.endpoint_judge:load_endpoint_judge",
 }
-"""Prefix of a judge's name to what opens it; each takes the whole name."""
+"""Prefix of a judge's name to the function that opens it, given the whole name; loaded only where it is asked for."""

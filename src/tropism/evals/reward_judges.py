@@ -37,6 +37,10 @@ class RewardModel(ScoringJudge):
             found += self.policy.rewards(prompts[part], answers[part])
         return [None if score == float("-inf") else score for score in found]
 
+    def identity(self) -> str:
+        """The name, with the identity of the weights."""
+        return f"{self.name} {self.policy.fingerprint()}"
+
 
 @final
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 
-from tropism import __version__
 from tropism.errors import TropismError
 from tropism.evals.differences import compare_results, corrected, estimates, same_notes
 from tropism.evals.folder import EvalFolder, Kept
@@ -41,7 +41,7 @@ class Material:
         for group in self.groups:
             contents = [content_key(content) for content in (*group.prompts, *(one.content for one in group.responses))]
             digest.update(repr((group.id, contents, group.edges, group.labels)).encode("utf-8", "surrogatepass"))
-        judge = self.judge.name if self.judge else None
+        judge = self.judge.identity() if self.judge else None
         digest.update(repr((list(self.texts), judge, self.seed)).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
@@ -160,7 +160,7 @@ def key_of(entry: SuiteEval, task: Task, data: str) -> str:
     """All that a result depends on: version, eval, settings, both models, and what they are measured on."""
     settings = entry.settings.model_dump_json()
     models = (task.subject.fingerprint, task.base.fingerprint)
-    parts = (__version__, entry.name, entry.code, settings, *models, data)
+    parts = (version("tropism"), entry.name, entry.code, settings, *models, data)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
