@@ -155,6 +155,10 @@ def test_a_real_server_refuses_what_is_not_ours_and_ends_with_its_account(runnin
     ("arguments", "message"),
     [
         (["--host", "0.0.0.0"], "--host 0.0.0.0 can be reached from other machines and needs --token. Add --token "),
+        (
+            ["--allow-host", "a.example"],
+            "--allow-host a.example lets other machines in and needs --token. Add --token ",
+        ),
         (["--pairs", "some"], "--pairs must be all, edges or a number, not 'some'. Use --pairs 200."),
         (["--pairs", "all", "--best-of", "3"], "--pairs has no effect with --best-of. Leave one of them away."),
         (["--best-of", "1"], "--best-of must lie between 2 and 9, not 1. Use --best-of 4."),

@@ -7,9 +7,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from tropism.errors import ConfigError
+from tropism.label.access import Access
 from tropism.label.app import make_app
 from tropism.label.desk import Desk
-from tropism.label.guard import MOST_BODY_BYTES, Access
+from tropism.label.guard import MOST_BODY_BYTES
 from tropism.label.images import ImageFolder
 from tropism.label.serving import check_token, page_address
 

@@ -7,9 +7,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from tropism.data.choices import ChoiceItem, Option
+from tropism.label.access import Access
 from tropism.label.app import make_app
 from tropism.label.desk import Desk, Served
-from tropism.label.guard import Access
 from tropism.label.images import ImageFolder
 from tropism.label.pages import choice_page
 from tropism.label.queue import Progress

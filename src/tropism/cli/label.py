@@ -11,7 +11,7 @@ import typer
 from tropism.cli.output import JSON, Output, estimate
 
 if TYPE_CHECKING:
-    from tropism.label.guard import Access
+    from tropism.label.access import Access
     from tropism.label.items import Plan
     from tropism.label.results import Results
     from tropism.label.session import LabelSettings, Session
@@ -56,7 +56,7 @@ def label(
     from tropism.label.serving import bound_socket, check_token
     from tropism.label.session import open_session
 
-    check_token(host, token)
+    check_token(host, token, allowed_hosts=allow_host)
     output = Output(for_programs)
     with bound_socket(host, port) as listening, open_session(file, target, settings) as session:
         output.table("To choose", begun(session, target))
@@ -106,7 +106,7 @@ def access_of(host: str, port: int, *, token: str | None, allowed_hosts: list[st
     """Who may come in; where annotators need a token the owner needs another one, made for this run."""
     import secrets
 
-    from tropism.label.guard import Access
+    from tropism.label.access import Access
 
     owner_token = secrets.token_urlsafe(16) if token is not None else None
     return Access(token, owner_token, host=host, allowed_hosts=tuple(allowed_hosts), port=port)

@@ -14,8 +14,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from tropism.label import pages
+from tropism.label.access import Access
 from tropism.label.desk import Desk, Refused, Sent, annotator_name
-from tropism.label.guard import YEAR_SECONDS, Access, Guard, cookies_of
+from tropism.label.guard import YEAR_SECONDS, Guard, cookies_of
 from tropism.label.images import ImageFolder
 from tropism.label.results import ResultsDesk
 from tropism.label.store import Conflict, StoreBusy

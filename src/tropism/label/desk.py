@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tropism.data.choices import Choice, ChoiceItem, Option, Verdict
 from tropism.label.queue import Progress, Queue, shown_order
-from tropism.label.store import ChoiceStore, Conflict, NewChoice
+from tropism.label.store import ChoiceStore, NewChoice
 
 LONGEST_NAME = 60
 LONGEST_ID = 64
@@ -183,6 +183,3 @@ def _checked_id(given: str) -> str:
     if not (8 <= len(given) <= LONGEST_ID and given.isascii() and given.replace("-", "").isalnum()):
         raise Refused("no such id")
     return given
-
-
-__all__ = ["Conflict", "Desk", "Refused", "Sent", "Served", "annotator_name"]

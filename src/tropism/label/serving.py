@@ -5,21 +5,26 @@ from __future__ import annotations
 import secrets
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlencode
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from tropism.errors import ConfigError, OutputError
-from tropism.label.guard import Access, is_loopback
+from tropism.label.access import Access, is_loopback
 
 SHORTEST_TOKEN = 12
 SHUTDOWN_SECONDS = 3
 
 
-def check_token(host: str, token: str | None) -> None:
+def check_token(host: str, token: str | None, *, allowed_hosts: Sequence[str] = ()) -> None:
     """Refuse to serve to a network without a token, or with one that can be guessed.
+
+    Args:
+        host: the address to serve on.
+        token: what annotators show.
+        allowed_hosts: names of a proxy, which lets others in where the address alone would not.
 
     Raises:
         ConfigError: with a fresh token in its remedy.
@@ -28,6 +33,10 @@ def check_token(host: str, token: str | None) -> None:
     if token is None and not is_loopback(host):
         raise ConfigError(
             f"--host {host} can be reached from other machines and needs --token.", remedy=f"Add --token {fresh}."
+        )
+    if token is None and allowed_hosts:
+        raise ConfigError(
+            f"--allow-host {allowed_hosts[0]} lets other machines in and needs --token.", remedy=f"Add --token {fresh}."
         )
     if token is not None and (len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable())):
         raise ConfigError(
