@@ -1,6 +1,9 @@
 """Alarms: what trips them, what they leave untouched, and what follows from them."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -294,3 +297,21 @@ def test_a_resumed_stage_has_the_alarms_of_one_that_never_stopped(tmp_path):
     assert resumed.probes == straight.probes
     assert resumed.alarms == straight.alarms != []
     assert resumed.chosen_step() == straight.chosen_step() is not None
+
+
+def test_one_of_two_processes_probes_and_both_stop(tmp_path):
+    script = Path(__file__).parent / "two_processes_watched.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29641", str(script)]
+    done = subprocess.run(
+        [*command, str(tmp_path)],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (json.loads((tmp_path / f"process-{rank}.json").read_text()) for rank in (0, 1))
+    assert first == {"step": 2, "alarms": ["displacement"]}
+    assert second == {"step": 2, "alarms": []}
+    assert len((tmp_path / "probes.jsonl").read_text().splitlines()) == 3
