@@ -89,7 +89,9 @@ def length_controlled(
     theta, phi, error = (float(part[0]) for part in fit)
     draws = np.random.default_rng(seed).multinomial(len(places), np.full(len(places), 1 / len(places)), NUM_RESAMPLES)
     thetas = [
-        fit_logistic(length, wins, draws[start : start + RESAMPLES_AT_ONCE, owner].astype(float)).theta
+        fit_logistic(
+            length, wins, draws[start : start + RESAMPLES_AT_ONCE, owner].astype(float), start=(theta, phi)
+        ).theta
         for start in range(0, NUM_RESAMPLES, RESAMPLES_AT_ONCE)
     ]
     low, high = np.quantile(np.concatenate(thetas), [0.025, 0.975])
@@ -126,6 +128,7 @@ def fit_logistic(
     weights: Float[np.ndarray, "resamples duels"],
     *,
     precision: tuple[float, float] = (QUALITY_PRECISION, LENGTH_PRECISION),
+    start: tuple[float, float] = (0.0, 0.0),
 ) -> LogisticFit:
     """Maximum of the penalised likelihood of sigmoid(theta + phi * length) on many resamples, by Newton's method.
 
@@ -134,17 +137,15 @@ def fit_logistic(
         wins: outcomes in [0, 1].
         weights: how often each duel counts.
         precision: of the normal priors on theta and phi.
+        start: where to look first, theta and phi.
     """
-    theta, phi = np.zeros(len(weights)), np.zeros(len(weights))
-    weighted_length, weighted_square = weights * length, weights * length**2
+    theta, phi = np.full(len(weights), start[0]), np.full(len(weights), start[1])
+    powers = np.stack([np.ones_like(length), length, length**2], 1)
     for _ in range(MOST_STEPS):
         chance = expit(theta[:, None] + phi[:, None] * length)
-        rest, slope = wins - chance, chance * (1 - chance)
-        up = (weights * rest).sum(1) - precision[0] * theta
-        across = (weighted_length * rest).sum(1) - precision[1] * phi
-        a = (weights * slope).sum(1) + precision[0]
-        b = (weighted_length * slope).sum(1)
-        c = (weighted_square * slope).sum(1) + precision[1]
+        up, across = ((weights * (wins - chance)) @ powers[:, :2]).T - np.array(precision)[:, None] * (theta, phi)
+        a, b, c = ((weights * chance * (1 - chance)) @ powers).T
+        a, c = a + precision[0], c + precision[1]
         determinant = a * c - b * b
         steps = np.stack([(c * up - b * across) / determinant, (a * across - b * up) / determinant])
         largest = np.abs(steps).max(0)
