@@ -92,7 +92,7 @@ def test_expression_equals_twin_on_labelled_examples() -> None:
     assert computed(scrub(column(texts))) == [scrub_text(text) for text in texts]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(TEXTS, min_size=20, max_size=40))
 def test_expression_equals_twin_and_scrubbing_twice_changes_nothing(texts: list[str]) -> None:
     once = [scrub_text(text) for text in texts]
@@ -118,10 +118,11 @@ def test_null_stays_null_and_group_names_in_a_text_are_text() -> None:
     assert computed(scrub(column([None, r"$1 @jo \1 $2"]))) == [None, r"$1 [USER] \1 $2"]
 
 
+@pytest.mark.timeout(60)
 def test_long_hostile_texts_take_no_time() -> None:
-    """Every pattern stays linear: a megabyte of each within a second or so."""
+    """With a pattern that is not linear, one of these would take hours."""
     for piece in ("a", "1", "a.", "1 ", "@", "A-", "(", "Aa ", "1-", "a@a.", "http:"):
-        text = (piece * 100_000)[:100_000] + "@"
+        text = (piece * 20_000)[:20_000] + "@"
         assert computed(scrub(column([text])))[0] == scrub_text(text)
 
 

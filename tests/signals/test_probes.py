@@ -50,7 +50,7 @@ def test_labels_by_chance_score_one_half() -> None:
 
 
 def test_interval_covers_what_other_samples_would_score() -> None:
-    """60 samples of 40 threads; over 1,000 of 80 threads it was 97 % (docs/privacy.md)."""
+    """60 samples of 40 threads; in 1,000 of 80 threads it was 97 %."""
     found = [bag_of_words_accuracy(planted(0.7, threads=40, per_thread=2, seed=seed), seed=0) for seed in range(60)]
     truth = np.mean([one.value for one in found])
     assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.9

@@ -56,7 +56,7 @@ _URL = (
     Pattern(
         (
             f"[Ww][Ww][Ww][.]{_LABELS}[A-Za-z]{{2,24}}(?:[:/?#]{_PATH})?",
-            f"{_LABELS}{_SITES}(?::[0-9]{{2,5}})?/(?:{_PATH})?",
+            f"(?://)?{_LABELS}{_SITES}(?::[0-9]{{2,5}})?/(?:{_PATH})?",
         ),
         before=_NO_NAME,
     ),
@@ -178,7 +178,7 @@ PLACEHOLDERS = {step.name: step.placeholder for step in STEPS}
 """What is written for each kind."""
 
 ANY = "[0-9@/]|[.](?:[Cc]om|org|net|edu|gov)|[Ww][Ww][Ww][.]|[\\[({](?:at|AT|ät)[\\])}]| dot "
-"""Every text with a spot matches this; most texts do not, and are left alone."""
+"""Every text with a spot matches this; a text that does not is left alone at once."""
 
 
 def replacements(step: Kind) -> Iterator[str]:
