@@ -73,6 +73,8 @@ class DataCard(Record):
     confounds: dict[str, Estimate] = Field(default_factory=dict)
     tables: list[Matrix] = Field(default_factory=list)
     """What a kind of signal tells beside: strengths of models, agreement of annotators."""
+    pairs_per_thread: dict[str, float] = Field(default_factory=dict)
+    """How edges are spread over threads: mean, median, most, and the share of the hundredth with most."""
 
 
 class StepLog(Record):

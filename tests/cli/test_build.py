@@ -37,6 +37,7 @@ def test_build_ends_with_one_json_line(folder: Path, capsys: pytest.CaptureFixtu
     (line,) = shown.out.splitlines()
     report = json.loads(line)
     confounds, tables = report.pop("confounds"), report.pop("tables")
+    assert report.pop("pairs_per_thread") == {"mean": 1.0, "median": 1.0, "most": 1.0, "share of the top 1 %": 1.0}
     assert tables == []
     assert report == {
         "rows_read": 4,

@@ -211,6 +211,7 @@ def payload(card: DataCard, target: Path) -> dict[str, Any]:
         "notes": account.notes,
         "split_keys": account.notes.get(SPLIT_KEYS, 0),
         "confounds": {name: value.model_dump() for name, value in card.confounds.items()},
+        "pairs_per_thread": card.pairs_per_thread,
         "tables": [table.model_dump() for table in card.tables],
         "rule": card.rule,
         "output": str(target),

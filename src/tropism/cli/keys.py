@@ -43,6 +43,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "ties": "comparisons that are ties",
         "split_keys": "keys that were split because they carry several prompts",
         "confounds": "name to `value`, `low`, `high`, `n`: what could be mistaken for taste, agreement of annotators",
+        "pairs_per_thread": "how edges are spread over threads: mean, median, most, share of the top 1 %",
         "tables": "tables of the data card, such as strengths of sources: `name`, `rows`, `columns`, `cells`",
         "notes": "what was changed but not dropped: note to number",
         "rule": "the rule in words",

@@ -45,6 +45,18 @@ class Output:
         self.table(f"Data: {card.source}", account_rows(card.account))
         if card.confounds:
             self.table("What could be mistaken for taste", {k: estimate(v) for k, v in card.confounds.items()})
+        if card.pairs_per_thread:
+            self.table("Pairs per thread", {name: f"{value:.3g}" for name, value in card.pairs_per_thread.items()})
+        for table in card.tables:
+            cells = (
+                ", ".join(
+                    f"{column} {estimate(cell)}"
+                    for column, cell in zip(table.columns, row, strict=True)
+                    if cell is not None
+                )
+                for row in table.cells
+            )
+            self.table(f"{table.column_title}: {table.name}", dict(zip(table.rows, cells, strict=True)))
 
     def finish(self, payload: Mapping[str, Any], *, next_command: str) -> None:
         """End the command: the next one to run for people, one JSON line for programs."""

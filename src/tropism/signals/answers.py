@@ -58,7 +58,8 @@ class Measure:
 
     Args:
         columns: name to value; they become columns of the lean rows.
-        reasons: conditions under which the row cannot be used, each with its reason, in order.
+        reasons: conditions under which the row cannot be used, each with its reason, in order. What is not finite comes
+            before what is null: to Spark (by Ibis) a NaN is null too.
     """
 
     columns: Mapping[str, Value]

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import pyarrow as pa
 from ibis import Table
 
 from tropism.errors import ConfigError
 from tropism.records import Account
 from tropism.signals import privacy
 from tropism.signals.answers import Cleaning
+from tropism.signals.card import probed
 from tropism.signals.choices import choices_to_groups
 from tropism.signals.columns import ChoiceColumns, LabelColumns, RankingColumns, RatingColumns, VoteColumns
 from tropism.signals.engines import open_file, rows
@@ -87,7 +89,7 @@ def build_file(path: Path, columns: Columns, settings: Settings) -> Iterator[Bui
     made = _build(table, columns, settings, cleaning, source=path.name, is_json=False)
     if settings.private:
         made = _noted(made, _replaced(table, columns))
-    yield made
+    yield probed(made, seed=settings.seed)
 
 
 @contextmanager
@@ -115,8 +117,9 @@ def build_foreign(path: Path, source: str, settings: Settings) -> Iterator[Built
         made = _build(
             flat.table, _foreign_columns(flat.kind), settings, cleaning, source=path.name, is_json=flat.is_json
         )
-        made = _with_left_out(made, flat.left_out, flat.examples)
-        yield _noted(made, {f"replaced: {name}": number for name, number in sorted(replaced.items())})
+        made = _with_left_out(made, flat.left_out, flat.examples, flat.numbers)
+        made = _noted(made, {f"replaced: {name}": number for name, number in sorted(replaced.items())})
+        yield probed(made, seed=settings.seed)
 
 
 def _build(
@@ -203,13 +206,24 @@ def _noted(made: Built, notes: Mapping[str, int]) -> Built:
     return replace(made, card=made.card.model_copy(update={"account": changed}))
 
 
-def _with_left_out(made: Built, left_out: Mapping[str, int], examples: Mapping[str, list[str]]) -> Built:
-    """The same groups, with the records on their card that a reader left out."""
+def _with_left_out(
+    made: Built, left_out: Mapping[str, int], examples: Mapping[str, list[str]], numbers: pa.ChunkedArray
+) -> Built:
+    """The same groups, with the records on their card that a reader left out, and records for rows."""
     account = made.card.account
+    told = {reason: [_record(name, numbers) for name in names] for reason, names in account.examples.items()}
     changed = Account(
         **account.model_dump(exclude={"rows_read", "dropped", "examples"}),
         rows_read=account.rows_read + sum(left_out.values()),
         dropped={**account.dropped, **left_out},
-        examples={**account.examples, **examples},
+        examples={**told, **examples},
     )
     return replace(made, card=made.card.model_copy(update={"account": changed}))
+
+
+def _record(name: str, numbers: pa.ChunkedArray) -> str:
+    """`row 7` of the flat table as the record of the file that it came from."""
+    place = name.removeprefix("row ")
+    if place == name or not place.isdigit() or not 0 < int(place) <= len(numbers):
+        return name
+    return f"row {numbers[int(place) - 1].as_py()}"

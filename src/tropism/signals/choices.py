@@ -193,6 +193,7 @@ def _games(good: Table, answers: Table) -> Table:
         high=in_order.ifelse(told.second_place, told.first_place),
         value=in_order.ifelse(told.value, 1 - told.value),
         said=told.value,
+        prompt_mix=values.mix(told.prompt_id),
         low_source=in_order.ifelse(told.first_source, told.second_source),
         high_source=in_order.ifelse(told.second_source, told.first_source),
     )

@@ -13,6 +13,7 @@ import ibis
 from ibis import Table
 from ibis.backends.duckdb import Backend
 from pyarrow import RecordBatch
+from pyarrow import Table as Rows
 
 from tropism.signals.engines import Engine
 
@@ -28,6 +29,9 @@ class DuckEngine(Engine):
 
     def keep(self, table: Table) -> Table:
         return self.backend.create_table(ibis.util.gen_name("tropism"), table, temp=True)
+
+    def put(self, rows: Rows) -> Table:
+        return self.keep(ibis.memtable(rows))
 
     def release(self, table: Table) -> None:
         self.backend.raw_sql(f'DROP TABLE "{table.op().name}"')

@@ -28,6 +28,10 @@ class Engine(ABC):
         """Compute a table once; its rows stay in the engine until they are released."""
 
     @abstractmethod
+    def put(self, rows: pa.Table) -> Table:
+        """A table in memory as a table of the engine, until it is released."""
+
+    @abstractmethod
     def release(self, table: Table) -> None:
         """Free what `keep` keeps."""
 

@@ -1,7 +1,7 @@
 """Pairs that several people judged become edges: a share of their votes as a soft label, or the majority with a weight.
 
 A game is one judgement of one pair: thread, the two places (`low` < `high`), `value` (1 where `low` won, 0 where `high`
-did, 0.5 for a tie) and the annotator.
+did, 0.5 for a tie), the annotator, and `prompt_mix`, a number below 16^6 that stands for the prompt.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tropism.records import Estimate, Matrix
 from tropism.signals.agreement import krippendorff_alpha, raw_agreement, wilson
 from tropism.signals.bradley_terry import Games, bootstrap_bradley_terry
 from tropism.signals.dawid_skene import first_is_better, fit_dawid_skene
-from tropism.signals.engines import count, in_memory
+from tropism.signals.engines import count, engine_of, in_memory
 from tropism.signals.pairs import in_halves
 
 Truth: TypeAlias = Literal["soft", "majority", "dawid-skene"]
@@ -161,16 +161,14 @@ def _true_shares(games: Table) -> Table:
             "share": pa.array(share),
         }
     )
-    return ibis.memtable(table)
+    return engine_of(games).put(table)
 
 
 def _sample(games: Table) -> dict[str, NDArray[Any]]:
-    """At most so many pairs, whole with all their judgements, chosen by a hash of thread and places."""
-    spread = (games.thread * 2_654_435_761 + games.low * 40_503 + games.high * 65_599) % 1_000_003
-    marked = games.mutate(spread=spread)
-    num_pairs = count(marked.select("thread", "low", "high").distinct())
+    """About so many pairs with all their judgements, whole threads of them, chosen by a hash of the prompt."""
+    num_pairs = count(games.select("thread", "low", "high").distinct())
     share = min(1.0, MOST_ITEMS / max(1, num_pairs))
-    chosen = marked.filter(marked.spread < int(share * 1_000_003) + 1).drop("spread")
+    chosen = games.filter(games.prompt_mix <= share * 16**6)
     return _columns(chosen.order_by(["thread", "low", "high", "annotator", "value"]))
 
 

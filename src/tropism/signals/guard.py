@@ -92,8 +92,8 @@ def _stopped(answers: Table, texts: Table, gate: SafetyGate, *, is_json: bool) -
                 found.append((thread, place))
                 reasons[f"responses that the safety gate stops: {reason}"] += 1
     threads, places = (pa.array([pair[at] for pair in found], pa.int64()) for at in (0, 1))
-    hits = ibis.memtable(pa.table({"thread": threads, "place": places}))
-    return hits.mutate(place=hits.place.cast("int32")), dict(sorted(reasons.items()))
+    hits = engine_of(told).put(pa.table({"thread": threads, "place": places.cast(pa.int32())}))
+    return hits, dict(sorted(reasons.items()))
 
 
 def _counts(table: Table, conditions: dict[str, ibis.Value]) -> dict[str, int]:

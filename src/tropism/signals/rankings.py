@@ -118,8 +118,8 @@ def _measure(text: Table) -> Measure:
         {"rank": rank, "annotator": annotator},
         (
             (values.is_missing(text.rank), "missing rank"),
-            (rank.isnull(), "rank is not a number"),
             (~values.is_finite(rank), "rank is not finite"),
+            (rank.isnull(), "rank is not a number"),
         ),
     )
 
@@ -129,11 +129,13 @@ def _games(good: Table, answers: Table) -> Table:
     names = ["key", "prompt_id", "response_id"]
     told = good.join(answers.select(*names, "thread", "place"), names)
     ranked = told.group_by(["thread", "annotator", "place"]).agg(rank=told["rank"].mean().round(9))
-    low = ranked.select("thread", "annotator", low="place", low_rank="rank")
+    prompts = answers.filter(answers.place == 0).select("thread", prompt_mix=values.mix(answers.prompt_id))
+    ranked = ranked.join(prompts, "thread")
+    low = ranked.select("thread", "annotator", "prompt_mix", low="place", low_rank="rank")
     high = ranked.select(other="thread", judge="annotator", high="place", high_rank="rank")
     met = low.join(high, [low.thread == high.other, low.annotator == high.judge, low.low < high.high], how="inner")
     value = ibis.cases((met.low_rank < met.high_rank, 1.0), (met.low_rank > met.high_rank, 0.0), else_=0.5)
-    return met.select("thread", "annotator", "low", "high", value=value)
+    return met.select("thread", "annotator", "prompt_mix", "low", "high", value=value)
 
 
 def _with_mix(pairs: Table, answers: Table) -> Table:

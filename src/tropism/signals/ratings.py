@@ -144,8 +144,8 @@ def _measure(columns: RatingColumns) -> Callable[[Table], Measure]:
             number = values.number(value)
             is_missing = values.is_missing(value)
             called = "score" if len(columns.aspects) == 1 else name
-            reasons.append((~is_missing & number.isnull(), f"{called} is not a number"))
             reasons.append((~is_missing & ~values.is_finite(number), f"{called} is not finite"))
+            reasons.append((~is_missing & number.isnull(), f"{called} is not a number"))
             total += is_missing.ifelse(0.0, number.fill_null(0.0) * weight)
             weights += is_missing.ifelse(0.0, weight)
         reasons.append((weights == 0, "missing rating"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ibis import Table
 from ibis.expr.types import BooleanValue, NumericValue
@@ -142,7 +142,7 @@ class RatioRule(VoteRule):
     """
 
     min_ratio: float = 2.0
-    min_score: float | None = 1.0
+    min_score: float | None = field(default=1.0, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -177,7 +177,7 @@ class ShpRule(VoteRule):
     """
 
     min_ratio: float = 2.0
-    min_score: float | None = 2.0
+    min_score: float | None = field(default=2.0, kw_only=True)
     min_gap: float = 0.0
     min_prompt_score: float = 10.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 import ibis
 from ibis import Table
 from pyarrow import RecordBatch
+from pyarrow import Table as Rows
 
 from tropism.errors import ConfigError, DataError
 from tropism.signals.engines import ROW, Engine
@@ -22,6 +24,7 @@ SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.adaptive.enabled": "true",
+    "spark.sql.warehouse.dir": f"{tempfile.gettempdir()}/tropism-warehouse",
 }
 
 
@@ -35,6 +38,11 @@ class SparkEngine(Engine):
         # a checkpoint, not a cache: a part that is lost and computed again must not number its rows anew
         name = ibis.util.gen_name("tropism")
         self._frame(table).localCheckpoint(eager=True).createOrReplaceTempView(name)
+        return self.backend.table(name)
+
+    def put(self, rows: Rows) -> Table:
+        name = ibis.util.gen_name("tropism")
+        self.backend._session.createDataFrame(rows).createOrReplaceTempView(name)
         return self.backend.table(name)
 
     def release(self, table: Table) -> None:

@@ -31,7 +31,10 @@ def filled(value: Value) -> StringValue:
 
 def is_missing(value: Value) -> BooleanValue:
     """Whether a value is null, or a text of nothing but blanks."""
-    plain = value.type().is_numeric() or value.type().is_boolean() or value.type().is_temporal()
+    kind = value.type()
+    if kind.is_floating():
+        return value.isnull() & ~value.isnan().fill_null(False)  # to Spark (by Ibis) a NaN is null too
+    plain = kind.is_numeric() or kind.is_boolean() or kind.is_temporal()
     return value.isnull() if plain else filled(value).isnull()
 
 
@@ -79,7 +82,8 @@ def fingerprint(text: StringValue) -> StringValue:
 def mix(digits: StringValue) -> NumericValue:
     """The first 24 bits of a fingerprint as a number: engines agree on MD5, but not on a hash that is a number."""
     values = (ibis.literal(_HEX).find(digits.substr(i, 1)) * 16**i for i in range(6))
-    return functools.reduce(operator.add, values).cast("int64")
+    # a double holds these and their small multiples exactly; engines disagree on how wide the integer would be
+    return functools.reduce(operator.add, values).cast("float64")
 
 
 def words(text: StringValue) -> NumericValue:

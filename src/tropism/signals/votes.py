@@ -129,8 +129,8 @@ def _measure(rule: VoteRule):  # type: ignore[no-untyped-def]
         columns = {"score": score}
         reasons = [
             (values.is_missing(text.score), "missing score"),
-            (score.isnull(), "score is not a number"),
             (~values.is_finite(score), "score is not finite"),
+            (score.isnull(), "score is not a number"),
         ]
         if "accepted" in text.columns:
             accepted = values.flag(text.accepted)

@@ -47,6 +47,7 @@ class Flat:
         is_json: whether prompts and responses are JSON text; then all of them are.
         left_out: records that are no feedback or cannot be used: reason to number.
         examples: a few record numbers for each reason.
+        numbers: the record that each row of the table comes from, in its order.
     """
 
     table: Table
@@ -54,6 +55,7 @@ class Flat:
     is_json: bool
     left_out: Counter[str]
     examples: dict[str, list[str]]
+    numbers: pa.ChunkedArray
 
 
 @contextmanager
@@ -99,8 +101,9 @@ def flattened(
             )
         if is_json or clean:
             path = _rewritten(path, is_json=is_json, clean=clean)
-        names = [name for name in pq.read_schema(path).names if not name.endswith("_is_json")]
-        yield Flat(open_file(path, names, engine=engine), kind, is_json, left_out, examples)
+        names = [name for name in pq.read_schema(path).names if name != "number" and not name.endswith("_is_json")]
+        numbers = pq.read_table(path, columns=["number"])["number"]
+        yield Flat(open_file(path, names, engine=engine), kind, is_json, left_out, examples, numbers)
 
 
 def _write(rows: Iterator[Feedback], path: Path, source: str) -> tuple[type | None, bool]:
@@ -109,7 +112,8 @@ def _write(rows: Iterator[Feedback], path: Path, source: str) -> tuple[type | No
     if first is None:
         return None, False
     kind = type(first)
-    schema = pa.schema({name: _TYPES[kind].get(name, pa.string()) for name in kind._fields if name != "number"})
+    types = {"number": pa.int64()} | _TYPES[kind]
+    schema = pa.schema({name: types.get(name, pa.string()) for name in kind._fields})
     is_json = False
     pending: list[Any] = [first]
     with pq.ParquetWriter(path, schema) as writer:

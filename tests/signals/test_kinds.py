@@ -1,0 +1,231 @@
+"""Ratings, rankings, choices and thumbs on tables worked by hand."""
+
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pytest
+
+from tropism.errors import ConfigError, DataError
+from tropism.groups import PreferenceGroup
+from tropism.signals.answers import Cleaning
+from tropism.signals.choices import choices_to_groups
+from tropism.signals.columns import ChoiceColumns, LabelColumns, RankingColumns, RatingColumns
+from tropism.signals.gate import SafetyGate
+from tropism.signals.labels import labels_to_groups
+from tropism.signals.made import Built
+from tropism.signals.rankings import rankings_to_groups
+from tropism.signals.ratings import ratings_to_groups
+from tropism.signals.rules import GapRule
+
+RATINGS = RatingColumns("q", "a", {"help": 2.0, "tone": 1.0}, author="who")
+RANKS = RankingColumns("q", "a", "rank", annotator="who")
+CHOICES = ChoiceColumns("q", "x", "y", "said", annotator="who")
+LABELS = LabelColumns("q", "a", "thumb")
+
+
+def table(rows: list[dict[str, Any]]) -> ibis.Table:
+    return ibis.memtable(pa.Table.from_pylist([{"q": "Q", "who": None} | row for row in rows]))
+
+
+def edges(made: Built) -> dict[str, tuple[float, float]]:
+    """Every edge as `winner>loser` (`=` for a tie, in alphabetical order) to its weight and probability."""
+    found = {}
+    for group in made.groups:
+        for edge in group.edges:
+            names = [str(group.responses[place].content) for place in (edge.winner, edge.loser)]
+            name = "=".join(sorted(names)) if edge.prob == 0.5 else ">".join(names)
+            assert name not in found
+            found[name] = (round(edge.weight, 9), round(edge.prob, 9))
+    return found
+
+
+def only(made: Built) -> PreferenceGroup:
+    (group,) = made.groups
+    return group
+
+
+def test_ratings_are_weighted_means_of_aspects_and_means_of_rows() -> None:
+    rows = [
+        {"a": "one", "help": 3, "tone": 3},
+        {"a": "one", "help": 5, "tone": 2},  # (10 + 2) / 3 = 4, with 3 before: 3.5
+        {"a": "two", "help": 4, "tone": None},  # a missing aspect leaves its weight to the others: 4
+        {"a": "three", "help": None, "tone": None},
+        {"a": "four", "help": 4, "tone": 4},
+    ]
+    made = ratings_to_groups(table(rows), RATINGS, weight="gap", ties=True)
+    assert edges(made) == {"two>one": (0.5, 1.0), "four>one": (0.5, 1.0), "four=two": (1.0, 0.5)}
+    assert {response.content: response.score for response in only(made).responses} == {
+        "one": 3.5,
+        "two": 4.0,
+        "four": 4,
+    }
+    account = made.card.account
+    assert (account.rows_read, account.rows_used, account.ties) == (5, 4, 1)
+    assert account.dropped == {"missing rating": 1}
+    assert account.notes == {"ratings merged with others of the same response": 1}
+    assert edges(ratings_to_groups(table(rows), RATINGS)) == {"two>one": (1.0, 1.0), "four>one": (1.0, 1.0)}
+    assert edges(
+        ratings_to_groups(table([*rows, {"a": "five", "help": 9, "tone": 9}]), RATINGS, rule=GapRule(5.5))
+    ) == {"five>one": (1.0, 1.0)}
+
+
+def test_best_against_random_makes_one_pair_of_a_thread_by_its_seed() -> None:
+    rows = [
+        {"q": f"Q{thread}", "a": f"{thread} {score}", "help": score, "tone": score}
+        for thread in range(40)
+        for score in (1, 2, 3, 4)
+    ]
+    made = [ratings_to_groups(table(rows), RATINGS, pairing="best-random", seed=seed) for seed in (0, 0, 1)]
+    found = [sorted(edges(one)) for one in made]
+    assert found[0] == found[1] != found[2]
+    assert len(found[0]) == 40
+    assert all(pair.split(">")[0].endswith(" 4") for pair in found[0])
+    losers = [pair[-1] for pair in found[0]]
+    assert set(losers) == {"1", "2", "3"}
+    with pytest.raises(ConfigError, match="--ties has no effect with --pairing best-random"):
+        ratings_to_groups(table(rows), RATINGS, pairing="best-random", ties=True)
+
+
+def test_rankings_order_every_two_answers_and_give_places() -> None:
+    rows = [{"a": "c", "rank": 3}, {"a": "a", "rank": 1}, {"a": "b", "rank": 1}, {"a": "d", "rank": 7}]
+    one = RankingColumns("q", "a", "rank")
+    made = rankings_to_groups(table(rows), one)
+    assert set(edges(made)) == {"a>c", "b>c", "a>d", "b>d", "c>d"}
+    assert {response.content: response.rank for response in only(made).responses} == {"a": 0, "b": 0, "c": 1, "d": 2}
+    assert set(edges(rankings_to_groups(table(rows), one, ties=True))) == {"a>c", "b>c", "a>d", "b>d", "c>d", "a=b"}
+    assert len(edges(rankings_to_groups(table(rows), one, cap=2))) == 2
+
+
+def test_rankings_by_several_people_become_shares() -> None:
+    rows = [
+        {"a": name, "rank": rank, "who": who}
+        for who, order in {"ann": "abc", "bob": "bac", "cem": "abc"}.items()
+        for rank, name in enumerate(order)
+    ]
+    made = rankings_to_groups(table(rows), RANKS)
+    share = round(2 / 3, 9)
+    assert edges(made) == {"a>b": (1.0, share), "a>c": (1.0, 1.0), "b>c": (1.0, 1.0)}
+    # of the nine pairs of people and pairs of answers, two disagree with bob on a and b: 7 / 9
+    assert made.card.confounds["annotator_agreement"].value == pytest.approx(7 / 9)
+    majority = rankings_to_groups(table(rows), RANKS, truth="majority", weight="agreement")
+    assert edges(majority)["a>b"] == (pytest.approx(1 / 3), 1.0)
+
+
+def test_choices_of_one_pair_become_one_edge_whichever_side_it_stood_on() -> None:
+    rows = [
+        {"x": "a", "y": "b", "said": "a", "who": "ann"},
+        {"x": "b", "y": "a", "said": "b", "who": "bob"},
+        {"x": "a", "y": "b", "said": "tie", "who": "cem"},
+        {"x": "b", "y": "a", "said": "left", "who": "dan"},  # b
+        {"x": "c", "y": "a", "said": "both", "who": "ann"},
+        {"x": "b", "y": "c", "said": "both_bad", "who": "ann"},
+        {"x": "b", "y": "c", "said": "skip", "who": "bob"},
+        {"x": "b", "y": "b", "said": "a", "who": "bob"},
+        {"x": "b", "y": None, "said": "a", "who": "bob"},
+    ]
+    made = choices_to_groups(table(rows), CHOICES)
+    assert edges(made) == {"a>b": (1.0, 0.625), "a=c": (1.0, 0.5)}
+    account = made.card.account
+    assert (account.rows_read, account.rows_used, account.ties) == (9, 5, 1)
+    assert account.dropped == {
+        "both responses are equal": 1,
+        "both responses were called bad": 1,
+        "empty response": 1,
+        "skipped by the annotator": 1,
+    }
+    assert edges(choices_to_groups(table(rows), CHOICES, truth="majority", weight="agreement", ties=False)) == {
+        "a>b": (0.25, 1.0)
+    }
+    assert edges(choices_to_groups(table(rows), CHOICES, weight="count"))["a>b"] == (4.0, 0.625)
+    # of five choices that count, the first side won twice and two were ties
+    assert made.card.confounds["chosen_first"].value == pytest.approx((2 + 2 * 0.5) / 5)
+
+
+def test_dawid_and_skene_count_a_contrary_annotator_for_little() -> None:
+    rows = []
+    for pair in range(60):
+        for who, said in {"ann": "a", "bob": "a", "spam": "b" if pair % 2 else "a"}.items():
+            rows.append({"q": f"Q{pair}", "x": f"good {pair}", "y": f"bad {pair}", "said": said, "who": who})
+    shares = edges(choices_to_groups(table(rows), CHOICES))
+    fitted = edges(choices_to_groups(table(rows), CHOICES, truth="dawid-skene"))
+    assert min(prob for _, prob in shares.values()) == round(2 / 3, 9)
+    assert min(prob for _, prob in fitted.values()) > 0.99
+
+
+def test_strengths_come_from_the_sources_of_both_answers() -> None:
+    rows = [
+        {"q": f"Q{at}", "x": f"x{at}", "y": f"y{at}", "said": "a" if at % 4 else "b", "m": "big", "n": "small"}
+        for at in range(40)
+    ]
+    columns = ChoiceColumns("q", "x", "y", "said", first_source="m", second_source="n")
+    (strengths,) = choices_to_groups(table(rows), columns).card.tables
+    assert strengths.rows == ["big", "small"]
+    big, small = (row[0] for row in strengths.cells)
+    assert big is not None
+    assert small is not None
+    # 30 wins of 40: odds of 3 to 1, but for a whiff of a prior
+    assert big.value - small.value == pytest.approx(1.0986, abs=0.01)
+    assert big.low < big.value < big.high
+    with pytest.raises(ConfigError, match="sources of both answers"):
+        ChoiceColumns("q", "x", "y", "said", first_source="m")
+
+
+def test_thumbs_become_labels_by_majority() -> None:
+    thumbs = {"a": ["up", "down", "👍"], "b": ["1", "-1"], "c": ["bad"], "d": [None]}
+    rows = [{"a": name, "thumb": thumb} for name, told in thumbs.items() for thumb in told]
+    made = labels_to_groups(table(rows), LABELS, weight="agreement")
+    group = only(made)
+    assert {
+        group.responses[label.response].content: (label.desirable, round(label.weight, 9)) for label in group.labels
+    } == {
+        "a": (True, round(1 / 3, 9)),
+        "c": (False, 1.0),
+    }
+    account = made.card.account
+    assert (account.labels, account.rows_used, account.dropped) == (2, 6, {"missing label": 1})
+    assert account.notes["responses with as many thumbs up as down, without a label"] == 1
+    count = only(labels_to_groups(table(rows), LABELS, weight="count"))
+    assert sorted(label.weight for label in count.labels) == [1.0, 1.0]
+    with pytest.raises(DataError, match=r"row 1: column 'thumb' must hold a thumb .*, not 'meh'"):
+        labels_to_groups(table([{"a": "a", "thumb": "meh"}]), LABELS)
+
+
+def test_gate_turns_edges_and_labels_and_counts_every_hit() -> None:
+    gate = Cleaning(gate=SafetyGate("words", lambda text: "names a method" if "bad" in text else None))
+    rows = [
+        {"x": "bad one", "y": "kind", "said": "a"},
+        {"q": "R", "x": "bad two", "y": "bad three", "said": "a"},
+        {"q": "S", "x": "fine", "y": "bad four", "said": "tie"},
+        {"q": "T", "x": "fine", "y": "good", "said": "a"},
+    ]
+    columns = ChoiceColumns("q", "x", "y", "said")
+    made = choices_to_groups(table(rows), columns, cleaning=gate)
+    assert set(edges(made)) == {"kind>bad one", "fine>bad four", "fine>good"}
+    assert made.card.account.notes == {
+        "edges turned round: the safety gate stops the winner": 1,
+        "edges dropped: the safety gate stops both sides": 1,
+        "responses that the safety gate stops: names a method": 4,
+    }
+    assert made.card.account.rows_used == 3
+    thumbs = [{"a": "bad idea", "thumb": "up"}, {"a": "nice", "thumb": "up"}]
+    labelled = labels_to_groups(table(thumbs), LABELS, cleaning=gate)
+    group = only(labelled)
+    assert {group.responses[one.response].content: one.desirable for one in group.labels} == {
+        "bad idea": False,
+        "nice": True,
+    }
+    assert labelled.card.account.notes["labels turned to undesirable by the safety gate"] == 1
+
+
+def test_nothing_to_learn_is_one_clear_error() -> None:
+    with pytest.raises(
+        DataError, match=r"no choice of the table makes an edge \(1 rows: 1 x skipped by the annotator\)"
+    ):
+        choices_to_groups(table([{"x": "a", "y": "b", "said": "skip"}]), CHOICES)
+    with pytest.raises(DataError, match="no ranking of the table prefers anything"):
+        rankings_to_groups(table([{"a": "a", "rank": 1}, {"a": "b", "rank": 1}]), RankingColumns("q", "a", "rank"))
+    with pytest.raises(DataError, match="no pair passes the rule"):
+        ratings_to_groups(table([{"a": x, "help": 1, "tone": 1} for x in "ab"]), RATINGS)
+    with pytest.raises(ConfigError, match="must be a number above 0"):
+        RatingColumns("q", "a", {"help": -1.0})
