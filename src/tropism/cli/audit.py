@@ -30,9 +30,9 @@ def audit(
         (), "--eval", help="Data that is only evaluated on, for leaks; may be repeated."
     ),
     max_tokens: int = typer.Option(None, min=2, help="Prompt and response together; 1,024, or the model's context."),
-    min_response_tokens: int = typer.Option(16, min=1, help="A response is never cut below this."),
+    min_response_tokens: int = typer.Option(None, min=1, help="A response is never cut below this; 16."),
     template: Literal["auto", "chat", "dialogue", "plain"] = typer.Option(
-        "auto", help="How text and turns are written, as data.template in a recipe."
+        None, help="How text and turns are written, as data.template in a recipe; auto."
     ),
     fix: bool = typer.Option(False, "--fix", help="Write a new file without what can be put right."),
     target: Path = typer.Option(
@@ -103,7 +103,9 @@ def check_fix(sources: Sources, target: Path, *, leaks_from: str, overwrite: boo
         )
 
 
-def open_tokens(model: str | None, *, max_tokens: int | None, min_response_tokens: int, template: str) -> Tokens | None:
+def open_tokens(
+    model: str | None, *, max_tokens: int | None, min_response_tokens: int | None, template: str | None
+) -> Tokens | None:
     """The model as the audit sees it, or nothing where none is named.
 
     Raises:
@@ -113,13 +115,17 @@ def open_tokens(model: str | None, *, max_tokens: int | None, min_response_token
         from tropism.policies.token_facts import open_token_reader
 
         return open_token_reader(
-            model, max_tokens=max_tokens, min_response_tokens=min_response_tokens, template=template
+            model,
+            max_tokens=max_tokens,
+            min_response_tokens=min_response_tokens or 16,
+            template=template or "auto",
         )
-    if max_tokens is not None or template != "auto":
-        from tropism.errors import ConfigError
+    given = {"--max-tokens": max_tokens, "--min-response-tokens": min_response_tokens, "--template": template}
+    for name, value in given.items():
+        if value is not None:
+            from tropism.errors import ConfigError
 
-        name = "--max-tokens" if max_tokens is not None else "--template"
-        raise ConfigError(f"{name} has no effect without --model.", remedy="Name the model, or leave it away.")
+            raise ConfigError(f"{name} has no effect without --model.", remedy="Name the model, or leave it away.")
     return None
 
 

@@ -1,0 +1,219 @@
+"""The pieces of the audit, by hand-worked numbers and beside slow twins."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations, permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tropism.data.audit.audit import audit
+from tropism.data.audit.findings import Ledger, Place
+from tropism.data.audit.fix import repaired
+from tropism.data.audit.marks import KNOWN_MARKS, escaped, marks_in
+from tropism.data.audit.near import NUM_HASHES, Signatures
+from tropism.data.audit.separability import held_out_margins
+from tropism.data.audit.shortcuts import BULLET, MARKDOWN, REFUSAL, wilson
+from tropism.data.audit.units import Sources, Unit, row_names
+from tropism.data.audit.verdicts import Verdicts, find_circle
+from tropism.data.audit.words import NEAR, normal, runs, similarity
+from tropism.data.store import write_groups
+from tropism.errors import ConfigError, DataError
+from tropism.groups import Edge, Label, PreferenceGroup, Response
+from tropism.testing import pair
+
+
+def unit(ordinal: int, group: PreferenceGroup) -> Unit:
+    return Unit(Place(ordinal, f"row{ordinal}"), group, "", None, False, True, Path(), 0)
+
+
+def verdicts_on(*groups: PreferenceGroup) -> Ledger:
+    ledger, verdicts = Ledger(), Verdicts()
+    for ordinal, group in enumerate(groups):
+        ledger.register(Place(ordinal, f"row{ordinal}"))
+        verdicts.add(unit(ordinal, group), group)
+    verdicts.report(ledger)
+    return ledger
+
+
+def three(*edges: Edge, labels: tuple[Label, ...] = ()) -> PreferenceGroup:
+    return PreferenceGroup("g", ("p",), tuple(Response(name, name) for name in "abc"), edges, labels)
+
+
+def test_the_lighter_of_two_verdicts_is_left_out_wherever_it_stands() -> None:
+    ledger = verdicts_on(three(Edge(0, 1)), three(Edge(1, 0, weight=0.5)), three(Edge(1, 0, weight=0.4)))
+    assert ledger.repairs.edges == {1: {0: "contradictory-edges"}, 2: {0: "contradictory-edges"}}
+    assert [(found.count, found.n, found.examples) for found in ledger.findings()] == [(1, 1, ("row1",))]
+
+
+def test_soft_verdicts_weigh_by_how_sure_they_are() -> None:
+    ledger = verdicts_on(three(Edge(0, 1, prob=0.6), Edge(1, 0, weight=0.3)))  # 0.2 against 0.3
+    assert ledger.repairs.edges == {0: {0: "contradictory-edges"}}
+
+
+def test_even_verdicts_are_both_left_out_and_ties_contradict_nothing() -> None:
+    assert verdicts_on(three(Edge(0, 1), Edge(1, 0))).repairs.edges == {
+        0: {0: "contradictory-edges", 1: "contradictory-edges"}
+    }
+    assert verdicts_on(three(Edge(0, 1), Edge(1, 0, prob=0.5))).findings() == []
+
+
+def test_the_lightest_comparison_of_a_circle_is_left_out() -> None:
+    ledger = verdicts_on(three(Edge(0, 1, weight=3), Edge(1, 2, weight=1), Edge(2, 0, weight=2)))
+    assert ledger.repairs.edges == {0: {1: "preference-cycles"}}
+
+
+def test_labels_that_differ_are_settled_by_weight() -> None:
+    ledger = verdicts_on(three(labels=(Label(0, True), Label(0, False, weight=2), Label(1, True))))
+    assert ledger.repairs.labels == {0: {0: "contradictory-labels"}}
+    assert [(found.count, found.n) for found in ledger.findings()] == [(1, 2)]
+
+
+def test_a_circle_is_found_exactly_where_no_order_exists() -> None:
+    random_ = random.Random(0)
+    for _ in range(300):
+        size = random_.randint(2, 6)
+        arcs = dict.fromkeys((arc for arc in permutations(range(size), 2) if random_.random() < 0.3), 1.0)
+        circle = find_circle(arcs)
+        assert bool(circle) == (not has_order(set(arcs), set(range(size))))
+        assert set(circle) <= arcs.keys()
+        assert [below for _, below in circle[1:]] == [above for above, _ in circle[:-1]]
+        assert not circle or circle[0][1] == circle[-1][0]
+
+
+def has_order(arcs: set[tuple[int, int]], nodes: set[int]) -> bool:
+    """The slow twin: take away nodes that nothing beats."""
+    while free := {node for node in nodes if not any(loser == node for _, loser in arcs)}:
+        nodes = nodes - free
+        arcs = {arc for arc in arcs if arc[0] in nodes}
+    return not nodes
+
+
+def test_signatures_propose_every_near_pair_and_few_others() -> None:
+    random_ = random.Random(0)
+    vocabulary = [f"w{index}" for index in range(300)]
+    texts: list[frozenset[str]] = []
+    for _ in range(60):
+        told = random_.choices(vocabulary, k=60)
+        for _ in range(4):
+            other = list(told)
+            for _ in range(random_.randrange(3)):
+                other[random_.randrange(60)] = random_.choice(vocabulary)
+            texts.append(runs(" ".join(other)))
+    signatures = Signatures()
+    for key, text in enumerate(texts):
+        signatures.add(key, text)
+    proposed = signatures.twins()
+    near = {(b, a) for a, b in combinations(range(len(texts)), 2) if similarity(texts[a], texts[b]) >= NEAR}
+    assert len(near) > 100
+    assert near <= set(proposed)
+    assert all(similarity(texts[a], texts[b]) > 0.4 for a, b in proposed)
+
+
+def test_a_thousand_copies_are_proposed_in_linear_number() -> None:
+    signatures = Signatures()
+    for key in range(1_000):
+        signatures.add(key, frozenset(["the same"]))
+    proposed = signatures.twins()
+    assert {later for later, _ in proposed} == set(range(1, 1_000))
+    assert len(proposed) <= 8 * 1_000
+    assert NUM_HASHES * 4 == 256
+
+
+def test_twins_on_another_side_are_found_from_either_order() -> None:
+    one, other = Signatures(), Signatures()
+    one.add(5, runs("a b c d e f g"))
+    one.add(6, runs("something else entirely is written here"))
+    other.add(9, runs("a b c d e f g"))
+    assert one.twins_in(other) == [(5, 9)]
+    assert other.twins_in(one) == [(9, 5)]
+
+
+def test_wilsons_interval_is_the_textbooks() -> None:
+    assert wilson(3, 5) == pytest.approx((0.23072, 0.88238), abs=1e-5)  # by hand: 0.5566 -+ 0.3258
+    assert wilson(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
+
+
+def test_words_that_tell_nothing_separate_half_of_the_pairs() -> None:
+    random_ = random.Random(0)
+    sides = [[frozenset(random_.choices("abcdefghijklmnopqrst", k=5)) for _ in range(600)] for _ in range(2)]
+    folds = [index % 2 for index in range(600)]
+    low, high = wilson(int((held_out_margins(*sides, folds) > 0).sum()), 600)
+    assert low < 0.5 < high
+
+
+def test_a_word_that_tells_all_separates_all_pairs_by_equal_margins() -> None:
+    margins = held_out_margins([frozenset(["yes"])] * 40, [frozenset(["no"])] * 40, [index % 2 for index in range(40)])
+    assert (margins > 0).all()
+    assert np.ptp(margins) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [
+        (BULLET, "Do:\n- this\n- that", True),
+        (BULLET, "1. this", True),
+        (BULLET, "a - b", False),
+        (MARKDOWN, "a **bold** word", True),
+        (MARKDOWN, "2 ** 3", False),
+        (REFUSAL, "I'm sorry, but I can't help with that.", True),
+        (REFUSAL, "As an AI, I have no taste.", True),
+        (REFUSAL, "I am sorry for your loss.", False),
+    ],
+)
+def test_styles_are_told_by_their_marks(pattern: object, text: str, matches: bool) -> None:
+    assert bool(pattern.search(text)) == matches  # type: ignore[attr-defined]
+
+
+def test_normal_forms_differ_only_where_words_do() -> None:
+    assert normal("ＡＢＣ  def\n") == normal("abc DEF")
+    assert normal("2 + 2") != normal("2 - 2")
+    assert runs("") == frozenset([""])
+
+
+def test_repair_leaves_indices_that_still_point_at_their_responses() -> None:
+    group = three(Edge(0, 2), Edge(1, 2), labels=(Label(2, True), Label(1, False)))
+    mended = repaired(group, {"responses": {0: "empty-responses"}, "labels": {1: "contradictory-labels"}})
+    assert isinstance(mended, PreferenceGroup)
+    assert [response.id for response in mended.responses] == ["b", "c"]
+    assert (mended.edges, mended.labels) == ((Edge(0, 1),), (Label(1, True),))
+    assert repaired(group, {}) is group
+
+
+def test_escaping_leaves_no_mark_and_changes_nothing_else() -> None:
+    dialogue = ({"role": "user", "content": [{"type": "text", "text": "<|im_start|>hi"}], "n": 1},)
+    group = PreferenceGroup("g", (dialogue,), (Response("a", "x\n\nHuman: y"), Response("b", "plain")))
+    mended = escaped(group, KNOWN_MARKS)
+    assert marks_in(mended, KNOWN_MARKS) == []
+    assert mended.prompts == (({"role": "user", "content": [{"type": "text", "text": "< |im_start|>hi"}], "n": 1},),)
+    assert [response.content for response in mended.responses] == ["x\n \nHuman: y", "plain"]
+
+
+def test_the_order_of_rows_changes_no_count(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder, random_ = tmp_path_factory.mktemp("order"), random.Random(0)
+    groups = [pair(f"g{n}", f"prompt {n % 70}", f"yes {n % 50} and more", f"no {n % 30}") for n in range(200)]
+    counts = []
+    for number in range(2):
+        path = folder / f"{number}.parquet"
+        write_groups(groups, path)
+        found = audit(Sources((str(path),))).findings
+        counts.append([(finding.check, finding.count, finding.n, finding.interval) for finding in found])
+        random_.shuffle(groups)
+    assert counts[0] == counts[1]
+    assert {"shortcut-length", "separable-by-words", "separable-by-first-word"} <= {check for check, *_ in counts[0]}
+
+
+def test_rows_of_several_files_carry_their_files_names() -> None:
+    assert row_names(["a/x.jsonl"]) == [""]
+    assert row_names(["a/x.jsonl", "b/x.jsonl", "y.csv"]) == ["a/x.jsonl:", "b/x.jsonl:", "y.csv:"]
+
+
+def test_wrong_settings_are_refused_in_words() -> None:
+    with pytest.raises(ConfigError, match="there is no check 'lenght'"):
+        audit(Sources(("x.jsonl",)), skip=frozenset(["lenght"]))
+    with pytest.raises(ConfigError, match="both to train and to evaluate on"):
+        Sources(("x",), ("x",))
+    with pytest.raises(DataError, match="no data was named"):
+        Sources(())
