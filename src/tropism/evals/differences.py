@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from tropism.evals.folder import Kept
@@ -33,18 +34,24 @@ def compare_results(before: Kept, after: Kept, row: Eval) -> list[Comparison]:
     """A model beside the base on every metric of one eval, not yet corrected for the number of tests."""
     shared = {item.id for item in before.items} & {item.id for item in after.items}
     first, second = ({item.id: item for item in kept.items if item.id in shared} for kept in (before, after))
-    from_items = [estimates([side[name] for name in sorted(shared)], row.statistics) for side in (first, second)]
+    bases, values = (estimates([side[name] for name in sorted(shared)], row.statistics) for side in (first, second))
+    made = values if len(shared) == len(after.items) else estimates(after.items, row.statistics)
     found = []
     for metric, estimate in after.result.metrics.items():
         base = before.result.metrics.get(metric)
         if base is None:
             continue
         difference = None
-        if metric in from_items[0] and metric in from_items[1] and is_from_items(metric, after, row):
+        if metric in bases and metric in values and is_close(made[metric], estimate):
             difference = difference_of(metric, first, second, row.statistics)
-            base, estimate = from_items[0][metric], from_items[1][metric]
+            base, estimate = bases[metric], values[metric]
         found.append(comparison(after, metric, base, estimate, difference or unpaired_difference(base, estimate), row))
     return found
+
+
+def is_close(made: Estimate, kept: Estimate) -> bool:
+    """Whether a metric is what the items come to (in any order), and not a number of the eval's own."""
+    return math.isclose(made.value, kept.value, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def comparison(
@@ -61,12 +68,6 @@ def comparison(
         better=row.better.get(metric, "neither"),
         p_value=difference.p_value,
     )
-
-
-def is_from_items(metric: str, kept: Kept, row: Eval) -> bool:
-    """Whether a metric is what the items come to; an eval may have an interval of its own for it."""
-    made = estimates(kept.items, row.statistics).get(metric)
-    return made is not None and made.value == kept.result.metrics[metric].value
 
 
 def difference_of(
