@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tropism.data.audit.audit import audit
+from tropism.data.audit.contract import CHECKS
 from tropism.data.audit.findings import Ledger, Place
 from tropism.data.audit.fix import repaired
 from tropism.data.audit.marks import KNOWN_MARKS, escaped, marks_in
@@ -203,6 +204,14 @@ def test_the_order_of_rows_changes_no_count(tmp_path_factory: pytest.TempPathFac
         random_.shuffle(groups)
     assert counts[0] == counts[1]
     assert {"shortcut-length", "separable-by-words", "separable-by-first-word"} <= {check for check, *_ in counts[0]}
+
+
+def test_the_page_on_the_audit_lists_every_check_as_the_contract_has_it() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
+    for name, check in CHECKS.items():
+        share = f" * {check.note_below:.0%}" if check.note_below else ""
+        assert f"| `{name}` | {check.severity}{share} |" in page
+        assert check.fix in page
 
 
 def test_rows_of_several_files_carry_their_files_names() -> None:
