@@ -54,7 +54,7 @@ def win_rate(task: Task) -> Measured:
     verdicts = own_verdicts(task, duels) if task.is_base else judged_verdicts(task, duels)
     names = [f"{content_key(prompt)} {k}" for prompt in prompts for k in range(settings.num_answers)]
     items = [
-        item_of(name, duel, verdict)
+        item_of(name, duel, verdict, is_base=task.is_base)
         for name, duel, verdict in zip(names, duels, verdicts, strict=True)
         if verdict is not None
     ]
@@ -94,14 +94,15 @@ def own_verdicts(task: Task, duels: Sequence[Duel]) -> list[Verdict | None]:
     return [Verdict(0.5) for _ in duels]
 
 
-def item_of(name: str, duel: Duel, verdict: Verdict) -> Item:
-    """What came of one duel."""
+def item_of(name: str, duel: Duel, verdict: Verdict, *, is_base: bool) -> Item:
+    """What came of one duel; that the base ties with itself is no finding."""
     values = {
         "rate": verdict.first,
-        "ties": float(verdict.first == 0.5),
         "characters": float(len(duel.first)),
         "degenerate": float(fault_of(duel.first) is not None),
     }
+    if not is_base:
+        values["ties"] = float(verdict.first == 0.5)
     if verdict.scores:
         values["judge_score"] = verdict.scores[0]
     return Item(
