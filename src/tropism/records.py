@@ -150,8 +150,9 @@ class Comparison(Record):
     @property
     def verdict(self) -> Literal["better", "worse", "changed", "unsure"]:
         """What may be said: the interval must leave out zero and the corrected test, where there is one, agree."""
-        moved = self.difference.low > 0 or self.difference.high < 0
-        if not moved or (self.p_adjusted is not None and self.p_adjusted > SIGNIFICANT):
+        low, high = self.difference.low, self.difference.high
+        is_tested = low < high if self.p_adjusted is None else self.p_adjusted <= SIGNIFICANT
+        if not is_tested or low <= 0 <= high:
             return "unsure"
         if self.better == "neither":
             return "changed"

@@ -136,6 +136,13 @@ def test_a_jackknife_of_one_cluster_gives_no_interval_and_no_test():
     assert jackknife_difference([], [1.0], statistic=mean, cluster=str) is None
 
 
+def test_a_statistic_that_is_not_told_without_some_block_is_no_number():
+    assert (
+        jackknife_estimate([1.0, 2.0], statistic=lambda part: math.nan if len(part) < 2 else 1.0, cluster=str) is None
+    )
+    assert jackknife_estimate([1.0, 2.0], statistic=lambda part: math.nan, cluster=str) is None
+
+
 def test_blocks_are_alike_and_do_not_depend_on_order():
     names = [f"c{i}" for i in range(50)]
     blocks = blocks_of(names)

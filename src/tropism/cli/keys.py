@@ -67,6 +67,20 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "agreement": "`value`, `low`, `high`, `n` of Krippendorff's alpha, or null",
         "output": "path of the choices",
     },
+    "eval": {
+        "metrics": "`MODEL.EVAL.METRIC` to `value`, `low`, `high`, `n`, the base included",
+        "comparisons": "for each metric of each model beside the base: `eval`, `metric`, `model`, `before`, `after`, "
+        "`difference`, `better`, `p_value`, `p_adjusted`, `verdict` (better, worse, changed, unsure)",
+        "left_out": "evals that were not run, to the reason",
+        "base": "name of the model that the others are compared with",
+        "seconds": "wall-clock seconds",
+        "output": "path of the record, `eval.json`",
+    },
+    "gate": {
+        "passed": "whether every check holds; the exit status is 1 where not",
+        "checks": "for each: `metric`, `of` (value or difference), `bound`, `at` (at_least or at_most), `threshold`, "
+        "`found`, `n`, `passed`, `reason`",
+    },
     "losses": {
         "losses": "for each: `name`, `family`, `paper`, `needs`; for one alone also `page`, `settings`, `honours`",
     },

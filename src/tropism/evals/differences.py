@@ -27,7 +27,7 @@ def estimates(items: Sequence[Item], statistics: Mapping[str, Statistic]) -> dic
     found = {name: mean_by_cluster(*values_of(items, name)) for name in names}
     for name, statistic in statistics.items():
         found[name] = jackknife_estimate(items, statistic=statistic, cluster=cluster_of)
-    return {name: one for name, one in found.items() if one is not None and one.value == one.value}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def compare_results(before: Kept, after: Kept, row: Eval) -> list[Comparison]:

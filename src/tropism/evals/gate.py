@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tropism.errors import ConfigError
+from tropism.errors import ConfigError, DataError
 from tropism.records import Alarm, Estimate, Run, read_run, read_suite_run
 
 
@@ -141,8 +141,15 @@ def read_measures(folder: Path) -> Measures:
         }
         for model in others
     }
-    alarms = {model.name: alarms_of(read_run(Path(model.run) / "run.json")) if model.run else None for model in others}
-    return Measures(values, differences, alarms)
+    return Measures(values, differences, {model.name: known_alarms(model.run) for model in others})
+
+
+def known_alarms(run: str | None) -> list[Alarm] | None:
+    """The alarms of the run that made a model; None where it is not known or no longer there."""
+    try:
+        return alarms_of(read_run(Path(run) / "run.json")) if run else None
+    except DataError:
+        return None
 
 
 def alarms_of(run: Run) -> list[Alarm]:

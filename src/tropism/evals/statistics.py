@@ -173,6 +173,9 @@ def jackknife_difference(
         before, after: the collections; each cluster should be in both.
         statistic: of a whole collection.
         cluster: what an item belongs to.
+
+    Returns:
+        None where a collection is empty, or does not tell the statistic.
     """
     if not before or not after:
         return None
@@ -185,13 +188,16 @@ def jackknife_difference(
         if not all(sides):
             return Difference(Estimate(value=value, low=value, high=value, n=len(after)), None)
         left_out.append(statistic(sides[1]) - statistic(sides[0]))
-    return Difference(*student(value, left_out, n=len(after)))
+    found = student(value, left_out, n=len(after))
+    return Difference(*found) if found else None
 
 
 def jackknife_estimate(
     items: Sequence[Item], *, statistic: Callable[[Sequence[Item]], float], cluster: Callable[[Item], str]
 ) -> Estimate | None:
     """A statistic with its 95 % interval, from leaving out one of up to twenty blocks of clusters at a time.
+
+    None where there is no item, or where some block less leaves the statistic untold: no number without its interval.
 
     Reference: Efron and Tibshirani 1993, chapter 11; Student's t because the blocks are few.
     """
@@ -202,11 +208,14 @@ def jackknife_estimate(
     left_out = [
         statistic([item for item in items if blocks[cluster(item)] != block]) for block in range(num if num > 1 else 0)
     ]
-    return student(statistic(items), left_out, n=len(items))[0]
+    found = student(statistic(items), left_out, n=len(items))
+    return found[0] if found else None
 
 
-def student(value: float, left_out: Sequence[float], *, n: int) -> tuple[Estimate, float | None]:
-    """A value with the interval and the p-value (against zero) of its jackknife replicates."""
+def student(value: float, left_out: Sequence[float], *, n: int) -> tuple[Estimate, float | None] | None:
+    """A value with interval and p-value (against zero) of its jackknife replicates; None where one is not finite."""
+    if not all(map(math.isfinite, (value, *left_out))):
+        return None
     num = len(left_out)
     if num < 2:
         return Estimate(value=value, low=value, high=value, n=n), None

@@ -1,0 +1,157 @@
+"""`tropism eval` and `tropism gate` from end to end on a tiny run: the record, resuming, and yes or no."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tropism.cli import run
+from tropism.cli.keys import JSON_KEYS
+from tropism.data.store import write_pairs
+from tropism.records import read_suite_run
+from tropism.testing import pairs, tiny_llama, tiny_policy
+
+SUITE = "evals: [preference, displacement, drift: {prompts: 4, max_new_tokens: 6}, forgetting: {texts: 10}, win_rate]\n"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A run of three DPO steps on forty pairs, with the model that it started from beside it."""
+    folder = tmp_path_factory.mktemp("trained")
+    tiny_policy().save(folder / "tiny")
+    write_pairs(pairs([f"question {i} {'x' * (5 * i % 13)}" for i in range(40)]), folder / "pairs.jsonl")
+    recipe = {
+        "model": str(folder / "tiny"),
+        "data": {"train": str(folder / "pairs.jsonl"), "holdout": 0.3, "max_tokens": 128, "min_response_tokens": 4},
+        "train": {"per_device_train_batch_size": 4, "learning_rate": 1e-2, "max_steps": 3, "use_cpu": True},
+        "evaluation": {"prompts": 0},
+        "output": str(folder / "run"),
+    }
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    (folder / "suite.yaml").write_text(SUITE)
+    assert run(["train", str(folder / "recipe.yaml")]) == 0
+    return folder
+
+
+def evaluate(trained: Path, out: Path, *more: str) -> list[str]:
+    return ["eval", str(trained / "run"), "--suite", str(trained / "suite.yaml"), "-o", str(out), *more]
+
+
+def last_json(capsys) -> dict:
+    return json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+
+
+def error_line(capsys, *arguments: str) -> str:
+    assert run(list(arguments)) not in (0, None)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    return line
+
+
+def test_a_run_is_compared_with_its_start_on_what_it_held_out(trained, tmp_path, capsys):
+    assert run(evaluate(trained, tmp_path / "out", "--json")) == 0
+    found = last_json(capsys)
+    assert set(found) == set(JSON_KEYS["eval"])
+    record = read_suite_run(tmp_path / "out" / "eval.json")
+    assert (record.base, [model.name for model in record.models]) == ("tiny", ["tiny", "run"])
+    held_out = json.loads((trained / "run" / "run.json").read_text())["split"]["groups held out"]
+    assert record.settings["groups"] == held_out
+    assert found["metrics"]["run.preference.pair_accuracy"]["n"] == held_out
+    assert found["left_out"] == {"win_rate": "there is no judge (--judge)"}
+    assert all((tmp_path / "out" / result.items).exists() for result in record.results)
+    assert record.models[1].run == str(trained / "run")
+
+
+def test_the_same_command_again_finds_everything_there(trained, tmp_path, capsys):
+    assert run(evaluate(trained, tmp_path / "out")) == 0
+    first = read_suite_run(tmp_path / "out" / "eval.json")
+    said = capsys.readouterr().out
+    assert "with 95 % intervals" in said
+    assert "preference.pair_accuracy" in said
+    assert said.splitlines()[-1] == f"Next: tropism report {tmp_path / 'out'}"
+    assert run(evaluate(trained, tmp_path / "out")) == 0
+    assert "8 results were there already" in capsys.readouterr().out
+    assert read_suite_run(tmp_path / "out" / "eval.json").comparisons == first.comparisons
+    assert run(evaluate(trained, tmp_path / "out", "--fresh")) == 0
+    assert "were there already" not in capsys.readouterr().out
+    assert read_suite_run(tmp_path / "out" / "eval.json").comparisons == first.comparisons
+
+
+def test_groups_that_a_run_was_trained_on_are_left_out_of_a_file(trained, tmp_path, capsys):
+    assert run(evaluate(trained, tmp_path / "out", "--data", str(trained / "pairs.jsonl"))) == 0
+    counts = json.loads((trained / "run" / "run.json").read_text())["split"]
+    assert f"{counts['groups for stage dpo']} groups left out: run was trained on them." in capsys.readouterr().out
+    assert read_suite_run(tmp_path / "out" / "eval.json").settings["groups"] == counts["groups held out"]
+
+
+def test_models_without_a_run_need_a_base_and_data(trained, tmp_path, capsys):
+    tiny_policy(tiny_llama(seed=5)).save(tmp_path / "other")
+    line = error_line(capsys, "eval", str(tmp_path / "other"), "-o", str(tmp_path / "out"))
+    assert "there is nothing to compare with" in line
+    (tmp_path / "suite.yaml").write_text("evals: [preference, drift: {prompts: 2, max_new_tokens: 4}, forgetting]")
+    (tmp_path / "texts.jsonl").write_text('{"text": "one"}\n{"text": "two and three"}\n')
+    (tmp_path / "judge.py").write_text("def score(prompt, answer):\n    return len(answer)\n")
+    more = ["--data", str(trained / "pairs.jsonl"), "--texts", str(tmp_path / "texts.jsonl"), "--template", "chat"]
+    arguments = [str(tmp_path / "other"), "--against", str(trained / "tiny"), "--suite", str(tmp_path / "suite.yaml")]
+    assert run(["eval", *arguments, "-o", str(tmp_path / "out"), *more, "--judge", f"{tmp_path}/judge.py:score"]) == 0
+    record = read_suite_run(tmp_path / "out" / "eval.json")
+    assert (record.settings["groups"], record.settings["texts"]) == (40, 2)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--suite", "all"], "there is no suite 'all'"),
+        (["--against", "RUN"], "a model is given twice, or is its own base"),
+        (["--texts", "RUN/recipe.yaml"], "the texts in .* cannot be read"),
+        (["--judge", "nobody"], "a judge is named"),
+        (["-o", "RUN"], "is not empty and holds no evaluation"),
+    ],
+)
+def test_a_wrong_option_is_one_line(trained, tmp_path, capsys, more, message):
+    filled = [one.replace("RUN", str(trained / "run")) for one in more]
+    arguments = ["eval", str(trained / "run"), "--suite", str(trained / "suite.yaml"), "-o", str(tmp_path / "out")]
+    assert re.search(message, error_line(capsys, *arguments, *filled))
+
+
+def test_ctrl_c_keeps_what_is_done(trained, tmp_path, capsys, monkeypatch):
+    from tropism.evals import drift
+
+    def stop(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(drift, "answer_item", stop)
+        assert run(evaluate(trained, tmp_path / "out")) == 130
+    assert "Run the same command again to go on" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "eval.json").exists()
+    assert run(evaluate(trained, tmp_path / "out")) == 0
+    assert "4 results were there already" in capsys.readouterr().out
+
+
+def test_the_gate_opens_and_shuts_with_reasons(trained, tmp_path, capsys):
+    assert run(evaluate(trained, tmp_path / "out")) == 0
+    gate = tmp_path / "gate.yaml"
+    gate.write_text(
+        "checks:\n- {metric: drift.words, at_least: 0}\n- {metric: drift.kl, of: difference, at_most: 1000}\n"
+    )
+    assert run(["gate", str(gate), str(tmp_path / "out")]) == 0
+    assert "The gate is open: all 2 checks hold." in capsys.readouterr().out
+    gate.write_text(
+        f"folder: {tmp_path / 'out'}\nchecks:\n- {{metric: win_rate.win_rate, at_least: 0.5}}\n- alarms: none\n"
+    )
+    assert run(["gate", str(gate), "--json"]) == 1
+    captured = capsys.readouterr()
+    found = json.loads(captured.out.strip().splitlines()[-1])
+    assert set(found) == set(JSON_KEYS["gate"])
+    assert [check["passed"] for check in found["checks"]] == [False, True]
+    assert "FAILED  win_rate.win_rate: it was not measured" in captured.err
+
+
+def test_a_gate_looks_at_a_training_run_too(trained, tmp_path, capsys):
+    gate = tmp_path / "gate.yaml"
+    gate.write_text("checks: [{metric: pair_accuracy, at_least: 0.0}, {alarms: none}]")
+    assert run(["gate", str(gate), str(trained / "run")]) == 0
+    assert "passed  pair_accuracy: the lower bound of the value is" in capsys.readouterr().out
+    assert "needs a folder" in error_line(capsys, "gate", str(gate))
