@@ -180,7 +180,7 @@ def answers(samples: Sequence[Sample]) -> dict[str, Estimate]:
         texts = [getattr(sample, side) for sample in samples]
         found[f"words_{side}"] = mean_by_cluster([float(len(text.split())) for text in texts], prompts)
         for n in (1, 2):
-            found[f"distinct_{n}_{side}"] = jackknife(lambda part, n=n: distinct_n(part, n), texts)
+            found[f"distinct_{n}_{side}"] = jackknife(lambda part, n=n: distinct_n(part, n), texts)  # type: ignore[misc]
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
