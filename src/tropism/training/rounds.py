@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from accelerate import PartialState
@@ -40,9 +41,6 @@ def run_rounds(recipe: Recipe, *, command: str, resume: bool = False, say: Calla
         resume: rounds that are done are read, an interrupted one goes on, and a higher count adds rounds.
         say: prints a line.
 
-    Returns:
-        The record, also kept in `rounds.json` after every round.
-
     Raises:
         ConfigError: for a recipe that rounds make no sense of, or another recipe's folder.
         OutputError: where the folder holds something else.
@@ -62,21 +60,28 @@ def run_rounds(recipe: Recipe, *, command: str, resume: bool = False, say: Calla
         decided_by = data.probe if recipe.alarms.decides else ()
         write_groups((*data.held_out, *decided_by), output / HELD_OUT)
     state.wait_for_everyone()
-    again = f"Go on with: {command}{'' if '--resume' in command else ' --resume'}"
     for number in range(1, settings.count + 1):
         model = record.rounds[-1].model if record.rounds else recipe.model
         say(f"Round {number} of {settings.count}, from {model}.")
-        try:
+        with what_goes_on(number, command):
             done = run_round(recipe, settings, data, number=number, model=model, command=command)
-        except Interrupted as stopped:
-            raise Interrupted(stopped.problem, remedy=again) from None
-        except KeyboardInterrupt:
-            raise Interrupted(f"Interrupted in round {number}; what was done is kept.", remedy=again) from None
         record = record.model_copy(update={"rounds": [*record.rounds, done]})
         if state.is_main_process:
             write_json(record, output / RECORD)
         state.wait_for_everyone()
     return record
+
+
+@contextlib.contextmanager
+def what_goes_on(number: int, command: str) -> Iterator[None]:
+    """After Ctrl-C in a round, say how the rounds go on, and not the run inside."""
+    remedy = f"Go on with: {command}{'' if '--resume' in command else ' --resume'}"
+    try:
+        yield
+    except Interrupted as stopped:
+        raise Interrupted(stopped.problem, remedy=remedy) from None
+    except KeyboardInterrupt:
+        raise Interrupted(f"Interrupted in round {number}; what was done is kept.", remedy=remedy) from None
 
 
 def check_rounds(recipe: Recipe) -> RoundsRecipe:

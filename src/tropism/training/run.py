@@ -17,13 +17,14 @@ from tropism.groups import PreferenceGroup
 from tropism.losses import mixture
 from tropism.policies.loading import load_tokenizer
 from tropism.records import Evaluation, MemoryPlan, Run, Stage, write_json
+from tropism.training.arguments import training_arguments
 from tropism.training.callbacks import progress
 from tropism.training.folder import digest_of, run_folder
 from tropism.training.machine import environment, peak_memory_mb
 from tropism.training.opened import open_policy, open_reward_policy, trains_rewards
 from tropism.training.sections import Recipe, ReferenceRecipe
 from tropism.training.sources import Split, load_data
-from tropism.training.stage import make_ready, render, run_stage, training_arguments
+from tropism.training.stage import make_ready, render, run_stage
 
 
 def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite: bool = False) -> Run:

@@ -6,12 +6,12 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from accelerate import PartialState
-from transformers import TrainingArguments, set_seed
+from transformers import TrainerCallback, TrainingArguments, set_seed
 
-from tropism.errors import ConfigError, Interrupted
+from tropism.errors import Interrupted
 from tropism.groups import PreferenceGroup
 from tropism.layout.render import require_groups
 from tropism.layout.rendered import RenderedGroup
@@ -19,6 +19,7 @@ from tropism.losses import mixture
 from tropism.policies.text import TextPolicy
 from tropism.policies.transformer import TransformerPolicy
 from tropism.records import Account, MemoryPlan, Stage, read_log, write_json
+from tropism.training.arguments import training_arguments
 from tropism.training.callbacks import JsonlLog, ProgressBar, StopOnInterrupt, announce, progress
 from tropism.training.checkpoint import last_checkpoint
 from tropism.training.memory import describe, plan_memory
@@ -29,20 +30,6 @@ from tropism.training.sections import Recipe, StageRecipe
 from tropism.training.steps import with_strangers
 from tropism.training.trainer import PreferenceTrainer
 from tropism.training.watch import WatchTraining
-
-TRAIN_DEFAULTS: dict[str, Any] = {
-    "learning_rate": 1e-6,
-    "lr_scheduler_type": "linear",
-    "warmup_steps": 0.1,
-    "num_train_epochs": 1,
-    "logging_steps": 1,
-    "save_steps": 0.25,
-    "save_total_limit": 2,
-    "report_to": "none",
-    "disable_tqdm": True,
-    "seed": 0,
-}
-"""What a recipe's `train` starts from. The learning rate is the DPO paper's and TRL's for full fine-tuning."""
 
 
 def run_stage(
@@ -76,33 +63,15 @@ def run_stage(
     if resume and record.exists():
         return Stage.model_validate_json(record.read_text(encoding="utf-8"))
     started = time.perf_counter()
-    assert stage.loss is not None
-    assert stage.reference is not None
     ready = make_ready(recipe, stage, start_model, folder, train=train, held_out=held_out, resume=resume)
-    policy, args = ready.policy, ready.args
     if ready.plan:
         if PartialState().is_main_process:
             write_json(ready.plan, folder / "plan.json")
         announce(f"Memory plan of stage {stage.name}: {describe(ready.plan)}.")
-    reference = make_reference(recipe, stage.reference, policy, tokens_per_batch=ready.tokens_per_batch)
-    interrupt, bar, log = StopOnInterrupt(), ProgressBar(f"Training {stage.name}"), JsonlLog(folder / "log.jsonl")
+    interrupt, log = StopOnInterrupt(), JsonlLog(folder / "log.jsonl")
     watch = watching(recipe, stage, ready, probe, folder=folder, log=log)
-    trainer = PreferenceTrainer(
-        policy,
-        mixture(stage.loss),
-        reference,
-        args,
-        train_groups=ready.groups,
-        eval_groups=ready.eval_groups,
-        callbacks=[interrupt, log, bar, *([watch] if watch else [])],
-        tokens_per_batch=ready.tokens_per_batch,
-    )
-    checkpoint = last_checkpoint(folder) if resume else None
-    try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    finally:
-        bar.close()
-        interrupt.close()
+    callbacks = [interrupt, log, *([watch] if watch else [])]
+    trainer = train_stage(recipe, stage, ready, callbacks, start_from=last_checkpoint(folder) if resume else None)
     if interrupt.interrupted_at is not None:
         raise Interrupted(
             f"Interrupted after step {interrupt.interrupted_at} of stage {stage.name!r}; its checkpoint is kept in "
@@ -112,7 +81,7 @@ def run_stage(
     seconds = time.perf_counter() - started
     done = stage_record(stage, trainer, ready, watch, start_model=start_model, folder=folder, seconds=seconds)
     if trainer.is_world_process_zero():
-        save_model(policy, watch, folder / "model")
+        save_model(ready.policy, watch, folder / "model")
         write_json(done, record)
         if watch:
             watch.forget_states()
@@ -120,6 +89,38 @@ def run_stage(
     if interrupt.asked:
         raise KeyboardInterrupt
     return done
+
+
+def train_stage(
+    recipe: Recipe,
+    stage: StageRecipe,
+    ready: Ready,
+    callbacks: Sequence[TrainerCallback],
+    *,
+    start_from: Path | None,
+) -> PreferenceTrainer:
+    """Train, with a progress bar; Ctrl-C is as before when it ends."""
+    assert stage.loss is not None
+    assert stage.reference is not None
+    bar = ProgressBar(f"Training {stage.name}")
+    trainer = PreferenceTrainer(
+        ready.policy,
+        mixture(stage.loss),
+        make_reference(recipe, stage.reference, ready.policy, tokens_per_batch=ready.tokens_per_batch),
+        ready.args,
+        train_groups=ready.groups,
+        eval_groups=ready.eval_groups,
+        callbacks=[*callbacks, bar],
+        tokens_per_batch=ready.tokens_per_batch,
+    )
+    try:
+        trainer.train(resume_from_checkpoint=str(start_from) if start_from else None)
+    finally:
+        bar.close()
+        for callback in callbacks:
+            if isinstance(callback, StopOnInterrupt):
+                callback.close()
+    return trainer
 
 
 class Ready(NamedTuple):
@@ -262,20 +263,6 @@ def stage_record(
         probes=watch.probes if watch else [],
         chosen_step=watch.chosen_step() if watch else None,
     )
-
-
-def training_arguments(stage: StageRecipe, folder: Path) -> TrainingArguments:
-    """The stage's training arguments over our defaults.
-
-    Raises:
-        ConfigError: where transformers refuses them.
-    """
-    settings = {**TRAIN_DEFAULTS, **stage.train}
-    try:
-        return TrainingArguments(output_dir=str(folder), **settings)
-    except (ValueError, TypeError) as error:
-        message = " ".join(str(error).split()).rstrip(".")
-        raise ConfigError(f"`train` of stage {stage.name!r}: {message}.", remedy="Mend the recipe.") from None
 
 
 def render(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from accelerate import PartialState
 from pydantic import ValidationError
 
 from tropism.errors import ConfigError, Interrupted, OutputError, TropismError
@@ -47,7 +48,9 @@ def run_sweep(
     command: str,
     say: Callable[[str], None],
 ) -> Sweep:
-    """Run a recipe at every point of a grid; finished runs are read, interrupted ones go on, failed ones are reported.
+    """Run a recipe at every point of a grid, and keep the record in `sweep.json` after each.
+
+    Finished runs are read, interrupted ones go on, failed ones are reported.
 
     Args:
         path: the recipe.
@@ -56,9 +59,6 @@ def run_sweep(
         command: how it was started, for the record and the message after Ctrl-C.
         say: prints a line.
 
-    Returns:
-        The record, also kept in `sweep.json` after every run.
-
     Raises:
         ConfigError: for a recipe that is wrong at any point, before anything is trained; or another recipe's sweep.
         OutputError: where the folder holds something else.
@@ -66,6 +66,7 @@ def run_sweep(
     """
     points = list(grid(axes))
     recipes = [load_recipe(path, (*point.overrides, f"output={output / point.name}")) for point in points]
+    refuse_what_is_not_swept(recipes)
     record = Sweep(
         title=f"{path.stem} over {', '.join(axis.key for axis in axes)}",
         command=command,
@@ -82,6 +83,17 @@ def run_sweep(
         record = record.model_copy(update={"runs": [*record.runs, found]})
         write_json(record, output / RECORD)
     return record
+
+
+def refuse_what_is_not_swept(recipes: Sequence[Recipe]) -> None:
+    """A sweep is made of plain runs, one after the other in one process."""
+    if any(recipe.rounds for recipe in recipes):
+        raise ConfigError("a sweep has no place for `rounds`.", remedy="Leave them out, or sweep with a shell loop.")
+    if PartialState().num_processes > 1:
+        raise ConfigError(
+            f"a sweep runs in one process, not in {PartialState().num_processes}.",
+            remedy="Start each run with its own `tropism train`; they share the reference cache all the same.",
+        )
 
 
 def parse_axis(text: str) -> Axis:
