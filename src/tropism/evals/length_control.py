@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.special import expit
 
@@ -87,15 +87,8 @@ def length_controlled(
     if sign:
         return LengthControl(Estimate(value=0.5, low=0.0, high=1.0, n=len(wins)), sign * float("inf"))
     theta, phi, error = (float(part[0]) for part in fit)
-    draws = np.random.default_rng(seed).multinomial(len(places), np.full(len(places), 1 / len(places)), NUM_RESAMPLES)
-    thetas = [
-        fit_logistic(
-            length, wins, draws[start : start + RESAMPLES_AT_ONCE, owner].astype(float), start=(theta, phi)
-        ).theta
-        for start in range(0, NUM_RESAMPLES, RESAMPLES_AT_ONCE)
-    ]
-    low, high = np.quantile(np.concatenate(thetas), [0.025, 0.975])
-    low, high = min(float(low), theta - Z_95 * error), max(float(high), theta + Z_95 * error)
+    low, high = interval(length, wins, owner, (theta, phi), seed=seed)
+    low, high = min(low, theta - Z_95 * error), max(high, theta + Z_95 * error)
     estimate = Estimate(value=float(expit(theta)), low=float(expit(low)), high=float(expit(high)), n=len(wins))
     return LengthControl(estimate, phi)
 
@@ -106,6 +99,25 @@ class LogisticFit(NamedTuple):
     theta: NDArray[np.float64]
     phi: NDArray[np.float64]
     error: NDArray[np.float64]
+
+
+def interval(
+    length: Float[np.ndarray, " duels"],
+    wins: Float[np.ndarray, " duels"],
+    owner: Int[np.ndarray, " duels"],
+    start: tuple[float, float],
+    *,
+    seed: int,
+) -> tuple[float, float]:
+    """Percentile bounds of theta over resamples of whole clusters; `owner` is each duel's cluster by number."""
+    count = int(owner.max()) + 1
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), NUM_RESAMPLES)
+    thetas = [
+        fit_logistic(length, wins, draws[first : first + RESAMPLES_AT_ONCE, owner].astype(float), start=start).theta
+        for first in range(0, NUM_RESAMPLES, RESAMPLES_AT_ONCE)
+    ]
+    low, high = np.quantile(np.concatenate(thetas), [0.025, 0.975])
+    return float(low), float(high)
 
 
 def length_terms(gap: Float[np.ndarray, " duels"]) -> Float[np.ndarray, " duels"]:

@@ -90,6 +90,32 @@ def sample_groups(
         judge: who compares; None leaves the groups without edges, for people to label.
         pairing: which verdicts become edges.
     """
+    notes: Counter[str] = Counter()
+    dropped = Counter(prompts.dropped)
+    groups = draw_groups(subject, prompts, draws, notes=notes, dropped=dropped, progress=progress)
+    rule = (
+        f"{draws.num_answers} answers of {subject.name} to each prompt, temperature {draws.temperature:g}, at most "
+        f"{draws.max_new_tokens} tokens, seed {draws.seed}"
+    )
+    judged = judge_groups(groups, judge, pairing or Pairing(), notes=notes, progress=progress) if judge else None
+    if judged:
+        groups = judged.groups
+        rule += f"; {judged.rule}"
+    account = account_of(prompts, groups, dropped, notes)
+    card = DataCard(source=prompts.source, rule=rule, account=account, confounds=confounds(groups))
+    return SampledGroups(tuple(groups), card, judged.flips if judged else None, judged.notes if judged else ())
+
+
+def draw_groups(
+    subject: Subject,
+    prompts: Prompts,
+    draws: Draws,
+    *,
+    notes: Counter[str],
+    dropped: Counter[str],
+    progress: Progress,
+) -> list[PreferenceGroup]:
+    """A group of distinct answers for every prompt that got one; `notes` and `dropped` are counted up."""
     with progress(f"Answering prompts ({subject.name})", len(prompts.contents)) as done:
         answers = subject.drawn(
             prompts.contents,
@@ -99,8 +125,6 @@ def sample_groups(
             seed=draws.seed,
             progress=done,
         )
-    notes: Counter[str] = Counter()
-    dropped = Counter(prompts.dropped)
     groups = []
     for prompt, num_rows, drawn in zip(prompts.contents, prompts.num_rows, answers, strict=True):
         distinct = distinct_answers(as_written(subject, prompt, drawn), notes)
@@ -110,20 +134,7 @@ def sample_groups(
             notes["prompts with one distinct answer"] += len(distinct) == 1
         else:
             dropped["every answer is empty"] += num_rows
-    rule = f"{draws.num_answers} answers of {subject.name} to each prompt, temperature {draws.temperature:g}, " + (
-        f"at most {draws.max_new_tokens} tokens, seed {draws.seed}"
-    )
-    judged = judge_groups(groups, judge, pairing or Pairing(), notes=notes, progress=progress) if judge else None
-    if judged:
-        groups = judged.groups
-        rule += f"; {judged.rule}"
-    card = DataCard(
-        source=prompts.source,
-        rule=rule,
-        account=account_of(prompts, groups, dropped, notes),
-        confounds=confounds(groups),
-    )
-    return SampledGroups(tuple(groups), card, judged.flips if judged else None, judged.notes if judged else ())
+    return groups
 
 
 def as_written(subject: Subject, prompt: Content, answers: Sequence[Answer]) -> list[str]:
