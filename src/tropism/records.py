@@ -143,7 +143,7 @@ class Comparison(Record):
     better: Literal["higher", "lower", "neither"]
     """Which direction people would want; `neither` where a change is a change and no more."""
     p_value: float | None = None
-    """Paired, two-sided; None where no paired test applies, or where not one item moved."""
+    """Two-sided; paired where items are, else what the interval implies; None where nothing moved."""
     p_adjusted: float | None = None
     """By Holm's method over this model's tests of metrics that have a direction, or over those of the others."""
 

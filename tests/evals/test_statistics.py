@@ -157,7 +157,20 @@ def test_the_difference_of_independent_estimates_of_equal_width_is_wider_by_root
     )
     assert found.estimate.value == 3.0
     assert found.estimate.high - 3.0 == pytest.approx(math.sqrt(2))
-    assert (found.estimate.n, found.p_value) == (7, None)
+    assert found.estimate.n == 7
+    assert found.p_value == pytest.approx(2 * stats.norm.sf(3.0 / (math.sqrt(2) / 1.959963984540054)))
+
+
+def test_an_unpaired_p_value_is_below_a_twentieth_exactly_where_the_interval_leaves_out_zero():
+    def p_value(value):
+        still = Estimate(value=0.0, low=-0.5, high=1.0, n=9)
+        return unpaired_difference(still, Estimate(value=value, low=value - 0.4, high=value + 2.0, n=9)).p_value
+
+    edge = math.hypot(0.4, 1.0)
+    assert p_value(edge * 1.001) < 0.05 < p_value(edge * 0.999)
+    lower = math.hypot(2.0, 0.5)
+    assert p_value(-lower * 1.001) < 0.05 < p_value(-lower * 0.999)
+    assert p_value(0.0) is None
 
 
 def test_a_quantile_equals_numpys_inverted_cdf():

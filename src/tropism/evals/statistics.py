@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from tropism.evals.task import mean_by_cluster, wilson
+from tropism.evals.task import Z_95, mean_by_cluster, wilson
 from tropism.records import Estimate
 
 NUM_FLIPS = 9999
@@ -238,14 +238,19 @@ def widened(difference: Difference, num_clusters: int) -> Difference:
 
 
 def unpaired_difference(before: Estimate, after: Estimate) -> Difference:
-    """Difference of two estimates as if they were independent, from their intervals alone; no test.
+    """Difference of two estimates as if they were independent, from their intervals alone.
+
+    The p-value is the one that the half of the interval on zero's side implies for a normal estimate: an approximation,
+    so that many such metrics are corrected for their number too.
 
     Reference: Zou and Donner 2008, Statistics in Medicine 27, p. 1693, eq. 7 (MOVER).
     """
     value = after.value - before.value
     low = value - math.hypot(after.value - after.low, before.high - before.value)
     high = value + math.hypot(after.high - after.value, before.value - before.low)
-    return Difference(Estimate(value=value, low=low, high=high, n=min(before.n, after.n)), None)
+    error = (value - low if value > 0 else high - value) / Z_95
+    p_value = float(2 * stats.norm.sf(abs(value) / error)) if error > 0 and value else None
+    return Difference(Estimate(value=value, low=low, high=high, n=min(before.n, after.n)), p_value)
 
 
 def by_cluster(values: Sequence[float], clusters: Sequence[Hashable]) -> Summed:
