@@ -1,4 +1,4 @@
-"""`tropism report`: write a run's page again."""
+"""`tropism report`: a run's page again, or one page on several models."""
 
 from __future__ import annotations
 
@@ -12,13 +12,24 @@ from tropism.cli.output import JSON, Output
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Output folder of a finished run.", show_default=False)],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Output folders of runs, sweeps, rounds, or an evaluation.", show_default=False),
+    ],
+    target: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The HTML file. By default report.html in the folder that is given, or here where there are several.",
+        ),
+    ] = None,
     for_programs: bool = JSON,
 ) -> None:
-    """Write a run's report again: one HTML file that opens offline."""
-    from tropism.report.page import write_report
+    """Write a report: one HTML file that opens offline, on one run, or on several models side by side."""
+    from tropism.report.several import write_reports
 
     output = Output(for_programs)
-    page = write_report(run)
+    page = write_reports(paths, target)
     output.say(f"Wrote {page}")
     output.finish({"report": str(page)}, next_command=f"python -m webbrowser {shlex.quote(str(page))}")

@@ -166,7 +166,7 @@ def _curves(panel: Panel, lines: dict[str, Series], *, name: str) -> Plot:
             axes.axhline(panel.baseline, color=INK, linewidth=1, dashes=(3, 3))
         for label, line in lines.items():
             _line(axes, line, colours[label], mean=panel.noisy and len(line.values) >= FEWEST_FOR_MEAN)
-        _steps_axis(axes, sorted({step for line in lines.values() for step in line.steps}))
+        steps_axis(axes, sorted({step for line in lines.values() for step in line.steps}))
         if panel.percent:
             axes.set_ylim(0, 1.02)
             axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
@@ -195,7 +195,7 @@ def _line(axes: Axes, line: Series, colour: str, *, mean: bool) -> None:
         axes.plot(line.steps, smooth(line.values), color=colour, linewidth=2, linestyle=style)
 
 
-def _steps_axis(axes: Axes, steps: Sequence[float]) -> None:
+def steps_axis(axes: Axes, steps: Sequence[float]) -> None:
     """Whole steps below; a single one stands alone."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 

@@ -31,6 +31,10 @@ class Metric(NamedTuple):
     meaning: str
     baseline: float | None = None
 
+    def with_direction(self, better: Better) -> Metric:
+        """The same metric, of which people want more or less."""
+        return self._replace(better=better)
+
 
 METRICS: dict[str, Metric] = {
     "win_rate": Metric(
@@ -101,6 +105,19 @@ CONFOUNDS: dict[str, Metric] = {
     "length_only_accuracy": Metric("Winners found by length alone", "share", "neither", "", 0.5),
     "chosen_earlier": Metric("The winner came first", "share", "neither", "", 0.5),
     "author_only_accuracy": Metric("Winners found by author alone", "share", "neither", "", 0.5),
+    "chosen_first": Metric("The winner was shown first", "share", "neither", "", 0.5),
+    "bag_of_words_accuracy": Metric(
+        "Winners found by counting words", "share", "neither", "In threads that the count has not seen.", 0.5
+    ),
+    "topic_leak": Metric("Winners found by topic", "share", "neither", "", 0.5),
+    "near_duplicate_responses": Metric("Answers with a near-duplicate elsewhere", "share", "neither", ""),
+    "near_duplicate_edges": Metric("Comparisons of near-duplicates", "share", "neither", ""),
+    "annotator_agreement": Metric(
+        "Two annotators say the same", "share", "neither", "On comparisons that several people made."
+    ),
+    "krippendorff_alpha": Metric(
+        "Krippendorff\u2019s alpha", "number", "neither", "Agreement beyond chance: 1 is perfect, 0 is chance."
+    ),
 }
 """What a winner could be told by without reading it. An unknown one is shown as a number under its own name."""
 

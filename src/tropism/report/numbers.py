@@ -89,6 +89,16 @@ def interval_text(estimate: Estimate, unit: Unit, *, decimals: int | None = None
     return f"[{low}, {high}]"
 
 
+def inside(label: str) -> str:
+    """A label inside a sentence: its first letter small, unless it begins an abbreviation.
+
+    Example:
+        >>> inside("Pair accuracy"), inside("KL from the base")
+        ('pair accuracy', 'KL from the base')
+    """
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+
+
 def duration(seconds: float) -> str:
     """A time as people say it.
 

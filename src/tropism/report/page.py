@@ -1,25 +1,18 @@
-"""One self-contained HTML page per run: read the record, compute its sentences, tables and figures, fill the template.
-
-Everything a model or a data set wrote is untrusted: the template escapes all of it, and the page forbids its browser
-to load anything.
-"""
+"""One self-contained HTML page per run: its record becomes sentences, tables and figures, and fills a template."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
-
-from tropism.records import Run, Sample, Stage, StepLog, read_log, read_run, write_text
+from tropism.records import DataCard, Run, Sample, Stage, StepLog, read_log, read_run, write_text
 from tropism.report.curves import displacement_plots, line_note, series, training_plots
+from tropism.report.filling import filled, listing
+from tropism.report.frontier import Frontier, run_frontier
+from tropism.report.matrices import MatrixGroup, card_tables
 from tropism.report.metrics import rows_of
-from tropism.report.numbers import compact, plain, size
+from tropism.report.numbers import compact, plain
 from tropism.report.plots import Plot, margin_histogram, share_intervals
 from tropism.report.tables import (
     AccountTable,
@@ -33,8 +26,6 @@ from tropism.report.tables import (
 from tropism.report.verdict import findings, headline
 
 MOST_SAMPLES = 8
-_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {0x7F: 0x2421}
-_CONTROLS |= dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
 
 
 class StageView(NamedTuple):
@@ -46,6 +37,7 @@ class StageView(NamedTuple):
     line_note: str
     displacement: list[Plot]
     displacement_in_words: str
+    frontier: Frontier | None
 
 
 class CardView(NamedTuple):
@@ -55,6 +47,7 @@ class CardView(NamedTuple):
     rule: str
     account: AccountTable
     confounds: list[MetricLine]
+    tables: list[MatrixGroup]
 
 
 class SampleView(NamedTuple):
@@ -66,11 +59,12 @@ class SampleView(NamedTuple):
     preferred: str
 
 
-def write_report(run_folder: Path) -> Path:
-    """Write `report.html` beside a run's `run.json`.
+def write_report(run_folder: Path, target: Path | None = None) -> Path:
+    """Write the page of a run.
 
     Args:
         run_folder: the `output` folder of a finished run.
+        target: the page's file; `report.html` in that folder if None.
 
     Returns:
         The path of the page.
@@ -83,7 +77,7 @@ def write_report(run_folder: Path) -> Path:
     for stage in run.stages:
         path = run_folder / stage.log
         logs[stage.name] = read_log(path) if path.is_file() else []
-    target = run_folder / "report.html"
+    target = target or run_folder / "report.html"
     write_text(render_report(run, logs), target)
     return target
 
@@ -101,9 +95,9 @@ def render_report(run: Run, logs: Mapping[str, Sequence[StepLog]]) -> str:
     evaluation = run.evaluation
     rows = rows_of(evaluation.metrics) if evaluation else []
     lines = [metric_line(row) for row in rows]
-    return _template().render(
+    return filled(
+        "run.html.j2",
         run=run,
-        style=Markup(_style()),  # noqa: S704  (our own file)
         headline=headline(run),
         found=findings(evaluation),
         changes=[line for line in lines if line.change],
@@ -114,9 +108,7 @@ def render_report(run: Run, logs: Mapping[str, Sequence[StepLog]]) -> str:
         stages=[stage_view(stage, logs.get(stage.name, ()), place) for place, stage in enumerate(run.stages)],
         margins=margin_histogram(evaluation.margins) if evaluation else None,
         recipe=listing(run.model_dump(mode="json")["recipe"]),
-        cards=[
-            CardView(card.source, card.rule, account_table(card.account), confound_lines(card)) for card in run.cards
-        ],
+        cards=[card_view(card) for card in run.cards],
         held_out=account_table(evaluation.account) if evaluation and evaluation.account else None,
         costs=cost_lines(run),
         total=cost_total(run),
@@ -132,7 +124,13 @@ def stage_view(stage: Stage, log: Sequence[StepLog], place: int) -> StageView:
         line_note(log),
         displacement_plots(log, name=f"stage{place}"),
         displacement_in_words(log),
+        run_frontier(stage.probes, stage.chosen_step, name=f"stage{place}-frontier"),
     )
+
+
+def card_view(card: DataCard) -> CardView:
+    """What the page shows of a data card."""
+    return CardView(card.source, card.rule, account_table(card.account), confound_lines(card), card_tables(card))
 
 
 def displacement_in_words(log: Sequence[StepLog]) -> str:
@@ -164,36 +162,3 @@ def sample_view(sample: Sample) -> SampleView:
         return SampleView(sample, before_text, after_text, "")
     preferred = "after" if after > before else "before" if before > after else "neither"
     return SampleView(sample, before_text, after_text, preferred)
-
-
-def listing(recipe: Mapping[str, Any]) -> str:
-    """A recipe as YAML, in its own order."""
-    if not recipe:
-        return "(empty)"
-    return yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True, width=100).rstrip("\n")
-
-
-def visible(value: object) -> object:
-    """Text with control characters and half characters replaced by signs that can be shown; all else as it is."""
-    return value.translate(_CONTROLS) if type(value) is str else value
-
-
-@cache
-def _template() -> Template:
-    """The page's template, with escaping always on."""
-    environment = Environment(
-        loader=PackageLoader("tropism", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"size": size}
-    return environment.get_template("template.html.j2")
-
-
-@cache
-def _style() -> str:
-    """The page's style sheet."""
-    return resources.files("tropism.report").joinpath("style.css").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
+from tropism.report.looks import Look
 from tropism.report.metrics import METRICS, Row
 from tropism.report.numbers import SPACE
 from tropism.report.svg import AFTER, BEFORE, INK, LINE, draw
@@ -22,17 +23,34 @@ class Plot(NamedTuple):
     Args:
         title: what is drawn.
         svg: the drawing.
-        reading: how to read it, for someone who never trained a model.
+        reading: how to read it, for someone who never trained a model; empty where its group says it.
         legend: label and colour (`after`, `before`) of each line, where there are several.
+        looks: the models in it, where it is about several.
+        owner: the model that all of it is about, where a page has several.
+        says: what it shows, in a sentence.
     """
 
     title: str
     svg: Markup
     reading: str
     legend: tuple[tuple[str, str], ...] = ()
+    looks: tuple[Look, ...] = ()
+    owner: Look | None = None
+    says: str = ""
 
 
-def margin_histogram(margins: Sequence[float]) -> Plot | None:
+class PlotGroup(NamedTuple):
+    """The same figure of several models, with what holds for all of them said once."""
+
+    title: str
+    reading: str
+    looks: tuple[Look, ...]
+    plots: list[Plot]
+
+
+def margin_histogram(
+    margins: Sequence[float], *, name: str = "margins", width: int = 400, height: int = 240
+) -> Plot | None:
     """How far the tuned model puts winners ahead of losers on held-out pairs; None without any."""
     import numpy as np
 
@@ -40,16 +58,16 @@ def margin_histogram(margins: Sequence[float]) -> Plot | None:
     if not len(values):
         return None
     low, high = (float(bound) for bound in np.quantile(values, [0.005, 0.995]))
-    width = _round_width(max(high, 0.0) - min(low, 0.0))
-    first, last = math.floor(min(low, 0.0) / width), math.floor(max(high, 0.0) / width) + 1
-    places = np.clip(np.floor(values / width).astype(int), first, last - 1)
+    step = _round_width(max(high, 0.0) - min(low, 0.0))
+    first, last = math.floor(min(low, 0.0) / step), math.floor(max(high, 0.0) / step) + 1
+    places = np.clip(np.floor(values / step).astype(int), first, last - 1)
     counts = np.bincount(places - first, minlength=last - first)
-    starts = np.arange(first, last) * width
+    starts = np.arange(first, last) * step
     below, above = (f"{100 * float(share):.0f}{SPACE}%" for share in ((values < 0).mean(), (values > 0).mean()))
 
     def paint(axes: Axes) -> None:
         colours = [BEFORE if start < 0 else AFTER for start in starts]
-        axes.bar(starts, counts, width=0.86 * width, align="edge", color=colours)
+        axes.bar(starts, counts, width=0.86 * step, align="edge", color=colours)
         axes.axvline(0, color=INK, linewidth=1)
         axes.set_ylim(0, 1.22 * counts.max())
         axes.locator_params(axis="y", nbins=4, integer=True)
@@ -59,8 +77,8 @@ def margin_histogram(margins: Sequence[float]) -> Plot | None:
             (f"{above} above", 8, "left", AFTER),
         ):
             axes.annotate(text, (0, 1), (shift, 0), where, "offset points", color=colour, va="top", ha=side)
-        room = 0.3 * (last - first) * width
-        axes.set_xlim(min(first * width, -room), max(last * width, room))
+        room = 0.3 * (last - first) * step
+        axes.set_xlim(min(first * step, -room), max(last * step, room))
         axes.set_xlabel("margin, nats", labelpad=2)
 
     label = f"Histogram of {len(values):,} held-out margins: {below} lie below zero, {above} above."
@@ -69,7 +87,7 @@ def margin_histogram(margins: Sequence[float]) -> Plot | None:
         f"{below} of {len(values):,} lie below zero: there the model moved the wrong way. "
         f"The farthest one percent is drawn in the outermost bars."
     )
-    svg = draw(paint, name="margins", label=label, width=400, height=240)
+    svg = draw(paint, name=name, label=label, width=width, height=height)
     return Plot("Margins on held-out pairs", svg, reading)
 
 

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 AFTER, BEFORE, INK, LINE = "#010201", "#010202", "#010203", "#010204"
 """Stand-ins that matplotlib draws with; the page replaces each by a CSS variable, so that themes apply."""
 
+MODELS = {f"m{number}": f"#0102{16 + number:02x}" for number in range(1, 7)}
+"""The same for models that are told apart, by the name of their CSS variable."""
+
 _VARIABLES = {AFTER: "var(--after)", BEFORE: "var(--before)", INK: "var(--muted)", LINE: "var(--line)"}
+_VARIABLES |= {stand_in: f"var(--{name})" for name, stand_in in MODELS.items()}
 _FONT_SIZE = 11
 _RC = {
     "svg.fonttype": "none",
@@ -53,6 +57,11 @@ def draw(paint: Callable[[Axes], None], *, name: str, label: str, width: int, he
         axes.set_axisbelow(True)
         paint(axes)
         return Markup(_themed(_written(figure), name=name, label=label))  # noqa: S704  (label is escaped, text is ours)
+
+
+def colour_of(name: str) -> str:
+    """The stand-in of a model's colour; that of the base is the neutral one."""
+    return BEFORE if name == "before" else MODELS[name]
 
 
 def _written(figure: Figure) -> str:
