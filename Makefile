@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-browser check bench bench-growth bench-memory bench-gpu docs pocket clean
+.PHONY: help setup quickstart test test-browser test-spark check bench bench-signals bench-growth bench-memory bench-gpu docs pocket clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,13 @@ test: setup  ## Run the tests
 
 test-browser: setup  ## Drive the label page in a real Chromium (Debian's package `chromium`)
 	$(BIN)/python -m pytest tests/browser
+
+test-spark: setup  ## The signals on a local Spark (Java 17; installs the extra `spark` first)
+	$(BIN)/python -m pip install --quiet --editable ".[spark]"
+	$(BIN)/python -m pytest tests/spark
+
+bench-signals: setup  ## Comments to groups: 1, 3 and 10 million beside a plain pandas script (some fifteen minutes)
+	$(BIN)/python benchmarks/signals.py
 
 check: setup  ## Lint, types, layers, and whether the generated docs are fresh
 	$(BIN)/ruff check

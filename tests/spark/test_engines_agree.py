@@ -52,7 +52,7 @@ def vote_rows(seed: int) -> list[dict[str, Any]]:
                 "q_score": rng.choice(["12", "3", None]),
                 "honest": rng.choice(["1", "2.5", "5", None]),
                 "rank": rng.choice(["1", "2", "2", "3", "4.5", None, "first" if rng.random() < 0.02 else "5"]),
-                "thumb": rng.choice(["up", "down", "1", "-1", "yes", "👎", None, "meh" if rng.random() < 0.02 else "0"]),
+                "thumb": rng.choice(["up", "down", "1", "-1", "yes", "👎", None, "0", *["meh"] * (rng.random() < 0.1)]),
             }
         )  # fmt: skip
     return rows
@@ -70,7 +70,7 @@ def choice_rows(seed: int) -> list[dict[str, Any]]:
                 "q": f"Question {thread}",
                 "x": f"{first} {thread}",
                 "y": f"{second} {thread}",
-                "choice": rng.choice(["a", "B", "tie", "both_bad", "skip", "1", "left", None, "hm" if rng.random() < 0.02 else "2"]),
+                "choice": rng.choice(["a", "B", "tie", "both_bad", "skip", "1", "left", None, "2", *["hm"] * (rng.random() < 0.1)]),
                 "who": rng.choice(["ann", "bob", "cem", None]),
                 "model_x": rng.choice(["m1", "m2", "m3"]),
                 "model_y": rng.choice(["m1", "m2", "m3"]),

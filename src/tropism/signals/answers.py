@@ -144,52 +144,61 @@ def column_of(role: str, given: Mapping[str, str]) -> str:
     return by_option.get(role.replace(" ", "-"), role)
 
 
-def usable(lean: Table, *, best_first: str) -> Table:
-    """The rows that can be used, with `copy` 0 for one of several equal responses to a prompt: the best by a column.
+def in_threads(good: Table) -> Table:
+    """Usable rows with `thread`, a number without meaning: the first row of the same key and prompt."""
+    threads = good.group_by(["key", "prompt_id"]).agg(thread=good.row.min())
+    return good.join(threads, ["key", "prompt_id"])
+
+
+def repeated(threaded: Table, *, best_first: str) -> Table:
+    """`row` of every answer that its thread holds already: of several equal ones the best by a column stays.
 
     Ties go to the earliest, then to the author's name.
     """
-    good = lean.filter(lean.reason.isnull())
+    counts = threaded.group_by(["thread", "response_id"]).agg(copies=threaded.count())
+    several = threaded.semi_join(counts.filter(counts.copies > 1), ["thread", "response_id"])
     order = ibis.window(
-        group_by=[good.key, good.prompt_id, good.response_id],
+        group_by=[several.thread, several.response_id],
         order_by=[
-            ibis.desc(good[best_first]),
-            good.time.isnull(),
-            good.time,
-            good.author.isnull(),
-            good.author,
-            good.row,
+            ibis.desc(several[best_first]),
+            several.time.isnull(),
+            several.time,
+            several.author.isnull(),
+            several.author,
+            several.row,
         ],
     )
-    return good.mutate(copy=ibis.row_number().over(order))
+    ranked = several.mutate(copy=ibis.row_number().over(order))
+    return ranked.filter(ranked.copy > 0).select("row")
 
 
 def to_answers(distinct: Table) -> Table:
-    """Distinct answers: `thread` (a number without meaning), its `size`, `place` in it from 0, and the hash `mix`."""
-    thread = ibis.window(group_by=[distinct.key, distinct.prompt_id])
+    """Distinct answers of threads: the `size` of the thread, the `place` in it from 0, and the hash `mix`."""
+    sizes = distinct.group_by("thread").agg(size=distinct.count())
     in_time = ibis.window(
-        group_by=[distinct.key, distinct.prompt_id],
-        order_by=[distinct.time.isnull(), distinct.time, distinct.response_id],
+        group_by=distinct.thread, order_by=[distinct.time.isnull(), distinct.time, distinct.response_id]
     )
-    return distinct.mutate(
-        thread=distinct.row.min().over(thread),
-        place=ibis.row_number().over(in_time).cast("int32"),
-        size=distinct.row.count().over(thread),
-        mix=values.mix(distinct.response_id),
+    placed = distinct.mutate(place=ibis.row_number().over(in_time).cast("int32"), mix=values.mix(distinct.response_id))
+    return placed.join(sizes, "thread")
+
+
+def merged(threaded: Table, **sums: Value) -> Table:
+    """Several rows about one response of a thread become one, with the sums given; the first row stands for all."""
+    return threaded.group_by(["thread", "response_id"]).agg(
+        key=threaded.key.min(),
+        prompt_id=threaded.prompt_id.min(),
+        row=threaded.row.min(),
+        time=threaded.time.min(),
+        author=threaded.author.min(),
+        words=threaded.words.max(),
+        **sums,
     )
 
 
-def merged(good: Table, **sums: Value) -> Table:
-    """Several rows about one response become one, with the sums given; the first row stands for all."""
-    return good.group_by(["key", "prompt_id", "response_id"]).agg(
-        row=good.row.min(), time=good.time.min(), author=good.author.min(), words=good.words.max(), **sums
-    )
-
-
-def members_of(good: Table, answers: Table) -> Table:
+def members_of(threaded: Table, answers: Table) -> Table:
     """`row`, `thread` and `size` of every row that went into an answer."""
-    names = ["key", "prompt_id", "response_id"]
-    return good.join(answers.select(*names, "thread", "size"), names).select("row", "thread", "size")
+    sizes = answers.filter(answers.place == 0).select("thread", "size")
+    return threaded.select("row", "thread").join(sizes, "thread")
 
 
 def split_keys(answers: Table) -> Table:

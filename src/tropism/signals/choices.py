@@ -9,7 +9,7 @@ from ibis.expr.types import NumericValue, Value
 from tropism.errors import DataError
 from tropism.records import Estimate
 from tropism.signals import values
-from tropism.signals.answers import Cleaning, merged, refuse_bad_rows, split_keys, to_answers, with_texts
+from tropism.signals.answers import Cleaning, in_threads, merged, refuse_bad_rows, split_keys, to_answers, with_texts
 from tropism.signals.columns import ChoiceColumns
 from tropism.signals.confounds import share_of
 from tropism.signals.engines import ROW, count, data_errors, engine_of, keep, release
@@ -61,7 +61,7 @@ def choices_to_groups(
         if not skip_bad:
             refuse_bad_rows(lean, table, given)
         good = lean.filter(lean.reason.isnull())
-        answers = keep(to_answers(merged(_sides(good))))
+        answers = keep(to_answers(merged(in_threads(_sides(good)))))
         games = keep(_games(good, answers))
         pairs = keep(judged_pairs(games, answers, truth=truth, weight=weight, ties=ties))
         both = _both_texts(texts)
@@ -69,7 +69,7 @@ def choices_to_groups(
         table_of_strengths = strengths(games) if columns.first_source else None
         made = Made(
             rows=lean,
-            members=keep(games.select("row", "thread", size=ibis.literal(2))),
+            members=games.select("row", "thread", size=ibis.literal(2)),
             threads=Threads(
                 of_threads(answers, pairs),
                 pairs,
@@ -145,9 +145,8 @@ def _read(texts: Table, given: dict[str, str]) -> Table:
 def _value(choice: Value) -> NumericValue:
     """What a choice says of the first answer; null where it says nothing that is known."""
     word = values.filled(choice).lower()
-    return ibis.cases(
-        (word.isin(_FIRST), 1.0), (word.isin(_SECOND), 0.0), (word.isin(_TIE), 0.5), else_=ibis.null("float64")
-    )
+    said = ibis.cases((word.isin(_FIRST), 2), (word.isin(_SECOND), 0), (word.isin(_TIE), 1), else_=ibis.null("int8"))
+    return said.cast("float64") / 2  # not 0.5 as it stands: Spark would read a decimal
 
 
 def _sides(good: Table) -> Table:
@@ -188,12 +187,13 @@ def _games(good: Table, answers: Table) -> Table:
     return told.select(
         "row",
         "thread",
+        "key",
+        "prompt_id",
         "annotator",
         low=in_order.ifelse(told.first_place, told.second_place),
         high=in_order.ifelse(told.second_place, told.first_place),
         value=in_order.ifelse(told.value, 1 - told.value),
         said=told.value,
-        prompt_mix=values.mix(told.prompt_id),
         low_source=in_order.ifelse(told.first_source, told.second_source),
         high_source=in_order.ifelse(told.second_source, told.first_source),
     )

@@ -9,6 +9,7 @@ Reference: Wilson 1927, JASA 22(158); Korn and Graubard 1998, Survey Methodology
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import ibis
 import numpy as np
@@ -37,19 +38,21 @@ def confounds(edges: Table, answers: Table, *, with_time: bool, with_author: boo
         written first. `author_only_accuracy`: accuracy on a group of choosing the author with the higher mean score
         in all other groups; an author who is unknown there counts one half.
     """
-    longer = _sums(edges, edges.longer)
+    both = {"longer": edges.longer} | ({"earlier": edges.earlier} if with_time else {})
+    sums = _sums(edges, both)
+    longer = sums["longer"]
     found = {"chosen_longer": share(*longer), "length_only_accuracy": share(_by_direction(*longer), longer[1])}
     if with_time:
-        found["chosen_earlier"] = share(*_sums(edges, edges.earlier))
+        found["chosen_earlier"] = share(*sums["earlier"])
     if with_author:
         judged = _by_author(edges, answers)
-        found["author_only_accuracy"] = share(*_sums(judged, judged.right))
+        found["author_only_accuracy"] = share(*_sums(judged, {"right": judged.right})["right"])
     return {name: estimate for name, estimate in found.items() if estimate.n}
 
 
 def share_of(edges: Table, halves: ibis.Value, name: str) -> dict[str, Estimate]:
     """A share of rows with a `thread`, under a name; nothing where there is none."""
-    found = share(*_sums(edges, halves))
+    found = share(*_sums(edges, {name: halves})[name])
     return {name: found} if found.n else {}
 
 
@@ -87,11 +90,16 @@ def _effective(halves: NDArray[np.int64], edges: NDArray[np.int64], *, value: fl
     return min(num_edges, num_edges * independent / variance) if variance > 0 else num_edges
 
 
-def _sums(edges: Table, halves: ibis.Value) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Per group: the sum of the halves, and the number of edges that have one."""
-    per_group = in_memory(edges.group_by("thread").agg(halves=halves.sum(), edges=halves.count()))
-    held, counted = (per_group[name].fill_null(0).to_numpy().astype(np.int64) for name in ("halves", "edges"))
-    return held, counted
+def _sums(edges: Table, halves: Mapping[str, ibis.Value]) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Per name and group: the sum of the halves, and the number of edges that have one."""
+    sums = {f"{name} halves": value.sum() for name, value in halves.items()}
+    counts = {f"{name} edges": value.count() for name, value in halves.items()}
+    per_group = in_memory(edges.group_by("thread").agg(**sums, **counts))
+
+    def column(name: str) -> NDArray[np.int64]:
+        return per_group[name].fill_null(0).to_numpy().astype(np.int64)
+
+    return {name: (column(f"{name} halves"), column(f"{name} edges")) for name in halves}
 
 
 def _by_direction(halves: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """Pairs that several people judged become edges: a share of their votes as a soft label, or the majority with a weight.
 
 A game is one judgement of one pair: thread, the two places (`low` < `high`), `value` (1 where `low` won, 0 where `high`
-did, 0.5 for a tie), the annotator, and `prompt_mix`, a number below 16^6 that stands for the prompt.
+did, 0.5 for a tie), the annotator, and the thread's `key` and `prompt_id`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ibis import Table
 from numpy.typing import NDArray
 
 from tropism.records import Estimate, Matrix
+from tropism.signals import values
 from tropism.signals.agreement import krippendorff_alpha, raw_agreement, wilson
 from tropism.signals.bradley_terry import Games, bootstrap_bradley_terry
 from tropism.signals.dawid_skene import first_is_better, fit_dawid_skene
@@ -165,11 +166,16 @@ def _true_shares(games: Table) -> Table:
 
 
 def _sample(games: Table) -> dict[str, NDArray[Any]]:
-    """About so many pairs with all their judgements, whole threads of them, chosen by a hash of the prompt."""
+    """About so many pairs with all their judgements, whole threads of them, chosen by a hash of the prompt.
+
+    Threads are numbered in the order of their keys and prompts, so that nothing depends on the order of the rows.
+    """
     num_pairs = count(games.select("thread", "low", "high").distinct())
     share = min(1.0, MOST_ITEMS / max(1, num_pairs))
-    chosen = games.filter(games.prompt_mix <= share * 16**6)
-    return _columns(chosen.order_by(["thread", "low", "high", "annotator", "value"]))
+    chosen = games.filter(values.mix(games.prompt_id) <= share * 16**6)
+    told = _columns(chosen.order_by(["key", "prompt_id", "low", "high", "annotator", "value"]))
+    starts = np.diff(told["thread"], prepend=-1) != 0
+    return told | {"thread": np.cumsum(starts)}
 
 
 def _columns(table: Table) -> dict[str, NDArray[Any]]:

@@ -12,6 +12,7 @@ from tropism.signals import values
 from tropism.signals.answers import (
     Cleaning,
     Measure,
+    in_threads,
     members_of,
     merged,
     read_rows,
@@ -61,7 +62,7 @@ def labels_to_groups(
         lean = keep(read_rows(table, given, _measure, cleaning=cleaning))
         if not skip_bad:
             refuse_bad_rows(lean, table, given)
-        good = lean.filter(lean.reason.isnull())
+        good = in_threads(lean.filter(lean.reason.isnull()).drop("reason"))
         answers = keep(to_answers(merged(good, up=good.up.sum(), total=good.count())))
         lead = (2 * answers.up - answers.total).cast("float64")
         decided = answers.filter(lead != 0)
@@ -82,7 +83,7 @@ def labels_to_groups(
         )
         made = Made(
             rows=lean,
-            members=keep(members_of(good, answers)),
+            members=members_of(good, answers),
             threads=threads,
             notes={
                 MERGED: count(good) - count(answers),

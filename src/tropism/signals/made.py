@@ -71,7 +71,7 @@ def built(made: Made, *, source: str, rule: str, with_time: bool, with_author: b
     card = DataCard(
         source=source, rule=rule, account=account, confounds=found | dict(made.confounds), tables=list(made.tables)
     )
-    release(made.rows, made.members)
+    release(made.rows)
     return Built(GroupStream(threads, source=source), card)
 
 

@@ -6,6 +6,7 @@ import ibis
 from ibis import Table
 
 from tropism.signals import values
+from tropism.signals.engines import count, scalar
 from tropism.signals.rules import VoteRule
 
 _SIDES = ("place", "level", "score", "time", "words", "mix")
@@ -56,10 +57,18 @@ def to_pairs(answers: Table, rule: VoteRule, *, cap: int | None = None, ties: bo
     )
 
 
-def count_pairs(answers: Table, rule: VoteRule) -> Table:
-    """`thread` and `num_pairs`: how many pairs the rule passes."""
-    pairs = to_pairs(answers, rule)
-    return pairs.group_by("thread").agg(num_pairs=pairs.count())
+def count_pairs(answers: Table, rule: VoteRule) -> int:
+    """How many pairs a rule passes. Where it looks at levels alone, answers of one level are counted together."""
+    if not rule.grows:
+        return count(to_pairs(answers, rule))
+    levels = answers.group_by(["thread", "level"]).agg(n=answers.count())
+    winners = levels.select("thread", winner_level="level", winners="n")
+    losers = levels.select(loser_thread="thread", loser_level="level", losers="n")
+    met = winners.join(
+        losers, [winners.thread == losers.loser_thread, winners.winner_level > losers.loser_level], how="inner"
+    )
+    passed = met.filter(rule.prefers(met))
+    return int(scalar((passed.winners * passed.losers).sum()) or 0)
 
 
 def best_against_random(answers: Table, *, seed: int) -> Table:

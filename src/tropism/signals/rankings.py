@@ -10,6 +10,7 @@ from tropism.signals import values
 from tropism.signals.answers import (
     Cleaning,
     Measure,
+    in_threads,
     members_of,
     merged,
     read_rows,
@@ -66,7 +67,7 @@ def rankings_to_groups(
         lean = keep(read_rows(table, given, _measure, cleaning=cleaning))
         if not skip_bad:
             refuse_bad_rows(lean, table, given)
-        good = lean.filter(lean.reason.isnull())
+        good = in_threads(lean.filter(lean.reason.isnull()).drop("reason"))
         answers = to_answers(merged(good, mean_rank=good.rank.mean().round(9)))
         by_rank = ibis.window(group_by=answers.thread, order_by=answers.mean_rank)
         answers = keep(answers.mutate(rank=ibis.dense_rank().over(by_rank).cast("int32")))
@@ -78,7 +79,7 @@ def rankings_to_groups(
         pairs, notes = guarded(pairs, answers, texts, cleaning, is_json=is_json)
         made = Made(
             rows=lean,
-            members=keep(members_of(good, answers)),
+            members=members_of(good, answers),
             threads=Threads(
                 of_threads(answers, pairs),
                 pairs,
@@ -126,16 +127,16 @@ def _measure(text: Table) -> Measure:
 
 def _games(good: Table, answers: Table) -> Table:
     """Every two answers of one annotator's ranking, the smaller place first; one ranked twice has its mean rank."""
-    names = ["key", "prompt_id", "response_id"]
-    told = good.join(answers.select(*names, "thread", "place"), names)
+    names = ["thread", "response_id"]
+    told = good.select(*names, "annotator", "rank").join(answers.select(*names, "place"), names)
     ranked = told.group_by(["thread", "annotator", "place"]).agg(rank=told["rank"].mean().round(9))
-    prompts = answers.filter(answers.place == 0).select("thread", prompt_mix=values.mix(answers.prompt_id))
+    prompts = answers.filter(answers.place == 0).select("thread", "key", "prompt_id")
     ranked = ranked.join(prompts, "thread")
-    low = ranked.select("thread", "annotator", "prompt_mix", low="place", low_rank="rank")
+    low = ranked.select("thread", "annotator", "key", "prompt_id", low="place", low_rank="rank")
     high = ranked.select(other="thread", judge="annotator", high="place", high_rank="rank")
     met = low.join(high, [low.thread == high.other, low.annotator == high.judge, low.low < high.high], how="inner")
-    value = ibis.cases((met.low_rank < met.high_rank, 1.0), (met.low_rank > met.high_rank, 0.0), else_=0.5)
-    return met.select("thread", "annotator", "prompt_mix", "low", "high", value=value)
+    doubled = ibis.cases((met.low_rank < met.high_rank, 2), (met.low_rank > met.high_rank, 0), else_=1)
+    return met.select("thread", "annotator", "key", "prompt_id", "low", "high", value=doubled.cast("float64") / 2)
 
 
 def _with_mix(pairs: Table, answers: Table) -> Table:

@@ -13,6 +13,7 @@ from tropism.signals import values
 from tropism.signals.answers import (
     Cleaning,
     Measure,
+    in_threads,
     members_of,
     merged,
     read_rows,
@@ -87,7 +88,7 @@ def ratings_to_groups(
         lean = keep(read_rows(table, given, _measure(columns), cleaning=cleaning, needs_time=rule.needs_time))
         if not skip_bad:
             refuse_bad_rows(lean, table, given)
-        good = lean.filter(lean.reason.isnull())
+        good = in_threads(lean.filter(lean.reason.isnull()).drop("reason"))
         # rounded, so that the order in which an engine adds up makes no tie a lead
         answers = to_answers(merged(good, score=good.score.mean().round(9)))
         answers = keep(answers.mutate(level=answers.score))
@@ -101,7 +102,7 @@ def ratings_to_groups(
         pairs, notes = guarded(pairs, answers, texts, cleaning)
         made = Made(
             rows=lean,
-            members=keep(members_of(good, answers)),
+            members=members_of(good, answers),
             threads=Threads(
                 of_threads(answers, pairs),
                 pairs,
@@ -146,8 +147,8 @@ def _measure(columns: RatingColumns) -> Callable[[Table], Measure]:
             called = "score" if len(columns.aspects) == 1 else name
             reasons.append((~is_missing & ~values.is_finite(number), f"{called} is not finite"))
             reasons.append((~is_missing & number.isnull(), f"{called} is not a number"))
-            total += is_missing.ifelse(0.0, number.fill_null(0.0) * weight)
-            weights += is_missing.ifelse(0.0, weight)
+            total += is_missing.ifelse(0.0, number.fill_null(0.0) * weight).cast("float64")
+            weights += is_missing.ifelse(0.0, weight).cast("float64")
         reasons.append((weights == 0, "missing rating"))
         return Measure({"score": total / weights.nullif(0.0)}, tuple(reasons))
 

@@ -13,11 +13,12 @@ from tropism.signals.answers import (
     REPEATED,
     Cleaning,
     Measure,
+    in_threads,
     read_rows,
     refuse_bad_rows,
+    repeated,
     split_keys,
     to_answers,
-    usable,
     with_texts,
 )
 from tropism.signals.columns import VoteColumns
@@ -37,7 +38,7 @@ from tropism.signals.made import (
     of_threads,
     weighted,
 )
-from tropism.signals.pairs import capped, to_pairs
+from tropism.signals.pairs import capped, count_pairs, to_pairs
 from tropism.signals.rules import GapRule, ShpRule, VoteRule
 from tropism.signals.stream import Threads
 
@@ -86,17 +87,18 @@ def votes_to_groups(
         lean = keep(read_rows(table, given, _measure(rule), cleaning=cleaning, needs_time=rule.needs_time))
         if not skip_bad:
             refuse_bad_rows(lean, table, given)
-        used = keep(usable(lean, best_first="score"))
-        answers = to_answers(used.filter(used.copy == 0).drop("copy", "reason"))
-        rule = rule.fitted(used.filter(used.copy == 0))
+        threaded = in_threads(lean.filter(lean.reason.isnull()).drop("reason"))
+        copies = keep(repeated(threaded, best_first="score"))
+        answers = to_answers(threaded.anti_join(copies, "row"))
+        rule = rule.fitted(threaded)
         answers = keep(answers.mutate(level=rule.level(answers)))
         pairs = keep(weighted(capped(to_pairs(answers, rule, cap=cap), cap), weight=weight, margin=margin))
-        num_over = count(to_pairs(answers, rule)) - count(pairs) if cap else 0
+        num_over = count_pairs(answers, rule) - count(pairs) if cap else 0
         texts = with_texts(table, given, cleaning, ("prompt", "response")).select("prompt", "response", text_row="row")
         pairs, notes = guarded(pairs, answers, texts, cleaning)
         made = Made(
             rows=lean,
-            members=keep(answers.select("row", "thread", "size")),
+            members=answers.select("row", "thread", "size"),
             threads=Threads(
                 of_threads(answers, pairs),
                 pairs,
@@ -105,7 +107,7 @@ def votes_to_groups(
                 keep(split_keys(answers)),
                 holdout=holdout,
             ),
-            lost=used.filter(used.copy > 0).select("row", reason=ibis.literal(REPEATED)),
+            lost=copies.select("row", reason=ibis.literal(REPEATED)),
             notes={OVER_CAP: num_over, **notes},
         )
         if not count(pairs):
@@ -117,7 +119,7 @@ def votes_to_groups(
             with_time=bool(columns.time),
             with_author=bool(columns.author),
         )
-        release(used, answers)
+        release(copies, answers)
     return done
 
 
