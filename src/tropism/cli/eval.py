@@ -47,10 +47,9 @@ def evaluate(
     from tropism.training.evaluation import Request
     from tropism.training.evaluation import evaluate as run
 
-    command = shlex.join(["tropism", *sys.argv[1:]]) if sys.argv[1:2] == ["eval"] else "tropism eval"
     request = Request(
         models, against, suite, folder, data=data, texts=texts, judge=judge, template=template, max_tokens=max_tokens,
-        seed=seed, fresh=fresh, command=command,
+        seed=seed, fresh=fresh, command=shlex.join(["tropism", *sys.argv[1:]]),
     )  # fmt: skip
     try:
         record = run(request, say=output.say)

@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from typing import NamedTuple
 
-from tropism.errors import TropismError
+from tropism.errors import Interrupted, TropismError
 from tropism.evals.differences import compare_results, corrected, estimates, same_notes
 from tropism.evals.folder import EvalFolder, Kept
 from tropism.evals.items import Item, Need, Progress, Task
@@ -84,44 +85,60 @@ def run_suite(
         progress: makes a progress bar.
         fresh: run also what is kept.
     """
-    models = [base, *subjects]
-    data = material.digest()
+    bench = Bench(base, material, folder, progress, fresh, material.digest())
     left_out: dict[str, str] = {}
     results: list[EvalResult] = []
     comparisons: list[Comparison] = []
     num_found = 0
     for entry in suite.evals:
-        missing = what_is_missing(entry, models, material)
+        missing = what_is_missing(entry, [base, *subjects], material)
         if missing:
             left_out[entry.name] = missing
             continue
-        kept: list[Kept] = []
         try:
-            for subject in models:
-                task = Task(
-                    subject,
-                    base,
-                    material.groups,
-                    material.texts,
-                    material.judge,
-                    entry.settings,
-                    material.seed,
-                    progress,
-                )
-                key = key_of(entry, task, data)
-                found = None if fresh else folder.find(entry.name, subject.name, key)
-                num_found += found is not None
-                kept.append(found or folder.keep(*measure(entry, task), key))
+            found = [bench.measured(entry, subject) for subject in (base, *subjects)]
+        except Interrupted:
+            raise
         except TropismError as error:
-            if error.exit_status == 130:
-                raise
             left_out[entry.name] = str(error)
             continue
+        kept = [one.kept for one in found]
+        num_found += sum(one.was_there for one in found)
+        results += with_notes(kept, entry)
         for after in kept[1:]:
             comparisons += compare_results(kept[0], after, entry.eval)
-        results += with_notes(kept, entry)
     by_model = [corrected([one for one in comparisons if one.model == subject.name]) for subject in subjects]
     return Outcome(results, [one for part in by_model for one in part], left_out, num_found)
+
+
+class Found(NamedTuple):
+    """A result with its items, and whether it was kept from before."""
+
+    kept: Kept
+    was_there: bool
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is the same for every model of a run: the base, the material and its digest, and where results are kept."""
+
+    base: Subject
+    material: Material
+    folder: EvalFolder
+    progress: Progress
+    fresh: bool
+    data: str
+
+    def measured(self, entry: SuiteEval, subject: Subject) -> Found:
+        """One eval on one model, found or run."""
+        material = self.material
+        task = Task(
+            subject, self.base, material.groups, material.texts, material.judge, entry.settings, material.seed,
+            self.progress,
+        )  # fmt: skip
+        key = key_of(entry, task, self.data)
+        there = None if self.fresh else self.folder.find(entry.name, subject.name, key)
+        return Found(there, True) if there else Found(self.folder.keep(*measure(entry, task), key), False)
 
 
 def what_is_missing(entry: SuiteEval, models: Sequence[Subject], material: Material) -> str:
