@@ -108,7 +108,7 @@ def test_private_builds_hold_no_names_and_no_keys(tmp_path: Path) -> None:
             "q": "Who is @jo_1984?",
             "a": "Write to jo@example.org or see https://example.org/jo",
             "score": 5,
-            "thread": "jo",
+            "thread": 7,
         },
         {"q": "Who is @jo_1984?", "a": "No idea", "score": 1, "thread": 7},
     ]

@@ -32,6 +32,9 @@ TIMES = [
 ]  # fmt: skip
 
 
+SAID = ["a", "B", "tie", "both_bad", "skip", "1", "left", None]
+
+
 def vote_rows(seed: int) -> list[dict[str, Any]]:
     """Comments with equal times, nulls, negative and equal scores, unicode, repeated answers and split keys."""
     rng = random.Random(seed)
@@ -70,7 +73,7 @@ def choice_rows(seed: int) -> list[dict[str, Any]]:
                 "q": f"Question {thread}",
                 "x": f"{first} {thread}",
                 "y": f"{second} {thread}",
-                "choice": rng.choice(["a", "B", "tie", "both_bad", "skip", "1", "left", None, "2", *["hm"] * (rng.random() < 0.1)]),
+                "choice": rng.choice([*SAID, "hm" if rng.random() < 0.1 else "2"]),
                 "who": rng.choice(["ann", "bob", "cem", None]),
                 "model_x": rng.choice(["m1", "m2", "m3"]),
                 "model_y": rng.choice(["m1", "m2", "m3"]),
