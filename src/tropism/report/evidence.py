@@ -12,7 +12,8 @@ from tropism.report.dossier import Dossier
 from tropism.report.entries import RUNS_OWN, Entry, by_measure, evals_in
 from tropism.report.looks import Look
 from tropism.report.matrices import MatrixGroup, matrix_groups
-from tropism.report.numbers import MISSING, plain
+from tropism.report.metrics import Row
+from tropism.report.numbers import MISSING, decimals_of, plain
 from tropism.report.plots import PlotGroup
 from tropism.report.strips import WANTED
 from tropism.report.suite_words import EvalWords, eval_words
@@ -98,11 +99,16 @@ def measures_of(entries: Sequence[Entry], looks: Mapping[str, Look]) -> list[Mea
     for group in by_measure(entries).values():
         metric = group[0].row.metric
         lines = [
-            ModelLine(looks[entry.model], metric_line(entry.row), p_text(entry.p_adjusted))
+            ModelLine(looks[entry.model], line_of(entry.row), p_text(entry.p_adjusted))
             for entry in sorted(group, key=lambda entry: looks[entry.model].number)
         ]
         found.append(MeasureLines(metric.label, metric.meaning, WANTED[metric.better], lines))
     return found
+
+
+def line_of(row: Row) -> MetricLine:
+    """A measure's numbers with the digits of the model's own interval: a base may be exact by definition."""
+    return metric_line(row, decimals=decimals_of(row.after))
 
 
 def p_text(p_value: float | None) -> str:

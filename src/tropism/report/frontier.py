@@ -16,7 +16,9 @@ from tropism.report.plots import Plot
 from tropism.report.svg import AFTER, BEFORE, INK, colour_of, draw
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 
 class Reward(NamedTuple):
@@ -37,6 +39,8 @@ REWARDS = (
     Reward((RUNS_OWN, "pair_accuracy"), (RUNS_OWN, "kl"), "Pair accuracy", "share", 0.5),
     Reward((RUNS_OWN, "judge_score"), (RUNS_OWN, "kl"), "Judge\u2019s score", "number", None),
 )
+TICKS = (0, 0.1, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 300, 500, 1000, 2000, 5000, 10000, 100000)
+"""Of the axis of divergence, whose scale is its square root, after Gao et al. 2022, arXiv:2210.10760, section 3."""
 MOST_FRONTIERS = 2
 """Of the rewards, the first that several models have."""
 
@@ -209,7 +213,7 @@ def _bars(axes: Axes, point: Point, colour: str, *, width: float = 2) -> None:
     """The intervals of both numbers, as far as they are finite."""
     kl, reward = point.kl, point.reward
     if math.isfinite(kl.low) and math.isfinite(kl.high):
-        axes.plot([kl.low, kl.high], [reward.value] * 2, color=colour, linewidth=width, alpha=0.35)
+        axes.plot([max(0.0, kl.low), kl.high], [reward.value] * 2, color=colour, linewidth=width, alpha=0.35)
     if math.isfinite(reward.low) and math.isfinite(reward.high):
         axes.plot([kl.value] * 2, [reward.low, reward.high], color=colour, linewidth=width, alpha=0.35)
 
@@ -221,9 +225,29 @@ def _both_axes(axes: Axes, unit: Unit) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
     if unit == "share":
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
-    axes.set_xlabel("KL from the start, nats per answer", labelpad=2)
+    farthest = max(axes.get_xlim()[1], 1.0)
+    axes.set_xscale("function", functions=(_root, _square))
+    ticks = [tick for tick in TICKS if tick <= farthest]
+    shown = [tick for tick in ticks if tick == 0 or tick >= farthest / 60]
+    axes.set_xticks(shown, [f"{tick:,g}" for tick in shown])
+    axes.minorticks_off()
+    axes.set_xlabel("KL from the start, nats per answer (root scale)", labelpad=2)
     axes.margins(0.1)
+    axes.set_xlim(-0.0005 * farthest, 1.12 * farthest)
+
+
+def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Square roots; below zero, of the size."""
+    import numpy as np
+
+    return np.sign(values) * np.sqrt(np.abs(values))
+
+
+def _square(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The way back."""
+    import numpy as np
+
+    return np.sign(values) * np.square(values)
 
 
 def _exact(value: float) -> Estimate:

@@ -7,13 +7,20 @@ from typing import NamedTuple
 
 from tropism.records import Alarm
 from tropism.report.dossier import Dossier, TrainedRun
-from tropism.report.entries import RUNS_OWN, Entry
+from tropism.report.entries import RUNS_OWN, Entry, evals_in
 from tropism.report.looks import Look
 from tropism.report.metrics import Kind
-from tropism.report.numbers import decimals_of, interval_text, plain, value_text
+from tropism.report.numbers import SPACE, decimals_of, inside, interval_text, plain, value_text
 from tropism.report.suite_words import eval_words
 
 MOST_IN_HEADLINE = 4
+WANTED_MOST = (
+    ("win_rate", "rate"),
+    (RUNS_OWN, "win_rate"),
+    ("preference", "pair_accuracy"),
+    (RUNS_OWN, "pair_accuracy"),
+)
+"""Shares that training is for; the first that was measured."""
 
 
 class Change(NamedTuple):
@@ -31,6 +38,14 @@ class Part(NamedTuple):
     changes: list[Change]
 
 
+class Doubt(NamedTuple):
+    """Measures of one eval of which nothing sure can be said, and whether these are all that have a direction."""
+
+    title: str
+    labels: list[str]
+    is_all: bool
+
+
 class TrippedAlarm(NamedTuple):
     """An alarm and the stage that it belongs to."""
 
@@ -45,8 +60,9 @@ class Card(NamedTuple):
         look: the model.
         stance: the counts in words; nothing where no measure has a direction.
         num_measures: how many have one.
-        better, worse, changed: what surely moved, by eval.
-        unsure: names of measures with a direction of which nothing sure can be said.
+        better, worse: what surely moved, by eval.
+        num_changed: how many measures without a direction surely moved.
+        unsure: measures with a direction of which nothing sure can be said, by eval.
         alarms: what tripped while it trained.
     """
 
@@ -55,8 +71,8 @@ class Card(NamedTuple):
     num_measures: int
     better: list[Part]
     worse: list[Part]
-    changed: list[Part]
-    unsure: list[Part]
+    num_changed: int
+    unsure: list[Doubt]
     alarms: list[TrippedAlarm]
 
 
@@ -67,15 +83,14 @@ def cards_of(entries: Sequence[Entry], looks: Mapping[str, Look], dossier: Dossi
         own = [entry for entry in entries if entry.model == look.name and entry.row.kind != "note"]
         alarms = alarms_of(dossier.run_named(look.name))
         if own or alarms:
-            kinds = {kind: parts_of([one for one in own if one.row.kind == kind]) for kind in _KINDS}
-            unsure = parts_of([one for one in own if one.row.kind == "unclear" and one.is_judged])
+            better, worse = (parts_of([one for one in own if one.row.kind == kind]) for kind in ("better", "worse"))
+            num_changed = sum(one.row.kind == "changed" for one in own)
             judged = [one.row.kind for one in own if one.is_judged]
-            better, worse, changed = (kinds[kind] for kind in _KINDS)
-            found.append(Card(look, stance(judged), len(judged), better, worse, changed, unsure, alarms))
+            found.append(Card(look, stance(judged), len(judged), better, worse, num_changed, doubts_of(own), alarms))
     return found
 
 
-def headline(cards: Sequence[Card], dossier: Dossier) -> str:
+def headline(cards: Sequence[Card], entries: Sequence[Entry], dossier: Dossier) -> str:
     """The sentence at the top of the page."""
     judged = [card for card in cards if card.stance]
     if not judged:
@@ -84,7 +99,9 @@ def headline(cards: Sequence[Card], dossier: Dossier) -> str:
     start = f"against {dossier.suite.base}" if dossier.suite else "against where each run started"
     if len(judged) > MOST_IN_HEADLINE:
         better, worse = (sum(bool(getattr(card, side)) for card in judged) for side in ("better", "worse"))
-        return f"Of {len(judged)} models, {better} got better at something and {worse} got worse at something, {start}."
+        kinds = "models" if dossier.suite else "runs"
+        counts_in_words = f"Of {len(judged)} {kinds}, {better} got better at something and {worse} worse, {start}"
+        return f"{counts_in_words}{highest(entries)}."
     counts = {card.num_measures for card in judged}
     if len(counts) > 1:
         says = "; ".join(f"{card.look.name} is {card.stance} of {_measures(card.num_measures)}" for card in judged)
@@ -93,11 +110,22 @@ def headline(cards: Sequence[Card], dossier: Dossier) -> str:
     return f"Of {_measures(counts.pop())} {start}: {says}."
 
 
+def highest(entries: Sequence[Entry]) -> str:
+    """Who has the highest value of what was wanted most; nothing where nobody measured it."""
+    for key in WANTED_MOST:
+        known = [entry for entry in entries if (entry.eval, entry.row.name) == key and entry.row.kind != "note"]
+        if known:
+            best = max(known, key=lambda entry: entry.row.after.value)
+            value = f"{value_text(best.row.after, 'share')} {interval_text(best.row.after, 'share')}"
+            return f"; the highest {inside(best.row.metric.label)} measured is {best.model}\u2019s, {value}"
+    return ""
+
+
 def stance(kinds: Sequence[Kind]) -> str:
     """What the counts come to, to follow "is"; nothing where there is none.
 
     Example:
-        >>> stance(["better", "better", "unclear"])
+        >>> stance(["better", "better", "unclear"]).replace(SPACE, " ")
         'better at 2, worse at none'
     """
     if not kinds:
@@ -105,7 +133,7 @@ def stance(kinds: Sequence[Kind]) -> str:
     better, worse = kinds.count("better"), kinds.count("worse")
     if not better and not worse:
         return "surely better or worse at none"
-    return f"better at {better or 'none'}, worse at {worse or 'none'}"
+    return f"better at{SPACE}{better or 'none'}, worse at{SPACE}{worse or 'none'}"
 
 
 def parts_of(entries: Sequence[Entry]) -> list[Part]:
@@ -115,6 +143,18 @@ def parts_of(entries: Sequence[Entry]) -> list[Part]:
         title = "" if entry.eval == RUNS_OWN else eval_words(entry.eval).title
         parts.setdefault(title, []).append(change_of(entry))
     return [Part(title, changes) for title, changes in parts.items()]
+
+
+def doubts_of(entries: Sequence[Entry]) -> list[Doubt]:
+    """What is not sure of measures with a direction, by eval."""
+    doubts = []
+    for name in evals_in(entries):
+        judged = [entry for entry in entries if entry.eval == name and entry.is_judged]
+        labels = [entry.row.metric.label for entry in judged if entry.row.kind == "unclear"]
+        if labels:
+            title = "" if name == RUNS_OWN else eval_words(name).title
+            doubts.append(Doubt(title, labels, len(labels) == len(judged)))
+    return doubts
 
 
 def change_of(entry: Entry) -> Change:
@@ -132,9 +172,6 @@ def alarms_of(run: TrainedRun | None) -> list[TrippedAlarm]:
     if run is None:
         return []
     return [TrippedAlarm(stage.name, alarm) for stage in run.run.stages for alarm in stage.alarms]
-
-
-_KINDS = ("better", "worse", "changed")
 
 
 def _measures(count: int) -> str:

@@ -125,11 +125,19 @@ class MatrixView(NamedTuple):
 
 
 class MatrixGroup(NamedTuple):
-    """The same table of several models; `num_samples` stands for all cells where they are alike."""
+    """The same table of several models.
+
+    Args:
+        title, reading: in words.
+        num_samples: of all cells, where they have equally many.
+        alike: a sentence in the place of tables whose cells are all one and the same.
+        views: the tables.
+    """
 
     title: str
     reading: str
     num_samples: str
+    alike: str
     views: list[MatrixView]
 
 
@@ -157,8 +165,10 @@ def card_tables(card: DataCard) -> list[MatrixGroup]:
 def group_of(pairs: Sequence[tuple[Look | None, Matrix]], words: MatrixWords, eval_name: str) -> MatrixGroup:
     """One kind of table; tables of a single column become one with a column for each model."""
     cells = [cell for _, matrix in pairs for row in matrix.cells for cell in row if cell]
+    if len(cells) > 1 and all(cell == cells[0] for cell in cells):
+        return MatrixGroup(words.title, "", "", said_once(cells, words.unit or "number", len(pairs)), [])
     counts = {cell.n for cell in cells}
-    alike = f"n = {counts.pop():,} in every cell" if len(counts) == 1 else ""
+    num_samples = f"n = {counts.pop():,} in every cell" if len(counts) == 1 else ""
     hottest = 1.0 if words.unit == "share" else max((abs(cell.value) for cell in cells), default=1.0) or 1.0
     narrow = all(len(matrix.columns) == 1 for _, matrix in pairs) and len({tuple(m.rows) for _, m in pairs}) == 1
     if narrow and len(pairs) > 1:
@@ -168,9 +178,22 @@ def group_of(pairs: Sequence[tuple[Look | None, Matrix]], words: MatrixWords, ev
     return MatrixGroup(
         words.title,
         words.reading,
-        alike,
-        [view_of(look, matrix, words, eval_name, hottest=hottest, with_counts=not alike) for look, matrix in shown],
+        num_samples,
+        "",
+        [
+            view_of(look, matrix, words, eval_name, hottest=hottest, with_counts=not num_samples)
+            for look, matrix in shown
+        ],
     )
+
+
+def said_once(cells: Sequence[Estimate], unit: Unit, num_tables: int) -> str:
+    """What all cells of all tables say."""
+    one = cells[0]
+    where = f"{len(cells):,} cells" + (f" of {num_tables} models" if num_tables > 1 else "")
+    digits = 0 if unit == "share" else None
+    value = f"{value_text(one, unit, decimals=digits)} {interval_text(one, unit, decimals=digits)}"
+    return f"{value}, n = {one.n:,}, in each of the {where}."
 
 
 def side_by_side(pairs: Sequence[tuple[Look | None, Matrix]]) -> Matrix:

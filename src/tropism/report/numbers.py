@@ -13,6 +13,8 @@ Unit: TypeAlias = Literal["share", "number"]
 SPACE = "\u00a0"
 MINUS = "\u2212"
 MISSING = "\u2013"
+HUGE = 1e7
+"""Numbers from here on are written with an exponent."""
 
 
 def plain(value: float, decimals: int = 2, *, signed: bool = False) -> str:
@@ -24,12 +26,16 @@ def plain(value: float, decimals: int = 2, *, signed: bool = False) -> str:
         signed: write a plus sign before positive numbers.
 
     Example:
-        >>> plain(1234.5678, 1), plain(float("nan"))
-        ('1,234.6', '–')
+        >>> plain(1234.5678, 1), plain(float("nan")), plain(8.4e9)
+        ('1,234.6', '–', '8.4e9')
     """
     if not math.isfinite(value):
         return MISSING
-    text = f"{abs(value):,.{decimals}f}"
+    text = (
+        f"{abs(value):,.{decimals}f}"
+        if abs(value) < HUGE
+        else f"{abs(value):.1e}".replace("e+0", "e").replace("e+", "e")
+    )
     if not any(digit in text for digit in "123456789"):
         return text
     return (MINUS if value < 0 else "+" if signed else "") + text

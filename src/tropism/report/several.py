@@ -18,7 +18,7 @@ from tropism.report.looks import Look, looks_of
 from tropism.report.numbers import duration
 from tropism.report.overlay import overlaid, settings_apart
 from tropism.report.page import CardView, card_view, write_report
-from tropism.report.strips import panels
+from tropism.report.strips import glance_of
 from tropism.report.tables import CostLine, cost_total
 
 PAGE = "report.html"
@@ -83,9 +83,9 @@ def render_reports(dossier: Dossier) -> str:
         dossier=dossier,
         suite=suite,
         models=list(looks.values()),
-        headline=headline(cards, dossier),
+        headline=headline(cards, entries, dossier),
         cards=cards,
-        panels=panels(entries, looks),
+        glance=glance_of(entries, looks),
         evals=evals_of(entries, looks, dossier),
         left_out=left_out(dossier),
         frontiers=frontiers_of(entries, looks, dossier),

@@ -61,17 +61,30 @@ class StripPanel(NamedTuple):
     base: str
 
 
+class Glance(NamedTuple):
+    """All panels: measures with a direction, others that changed, and how many with a direction stood still."""
+
+    judged: list[StripPanel]
+    others: list[StripPanel]
+    num_still: int
+
+
 WANTED = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 
 
-def panels(entries: Sequence[Entry], looks: Mapping[str, Look]) -> list[StripPanel]:
-    """A panel for each measure that has a direction, or that surely changed in some model."""
-    shown = []
+def glance_of(entries: Sequence[Entry], looks: Mapping[str, Look]) -> Glance:
+    """A panel for each measure that surely moved in some model, and the number of the others."""
+    judged: list[StripPanel] = []
+    others: list[StripPanel] = []
+    num_still = 0
     for group in by_measure(entries).values():
-        if any(entry.is_judged or entry.row.kind == "changed" for entry in group):
-            panel = panel_of([entry for entry in group if entry.row.kind != "note"], looks)
-            shown += [panel] if panel else []
-    return shown
+        compared = [entry for entry in group if entry.row.kind != "note"]
+        panel = panel_of(compared, looks) if any(entry.row.kind != "unclear" for entry in compared) else None
+        if panel:
+            (judged if compared[0].is_judged else others).append(panel)
+        elif compared and compared[0].is_judged:
+            num_still += 1
+    return Glance(judged, others, num_still)
 
 
 def panel_of(group: Sequence[Entry], looks: Mapping[str, Look]) -> StripPanel | None:
@@ -112,9 +125,9 @@ def scale_of(estimates: Sequence[Estimate], metric: Metric) -> Scale | None:
     span = max(high - low, LEAST_SPAN[metric.unit], 1e-6 * max(abs(low), abs(high)))
     middle = (low + high) / 2
     scale = Scale(middle - span * (0.5 + PADDING), middle + span * (0.5 + PADDING))
-    if metric.unit == "share" and low >= 0 and high <= 1:
-        return Scale(max(0.0, scale.low), min(1.0, scale.high))
-    return scale
+    floor = 0.0 if low >= 0 else scale.low
+    ceiling = 1.0 if metric.unit == "share" and high <= 1 else scale.high
+    return Scale(max(floor, scale.low), min(ceiling, scale.high))
 
 
 def strip(entry: Entry, look: Look, scale: Scale) -> Markup:

@@ -73,13 +73,17 @@ MEASURES: dict[str, MeasureWords] = {
     "preference.calibration_error": MeasureWords(
         "Calibration error", "share", "How far its sureness is from how often it is right."
     ),
-    "displacement.winner_change": MeasureWords("Preferred answers", "number", "Change in nats per answer.", 0.0),
-    "displacement.loser_change": MeasureWords("Rejected answers", "number", "Change in nats per answer.", 0.0),
+    "displacement.winner_change": MeasureWords(
+        "Preferred answers, nats", "number", "Change of their log-probability, per answer.", 0.0
+    ),
+    "displacement.loser_change": MeasureWords(
+        "Rejected answers, nats", "number", "Change of their log-probability, per answer.", 0.0
+    ),
     "displacement.winner_change_per_token": MeasureWords(
-        "Preferred answers, per token", "number", "Change in nats per token.", 0.0
+        "Preferred answers, nats per token", "number", "The same by length.", 0.0
     ),
     "displacement.loser_change_per_token": MeasureWords(
-        "Rejected answers, per token", "number", "Change in nats per token.", 0.0
+        "Rejected answers, nats per token", "number", "The same by length.", 0.0
     ),
     "displacement.winners_lost": MeasureWords("Preferred answers that became less likely", "share"),
     "displacement.mass_to_loser": MeasureWords("Preferred fell, rejected rose", "share"),

@@ -66,11 +66,16 @@ class CostLine(NamedTuple):
     reference: str = ""
 
 
-def metric_line(row: Row) -> MetricLine:
-    """A metric as the table shows it; before and after have equally many digits."""
+def metric_line(row: Row, *, decimals: int | None = None) -> MetricLine:
+    """A metric as the table shows it; before and after have equally many digits.
+
+    Args:
+        row: the metric.
+        decimals: digits after the point of a number; as many as the narrower interval of both supports if None.
+    """
     unit = row.metric.unit
     pair = [row.after] if row.before is None else [row.after, row.before]
-    digits = 1 if unit == "share" else decimals_of(*pair)
+    digits = 1 if unit == "share" else decimals_of(*pair) if decimals is None else decimals
     after = _cell(row, row.after, digits)
     before = None if row.before is None else _cell(row, row.before, digits)
     change = None
