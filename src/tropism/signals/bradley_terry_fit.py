@@ -55,10 +55,13 @@ def maximise(
     with_ties = bool(tally.ties.any())
     theta = np.tile(start[0], (num_tables, 1)) if start else np.zeros((num_tables, k))
     eta = np.full(num_tables, start[1] if start and np.isfinite(start[1]) else 0.0) if with_ties else _never(num_tables)
-    scale = 1.0 + (tally.wins + tally.ties / 2).sum(axis=(1, 2))
+    won = (tally.wins + tally.ties / 2).sum(axis=2)
+    scale = 1.0 + won.sum(axis=1)
+    # of each player by its own games, so that one with few is as exact as one with a million
+    own = 1.0 + np.concatenate([won, tally.ties.sum(axis=(1, 2))[:, None]], axis=1)
     for _ in range(_MAX_STEPS):
         gradient = _gradient(tally, theta, eta, prior)
-        if (np.abs(gradient).max(axis=1) <= _TOLERANCE * scale).all():
+        if (np.abs(gradient) <= _TOLERANCE * own).all():
             break
         step = _newton_step(information(tally, theta, eta, prior), gradient, with_ties=with_ties)
         step = _shortened(step, tally, theta, eta, prior, slack=1e-12 * scale)

@@ -27,14 +27,19 @@ def open_in_duckdb(path: Path, columns: Sequence[str]) -> Table:
     connection = connect()
     with data_errors(str(path), DuckEngine(connection)):
         if suffix == ".parquet":
-            table = connection.read_parquet(_literal(path))
-            require_columns(path, columns, table.columns)
+            table = connection.read_parquet(_literal(path), file_row_number=True)
+            require_columns(path, columns, table.drop("file_row_number").columns)
             require_plain(path, table, columns)
-        elif suffix in (".csv", ".tsv"):
+            return table.select(*columns, **{ROW: table.file_row_number + 1})
+        if suffix in (".csv", ".tsv"):
             table = _open_csv(connection, path, columns, tab=suffix == ".tsv")
         else:
             table = _open_json(connection, path, columns, lines=suffix != ".json")
-        return table.select(*columns).mutate(**{ROW: ibis.row_number() + 1})
+        # not Ibis' own row_number(): its window has a frame, for which DuckDB gathers all rows first
+        name, told = ibis.util.gen_name("tropism_file"), table.select(*columns)
+        connection.create_view(name, told)
+        schema = {**told.schema(), ROW: "int64"}
+        return connection.sql(f'SELECT *, row_number() OVER () AS "{ROW}" FROM "{name}"', schema=schema)
 
 
 def suffix_of(path: Path) -> str:
