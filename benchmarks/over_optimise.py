@@ -1,9 +1,10 @@
-"""Do the alarms tell a sane run from one that is made to over-optimise? Both on the embedded default, and on real pairs.
+"""Do the alarms tell a sane run from one made to over-optimise? On the embedded default, and on real pairs.
 
     python benchmarks/over_optimise.py [--folder runs/over_optimise] [--seeds 0 1 2]
 
-Writes benchmarks/results/over_optimise.json: what every probe measured, which alarms tripped when, and the evaluation on
-held-out prompts. Real pairs (hh-rlhf with stories260K) where TROPISM_TEST_DATA names them.
+Writes benchmarks/results/over_optimise.json: what every probe measured, which alarms tripped when, the evaluation on
+held-out prompts, and whether the gate in over_optimise_gate.yaml lets it through. Real pairs (hh-rlhf with
+stories260K) where TROPISM_TEST_DATA names them. Runs that are done in the folder are read, not trained again.
 """
 
 from __future__ import annotations
@@ -15,20 +16,25 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "over_optimise.json"
+GATE = Path(__file__).with_name("over_optimise_gate.yaml")
 
 SANE: dict[str, Any] = {"loss": {"dpo": {"beta": 0.3}, "nll": {"weight": 1.0}},
                         "train": {"max_steps": 200, "learning_rate": 2e-3}}  # fmt: skip
 """The quickstart's own DPO stage."""
 PLAIN: dict[str, Any] = {"loss": {"dpo": {"beta": 0.3}}, "train": {"max_steps": 200, "learning_rate": 5e-4}}
 """Plain DPO at a quarter of that learning rate: no anchor, and still a reasonable run."""
-OVER: dict[str, Any] = {"loss": {"dpo": {"beta": 0.01}},
-                        "train": {"max_steps": 800, "learning_rate": 2e-3, "lr_scheduler_type": "constant"}}  # fmt: skip
+OVER: dict[str, Any] = {
+    "loss": {"dpo": {"beta": 0.01}},
+    "train": {"max_steps": 500, "learning_rate": 2e-3, "lr_scheduler_type": "constant"},
+}
 """Beta tiny, many epochs, no anchor."""
-WAYS = {"sane": SANE, "plain": PLAIN, "over": OVER}
+BETWEEN: dict[str, Any] = {"loss": {"dpo": {"beta": 0.01}}, "train": {"max_steps": 60, "learning_rate": 2e-3}}
+"""The same beta, stopped after 60 steps: on its way to being spoilt."""
+WAYS = {"sane": SANE, "plain": PLAIN, "between": BETWEEN, "over": OVER}
 
 REAL_SANE = {"loss": {"dpo": {"beta": 0.1}}, "train": {"num_train_epochs": 1, "learning_rate": 1e-4}}
 REAL_OVER = {"loss": {"dpo": {"beta": 0.01}},
-             "train": {"num_train_epochs": 8, "learning_rate": 2e-3, "lr_scheduler_type": "constant"}}  # fmt: skip
+             "train": {"num_train_epochs": 3, "learning_rate": 2e-3, "lr_scheduler_type": "constant"}}  # fmt: skip
 REAL_WAYS = {"sane": REAL_SANE, "over": REAL_OVER}
 """The recipe recipes/hh-dpo.yaml, and the same made to over-optimise."""
 
@@ -49,7 +55,8 @@ def main() -> None:
                 rows.append({"data": data, "way": way, "seed": seed} | measured(recipe))
                 RESULTS.write_text(json.dumps({"environment": rows[0]["environment"], "rows": rows}, indent=1) + "\n")
                 tripped = ", ".join(f"{one['name']} at {one['step']}" for one in rows[-1]["alarms"]) or "none"
-                print(f"{data}, {way}, seed {seed}: alarms: {tripped}", flush=True)
+                verdict = "open" if rows[-1]["gate"]["passed"] else "shut"
+                print(f"{data}, {way}, seed {seed}: gate {verdict}; alarms: {tripped}", flush=True)
 
 
 def pocket_recipes(folder: Path, *, seed: int) -> dict[str, dict[str, Any]]:
@@ -104,9 +111,12 @@ def real_recipes(folder: Path, *, seed: int) -> dict[str, dict[str, Any]]:
 
 def measured(settings: dict[str, Any]) -> dict[str, Any]:
     """Train a recipe (or read it where it is done) and keep what its record says of alarms, probes, evaluation."""
+    from tropism.evals.gate import hold, read_gate, read_measures
     from tropism.records import read_run
+    from tropism.training.alarms import alarms_of
     from tropism.training.config import parse_recipe
     from tropism.training.run import run_recipe
+    from tropism.training.sections import AlarmsRecipe
 
     recipe = parse_recipe(settings)
     record = Path(recipe.output) / "run.json"
@@ -117,13 +127,15 @@ def measured(settings: dict[str, Any]) -> dict[str, Any]:
     )
     stage = run.stages[-1]
     assert run.evaluation is not None
+    checks = hold(read_gate(GATE), read_measures(Path(recipe.output)))
     return {
         "environment": run.environment,
         "loss": stage.loss,
         "steps": stage.steps,
         "seconds": round(stage.seconds, 1),
-        "alarms": [one.model_dump() for one in stage.alarms],
+        "alarms": [one.model_dump() for one in alarms_of(stage.probes, AlarmsRecipe().settings())],
         "probes": [one.model_dump() for one in stage.probes],
+        "gate": {"passed": all(one.passed for one in checks), "reasons": [one.reason for one in checks]},
         "evaluation": {name: one.model_dump() for name, one in run.evaluation.metrics.items()},
     }
 

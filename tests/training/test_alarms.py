@@ -46,10 +46,10 @@ START = at(0, pair_accuracy=0.5, margin=0.0, kl=0.0)
 @pytest.mark.parametrize(
     ("name", "values", "near"),
     [
-        ("displacement", {"winners_logp_change_per_token": -0.4}, {"winners_logp_change_per_token": -0.3}),
+        ("displacement", {"winners_logp_change_per_token": -0.3}, {"winners_logp_change_per_token": -0.2}),
         ("length", {"length_ratio": 1.75}, {"length_ratio": 1.65}),
         ("length", {"length_ratio": 0.5}, {"length_ratio": 0.6}),
-        ("kl", {"kl": 30.2}, {"kl": 30.05}),
+        ("kl", {"kl": 15.2}, {"kl": 15.05}),
         ("diversity", {"distinct_2_ratio": 0.7}, {"distinct_2_ratio": 0.8}),
         ("diversity", {"distinct_2_ratio": 1.2, "own_distinct_2_ratio": 0.7}, {"own_distinct_2_ratio": 0.8}),
         ("refusal", {"refusal_rise": 0.35}, {"refusal_rise": 0.25}),
@@ -74,9 +74,9 @@ def test_a_growing_margin_is_an_alarm_only_where_accuracy_stays():
 
 
 def test_an_alarm_is_raised_once_with_its_numbers_and_a_remedy():
-    probes = [START, at(10, kl=20.0), at(20, kl=50.0), at(30, kl=80.0)]
+    probes = [START, at(10, kl=12.0), at(20, kl=50.0), at(30, kl=80.0)]
     (alarm,) = alarms_of(probes, AlarmsRecipe().settings())
-    assert (alarm.name, alarm.step, alarm.value, alarm.threshold) == ("kl", 20, 50.0, 30.0)
+    assert (alarm.name, alarm.step, alarm.value, alarm.threshold) == ("kl", 20, 50.0, 15.0)
     assert alarm.sentence.startswith("the model is 50 nats per answer [49.9, 50.1; n = 16] away from its start")
     assert alarm.remedy.startswith("Raise beta")
     assert alarms_of(probes[:3], AlarmsRecipe().settings()) == [alarm]

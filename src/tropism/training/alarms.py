@@ -98,7 +98,7 @@ ALARMS: dict[str, Rule] = {
     "displacement": Rule(
         last("winners_logp_change_per_token"),
         "below",
-        -0.25,
+        -0.15,
         "the preferred answers became less likely: their log-probability changed by {value} nats per token {interval} "
         "against the start (threshold {threshold}), so probability goes to answers that nobody compared",
         "Anchor the winners (loss.nll.weight=0.5, or loss dpop), raise beta, or lower train.learning_rate.",
@@ -115,13 +115,13 @@ ALARMS: dict[str, Rule] = {
         either_way,
         "above",
         1.6,
-        "answers are {value} times {interval} as long or as short as at the start (threshold {threshold})",
+        "the length of answers moved by a factor of {value} {interval} from that at the start (threshold {threshold})",
         "Balance lengths in the data, or use a loss that discounts length: ld_dpo, simpo.",
     ),
     "kl": Rule(
         last("kl"),
         "above",
-        30.0,
+        15.0,
         "the model is {value} nats per answer {interval} away from its start (budget {threshold})",
         "Raise beta, lower train.learning_rate, or train for fewer steps.",
     ),
@@ -129,7 +129,7 @@ ALARMS: dict[str, Rule] = {
         least_variety,
         "below",
         0.85,
-        "answers repeat themselves and one another: distinct pairs of words are {value} {interval} of what they were "
+        "answers repeat themselves or one another: distinct pairs of words are {value} {interval} of what they were "
         "at the start (threshold {threshold})",
         "Anchor the winners (loss.nll.weight=0.5), raise beta, or stop earlier (alarms.diversity.stop=true).",
     ),

@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 from tropism.evals.folder import RECORD, EvalFolder
 from tropism.evals.judge import load_judge
 from tropism.evals.run import Material, Outcome, run_suite
-from tropism.evals.samples import suite_samples
+from tropism.evals.samples import suite_pairs, suite_samples
 from tropism.evals.subject import Subject
 from tropism.evals.suite import Suite, load_suite
 from tropism.records import SuiteModel, SuiteRun, write_json
@@ -99,7 +99,8 @@ def evaluate(request: Request, *, say: Callable[[str], None]) -> SuiteRun:
         outcome=outcome,
         seconds=time.perf_counter() - started,
     )
-    record = record.model_copy(update={"samples": suite_samples(outcome.results, folder)})
+    texts = {"samples": suite_samples(outcome.results, folder), "pairs": suite_pairs(outcome.results, folder)}
+    record = record.model_copy(update=texts)
     write_json(record, request.output / RECORD)
     return record
 
