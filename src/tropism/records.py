@@ -176,6 +176,16 @@ class SuiteSample(Record):
     scores: dict[str, float] = Field(default_factory=dict)
 
 
+class SuitePair(Record):
+    """A held-out comparison, and by how many nats each model finds its two answers likelier than the base does."""
+
+    prompt: str
+    winner: str
+    loser: str
+    winner_change: dict[str, float]
+    loser_change: dict[str, float]
+
+
 class SuiteRun(Record):
     """What `tropism eval` keeps in its folder's `eval.json`: several models on one suite, against one base."""
 
@@ -192,6 +202,8 @@ class SuiteRun(Record):
     results: list[EvalResult]
     comparisons: list[Comparison]
     samples: list[SuiteSample] = Field(default_factory=list)
+    pairs: list[SuitePair] = Field(default_factory=list)
+    """The comparisons whose preferred answer gained or lost most probability in some model."""
     seconds: float
 
 

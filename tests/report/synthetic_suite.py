@@ -17,6 +17,7 @@ from tropism.records import (
     Stage,
     StepLog,
     SuiteModel,
+    SuitePair,
     SuiteRun,
     SuiteSample,
     Sweep,
@@ -154,6 +155,19 @@ def suite_samples(*, hostile: bool) -> list[SuiteSample]:
     ]
 
 
+def suite_pairs(*, hostile: bool) -> list[SuitePair]:
+    """Held-out comparisons that moved far."""
+    dice = random.Random(6)
+    return [
+        SuitePair(
+            prompt=PROMPTS[place % 4], winner=HOSTILE[place] if hostile else AFTER, loser=BEFORE,
+            winner_change={name: dice.gauss(0, 4 * FAR[name]) for name in FAR},
+            loser_change={name: dice.gauss(-6, 4 * FAR[name]) for name in FAR},
+        )
+        for place in range(8)
+    ]  # fmt: skip
+
+
 def full_suite(*, hostile: bool = True) -> SuiteRun:
     """Three models against one base, with every kind of evidence."""
     extra = HOSTILE[0] if hostile else ""
@@ -169,6 +183,7 @@ def full_suite(*, hostile: bool = True) -> SuiteRun:
         results=[result(one, model) for one in MEASURES for model in FAR],
         comparisons=[comparison(one, name, model) for model in MODELS for one in MEASURES for name in MEASURES[one]],
         samples=suite_samples(hostile=hostile),
+        pairs=suite_pairs(hostile=hostile),
         seconds=173.0,
     )  # fmt: skip
 

@@ -8,55 +8,20 @@ import math
 import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from parsed import Page, words
 from synthetic import HOSTILE, account, dpo_log, full_logs, full_run
 from typer.testing import CliRunner
 
 from tropism.errors import DataError
 from tropism.records import Evaluation, Sample, StepLog, write_json
 from tropism.report.curves import MOST_POINTS, series
-from tropism.report.numbers import SPACE
-from tropism.report.page import listing, render_report, write_report
+from tropism.report.filling import listing
+from tropism.report.page import render_report, write_report
 from tropism.report.plots import margin_histogram
 from tropism.report.tables import account_table
-
-VOID = {"meta", "link", "br", "img", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """Text, tags and attributes of a page; fails on a tag that is not closed in order."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag in {"td", "th", "span"}:
-            self.text += " "
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag):
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag, f"</{tag}> is out of order"
-
-    def handle_data(self, data):
-        self.text += data
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +32,6 @@ def html() -> str:
 @pytest.fixture(scope="module")
 def page(html: str) -> Page:
     return Page(html)
-
-
-def words(text: str) -> str:
-    """Text with every kind of white space made a plain space."""
-    return " ".join(text.replace(SPACE, " ").split())
 
 
 def test_model_output_is_shown_as_text_and_never_as_markup(html: str, page: Page) -> None:

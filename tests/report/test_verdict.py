@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import math
 
+from parsed import words
 from synthetic import METRICS, estimate, full_run
 
 from tropism.records import Estimate, Evaluation, Run
 from tropism.report.metrics import difference, rows_of
-from tropism.report.numbers import SPACE
 from tropism.report.verdict import NOT_MEASURED, findings, headline
-
-
-def words(text: str) -> str:
-    """Text with every kind of white space made a plain space."""
-    return " ".join(text.replace(SPACE, " ").split())
 
 
 def run_with(metrics: dict[str, Estimate]) -> Run:

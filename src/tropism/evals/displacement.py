@@ -11,8 +11,11 @@ from tropism.evals.items import Better, Item, Measured, Settings, Task
 from tropism.evals.pairs import QUARTERS, ScoredPair, quarters, scored_pairs, table_by
 from tropism.evals.subject import Scored
 from tropism.evals.task import quantile_by_cluster
+from tropism.groups import content_text
 from tropism.records import Matrix
 
+MOST_CHARACTERS = 1500
+"""Of each text that is kept with an item."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -69,8 +72,16 @@ def displacement_item(pair: ScoredPair) -> Item:
             "pair_mass_change_per_token": log_sum(rate(pair.winner_after), rate(pair.loser_after))
             - log_sum(rate(pair.winner_before), rate(pair.loser_before)),
         },
-        detail={"winner_nats": pair.winner_after.nats, "loser_nats": pair.loser_after.nats},
+        detail={"winner_nats": pair.winner_after.nats, "loser_nats": pair.loser_after.nats, **texts(pair)},
     )
+
+
+def texts(pair: ScoredPair) -> dict[str, str]:
+    """The beginnings of prompt and answers, for whoever looks closer."""
+    group, edge = pair.group, pair.edge
+    winner, loser = group.responses[edge.winner], group.responses[edge.loser]
+    contents = {"prompt": group.prompts[winner.prompt], "winner": winner.content, "loser": loser.content}
+    return {name: content_text(content)[:MOST_CHARACTERS] for name, content in contents.items()}
 
 
 def rate(scored: Scored) -> float:

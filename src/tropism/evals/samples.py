@@ -1,15 +1,18 @@
-"""Prompts with every model's answer, for whoever wants to read them: taken from the evals that asked for answers."""
+"""Prompts and answers for whoever wants to read them, taken from the items of the evals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tropism.evals.folder import EvalFolder
-from tropism.records import EvalResult, SuiteSample
+from tropism.evals.items import Item
+from tropism.records import EvalResult, SuitePair, SuiteSample
 
 FROM = ("win_rate", "drift")
 """Evals whose items hold `prompt` and `answer`, the first that was run counts."""
 NUM_SAMPLES = 60
+MOST_PAIRS = 3
+"""Comparisons kept of each model's greatest gains, and as many of its greatest losses."""
 
 
 def suite_samples(results: Sequence[EvalResult], folder: EvalFolder) -> list[SuiteSample]:
@@ -19,6 +22,30 @@ def suite_samples(results: Sequence[EvalResult], folder: EvalFolder) -> list[Sui
         if found:
             return of_eval(found, folder)
     return []
+
+
+def suite_pairs(results: Sequence[EvalResult], folder: EvalFolder) -> list[SuitePair]:
+    """The held-out comparisons whose preferred answer gained or lost most probability in some model."""
+    found = [result for result in results if result.eval == "displacement"]
+    by_model = {result.model: {item.id: item for item in folder.items(result)} for result in found}
+    chosen: dict[str, None] = {}
+    for items in by_model.values():
+        told = [item for item in items.values() if item.values["winner_change"] and "winner" in item.detail]
+        ordered = sorted(told, key=lambda item: (item.values["winner_change"], item.id))
+        chosen |= dict.fromkeys(item.id for item in (*ordered[:MOST_PAIRS], *ordered[-MOST_PAIRS:]))
+    return [pair_of({model: items[name] for model, items in by_model.items() if name in items}) for name in chosen]
+
+
+def pair_of(items: Mapping[str, Item]) -> SuitePair:
+    """One comparison as every model's items have it."""
+    texts = next(iter(items.values())).detail
+    return SuitePair(
+        prompt=str(texts["prompt"]),
+        winner=str(texts["winner"]),
+        loser=str(texts["loser"]),
+        winner_change={model: item.values["winner_change"] for model, item in items.items()},
+        loser_change={model: item.values["loser_change"] for model, item in items.items()},
+    )
 
 
 def of_eval(results: Sequence[EvalResult], folder: EvalFolder) -> list[SuiteSample]:

@@ -1,4 +1,4 @@
-"""Which prompts to look at: those where a model gained most and lost most against the base, by the judge's score."""
+"""Which prompts to look at: where a model gained or lost most, by the judge's score and by log-probability."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tropism.records import SuiteRun, SuiteSample
+from tropism.records import SuitePair, SuiteRun, SuiteSample
 from tropism.report.looks import Look
-from tropism.report.numbers import compact
+from tropism.report.numbers import compact, plain
 
 MOST_OF_A_KIND = 3
 FEWER_WITH_MANY = 2
@@ -32,6 +32,24 @@ class ExtremeSample(NamedTuple):
     reason: str
     is_gain: bool | None
     answers: list[ModelAnswer]
+
+
+class ExtremePair(NamedTuple):
+    """A held-out comparison, and by how many nats either answer became likelier."""
+
+    prompt: str
+    winner: str
+    loser: str
+    winner_change: str
+    loser_change: str
+    is_gain: bool
+
+
+class PairGroup(NamedTuple):
+    """Comparisons of one model."""
+
+    look: Look
+    pairs: list[ExtremePair]
 
 
 class SampleGroup(NamedTuple):
@@ -76,6 +94,29 @@ def extremes_of(suite: SuiteRun, looks: Mapping[str, Look], look: Look, *, most:
         "chosen because they are extreme; how all of them came out stands among the measures."
     )
     return SampleGroup(look, note, samples)
+
+
+def pair_groups(suite: SuiteRun, looks: Mapping[str, Look]) -> list[PairGroup]:
+    """For each model, the held-out comparisons whose preferred answer gained and lost most probability."""
+    models = [look for look in looks.values() if look.number]
+    most = MOST_OF_A_KIND if len(models) < 3 else FEWER_WITH_MANY
+    groups = []
+    for look in models:
+        known = [pair for pair in suite.pairs if math.isfinite(pair.winner_change.get(look.name, math.nan))]
+        ordered = sorted(known, key=lambda pair: pair.winner_change[look.name])
+        lost = [pair for pair in ordered[:most] if pair.winner_change[look.name] < 0]
+        gained = [pair for pair in reversed(ordered[-most:]) if pair.winner_change[look.name] > 0]
+        if lost or gained:
+            groups.append(PairGroup(look, [_pair(pair, look.name) for pair in (*gained, *lost)]))
+    return groups
+
+
+def _pair(pair: SuitePair, model: str) -> ExtremePair:
+    """A comparison as one model sees it."""
+    winner, loser = pair.winner_change[model], pair.loser_change.get(model, math.nan)
+    return ExtremePair(
+        pair.prompt, pair.winner, pair.loser, plain(winner, 1, signed=True), plain(loser, 1, signed=True), winner > 0
+    )
 
 
 def _sample(

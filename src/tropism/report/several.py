@@ -10,7 +10,7 @@ from tropism.records import DataCard, SweepRun, write_text
 from tropism.report.dossier import Dossier, TrainedRun, gather
 from tropism.report.entries import entries_of
 from tropism.report.evidence import evals_of
-from tropism.report.extremes import sample_groups
+from tropism.report.extremes import pair_groups, sample_groups
 from tropism.report.filling import filled, listing
 from tropism.report.frontier import frontiers_of
 from tropism.report.judgement import cards_of, headline
@@ -90,6 +90,7 @@ def render_reports(dossier: Dossier) -> str:
         left_out=left_out(dossier),
         frontiers=frontiers_of(entries, looks, dossier),
         sample_groups=sample_groups(suite, looks) if suite else [],
+        pair_groups=pair_groups(suite, looks) if suite else [],
         curves=overlaid(dossier.runs, looks),
         sources=sources_of(dossier.runs),
         differences=settings_apart(dossier.runs) if len(dossier.runs) > 1 else [],
