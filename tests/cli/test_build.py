@@ -152,3 +152,26 @@ def test_build_makes_the_counted_edges_of_counsel_chat(
     assert (report["edges"], report["split_keys"]) == (373, 15)
     assert report["rows_read"] == report["rows_used"] + sum(report["dropped"].values()) == 1539
     assert sum(len(group.edges) for group in read_groups_file(folder / "groups.parquet")) == 373
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("v.csv", b"prompt,response,score\nQ,a,1\nQ,b,2,3\nQ\xff,c,4\nQ,d,5\n"),
+        (
+            "v.jsonl",
+            b'{"prompt":"Q","response":"a","score":1}\n{"prompt":"Q",\n[1]\n{"prompt":"Q","response":"d","score":5}\n',
+        ),
+    ],
+)
+def test_skip_bad_counts_lines_that_no_parser_reads(
+    folder: Path, name: str, text: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / name).write_bytes(text)
+    assert run(["build", name]) == 2
+    problem = capsys.readouterr().err
+    assert "not UTF-8" in problem or "no JSON objects" in problem
+    assert run(["build", name, "--skip-bad", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["rows_read"], report["rows_used"], report["edges"]) == (4, 2, 1)
+    assert report["dropped"] == {"record that cannot be read, or holds nothing": 2}

@@ -6,6 +6,8 @@ that millions of comments fit in memory. Orders come from values (time, hash), n
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +22,7 @@ from tropism.signals.engines import ROW, rows, scalar
 from tropism.signals.gate import SafetyGate
 
 REPEATED = "repeated response"
+UNREAD = "record that cannot be read, or holds nothing"
 ALONE = "only answer to its prompt"
 NO_PAIR = "no pair of its thread passes the rule"
 UNREADABLE = {
@@ -138,6 +141,11 @@ def refuse_bad_rows(lean: Table, table: Table, given: Mapping[str, str]) -> None
     )
 
 
+def nothing_said(text: Table, given: Mapping[str, str]) -> BooleanValue:
+    """Whether a record has no value at all: a line that cannot be read is such a one, too."""
+    return functools.reduce(operator.and_, (text[role].isnull() for role in given))
+
+
 def column_of(role: str, given: Mapping[str, str]) -> str:
     """The column that a reason is about; it names the role, or the column itself where a role has several."""
     by_option = {OPTIONS.get(one, one): name for one, name in given.items()}
@@ -220,6 +228,7 @@ def _reason(
     if cleaning.is_bot and "author" in given:
         bots.append((cleaning.is_bot(text.author).fill_null(False), "author is a bot"))
     return ibis.cases(
+        (nothing_said(text, given), UNREAD),
         (text.prompt.isnull() | ~values.is_filled(text.prompt), "empty prompt"),
         (values.is_deleted(text.prompt), "deleted prompt"),
         (text.response.isnull() | ~values.is_filled(text.response), "empty response"),

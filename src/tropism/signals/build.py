@@ -17,11 +17,11 @@ from ibis import Table
 from tropism.errors import ConfigError
 from tropism.records import Account
 from tropism.signals import privacy
-from tropism.signals.answers import Cleaning
+from tropism.signals.answers import UNREAD, Cleaning
 from tropism.signals.card import probed
 from tropism.signals.choices import choices_to_groups
 from tropism.signals.columns import ChoiceColumns, LabelColumns, RankingColumns, RatingColumns, VoteColumns
-from tropism.signals.engines import open_file, rows
+from tropism.signals.engines import engine_of, open_file, rows
 from tropism.signals.games import Truth
 from tropism.signals.gate import load_gate
 from tropism.signals.labels import labels_to_groups
@@ -84,11 +84,13 @@ def build_file(path: Path, columns: Columns, settings: Settings) -> Iterator[Bui
     Raises:
         ConfigError, DataError: as the functions for the kinds of signals do.
     """
-    table = open_file(path, list(columns.given().values()), engine=settings.engine)
+    table = open_file(path, list(columns.given().values()), engine=settings.engine, lenient=settings.skip_bad)
     cleaning = _cleaning(settings)
     made = _build(table, columns, settings, cleaning, source=path.name, is_json=False)
     if settings.private:
         made = _noted(made, _replaced(table, columns))
+    if lines := engine_of(table).rejected():
+        made = _with_left_out(made, {UNREAD: len(lines)}, {UNREAD: [f"line {line}" for line in lines[:5]]})
     yield probed(made, seed=settings.seed)
 
 
@@ -207,15 +209,20 @@ def _noted(made: Built, notes: Mapping[str, int]) -> Built:
 
 
 def _with_left_out(
-    made: Built, left_out: Mapping[str, int], examples: Mapping[str, list[str]], numbers: pa.ChunkedArray
+    made: Built,
+    left_out: Mapping[str, int],
+    examples: Mapping[str, list[str]],
+    numbers: pa.ChunkedArray | None = None,
 ) -> Built:
     """The same groups, with the records on their card that a reader left out, and records for rows."""
     account = made.card.account
-    told = {reason: [_record(name, numbers) for name in names] for reason, names in account.examples.items()}
+    told = account.examples
+    if numbers is not None:
+        told = {reason: [_record(name, numbers) for name in names] for reason, names in told.items()}
     changed = Account(
         **account.model_dump(exclude={"rows_read", "dropped", "examples"}),
         rows_read=account.rows_read + sum(left_out.values()),
-        dropped={**account.dropped, **left_out},
+        dropped=dict(Counter(account.dropped) + Counter(left_out)),
         examples={**told, **examples},
     )
     return replace(made, card=made.card.model_copy(update={"account": changed}))

@@ -9,7 +9,17 @@ from ibis.expr.types import NumericValue, Value
 from tropism.errors import DataError
 from tropism.records import Estimate
 from tropism.signals import values
-from tropism.signals.answers import Cleaning, in_threads, merged, refuse_bad_rows, split_keys, to_answers, with_texts
+from tropism.signals.answers import (
+    UNREAD,
+    Cleaning,
+    in_threads,
+    merged,
+    nothing_said,
+    refuse_bad_rows,
+    split_keys,
+    to_answers,
+    with_texts,
+)
 from tropism.signals.columns import ChoiceColumns
 from tropism.signals.confounds import share_of
 from tropism.signals.engines import ROW, count, data_errors, engine_of, keep, release
@@ -113,6 +123,7 @@ def _read(texts: Table, given: dict[str, str]) -> Table:
     ]
     deleted = [(values.is_deleted(texts[role]), "deleted response") for role in ("first", "second")]
     reason = ibis.cases(
+        (nothing_said(texts, given), UNREAD),
         *empty,
         *deleted,
         (texts.first == texts.second, "both responses are equal"),

@@ -61,6 +61,13 @@ class DuckEngine(Engine):
             return table.filter(ibis.literal(False))
         return self.backend.read_parquet(str(folder / "*.parquet"), hive_partitioning=False)
 
+    def rejected(self) -> list[int]:
+        try:
+            found = self.backend.raw_sql("SELECT DISTINCT line FROM reject_errors ORDER BY line").fetchall()
+        except duckdb.CatalogException:
+            return []  # no CSV file was read leniently
+        return [line for (line,) in found]
+
     def problem(self, error: Exception) -> str | None:
         if isinstance(error, duckdb.OutOfMemoryException):
             return "makes more pairs than memory or disk can hold"

@@ -44,12 +44,16 @@ class Engine(ABC):
     def buckets(self, table: Table, *, by: str, count: int) -> Iterator[Sequence[Table]]:
         """A table cut by a column that holds 0 to `count` - 1, each part cheap to read; gone when the block ends."""
 
+    def rejected(self) -> list[int]:
+        """The lines of the file that the engine has left out so far."""
+        return []
+
     @abstractmethod
     def problem(self, error: Exception) -> str | None:
         """What an error of the engine says about unreadable data, in one line; None where it is a fault of ours."""
 
 
-def open_file(path: Path, columns: Sequence[str], *, engine: str = "duckdb") -> Table:
+def open_file(path: Path, columns: Sequence[str], *, engine: str = "duckdb", lenient: bool = False) -> Table:
     """Open some columns of a file as a lazy table.
 
     Values of JSON and CSV are text, exactly as written, so that a key `007` never becomes 7; Parquet keeps its types.
@@ -59,6 +63,8 @@ def open_file(path: Path, columns: Sequence[str], *, engine: str = "duckdb") -> 
         columns: the names that are needed.
         engine: `duckdb`, `spark` (on this machine), or the address of a cluster (`spark://host:port`), whose workers
             must see the path.
+        lenient: lines of JSON that cannot be read become rows without values, and lines of CSV are left out and told by
+            `Engine.rejected`; otherwise the first one is an error.
 
     Returns:
         A table of those columns and `ROW`.
@@ -70,7 +76,7 @@ def open_file(path: Path, columns: Sequence[str], *, engine: str = "duckdb") -> 
     if engine == "duckdb":
         from tropism.signals.files import open_in_duckdb
 
-        return open_in_duckdb(path, columns)
+        return open_in_duckdb(path, columns, lenient=lenient)
     if engine == "spark" or engine.startswith(("spark://", "local[")):
         from tropism.signals.spark import open_in_spark
 

@@ -21,7 +21,7 @@ from tropism.signals.engines import ROW, data_errors, scalar
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 
-def open_in_duckdb(path: Path, columns: Sequence[str]) -> Table:
+def open_in_duckdb(path: Path, columns: Sequence[str], *, lenient: bool = False) -> Table:
     """Open some columns of a file; see `engines.open_file`."""
     suffix = suffix_of(path)
     connection = connect()
@@ -32,14 +32,14 @@ def open_in_duckdb(path: Path, columns: Sequence[str]) -> Table:
             require_plain(path, table, columns)
             return table.select(*columns, **{ROW: table.file_row_number + 1})
         if suffix in (".csv", ".tsv"):
-            table = _open_csv(connection, path, columns, tab=suffix == ".tsv")
+            table = _open_csv(connection, path, columns, tab=suffix == ".tsv", lenient=lenient)
         else:
-            table = _open_json(connection, path, columns, lines=suffix != ".json")
+            table = _open_json(connection, path, columns, lines=suffix != ".json", lenient=lenient)
         # not Ibis' own row_number(): its window has a frame, for which DuckDB gathers all rows first
         name, told = ibis.util.gen_name("tropism_file"), table.select(*columns)
         connection.create_view(name, told)
         schema = {**told.schema(), ROW: "int64"}
-        return connection.sql(f'SELECT *, row_number() OVER () AS "{ROW}" FROM "{name}"', schema=schema)
+        return connection.sql(f'SELECT *, row_number() OVER () AS "{ROW}" FROM "{name}"', schema=schema)  # noqa: S608  (our own names)
 
 
 def suffix_of(path: Path) -> str:
@@ -116,9 +116,9 @@ def require_plain(path: Path, table: Table, columns: Sequence[str]) -> None:
             )
 
 
-def _open_csv(connection: Backend, path: Path, columns: Sequence[str], *, tab: bool) -> Table:
+def _open_csv(connection: Backend, path: Path, columns: Sequence[str], *, tab: bool, lenient: bool) -> Table:
     """Read with the names of the first line; nothing is guessed but the separator."""
-    names, separator = _csv_header(path, tab=tab)
+    names, separator = _csv_header(path, tab=tab, lenient=lenient)
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise DataError(f"{path} has two columns named {repeated[0]!r}.", remedy="Rename one of them.")
@@ -131,14 +131,16 @@ def _open_csv(connection: Backend, path: Path, columns: Sequence[str], *, tab: b
         delim=separator,
         quote='"',
         escape='"',
+        **({"ignore_errors": True, "store_rejects": True} if lenient else {}),
     )
 
 
-def _csv_header(path: Path, *, tab: bool) -> tuple[list[str], str]:
+def _csv_header(path: Path, *, tab: bool, lenient: bool) -> tuple[list[str], str]:
     """The names in the first line, and the separator that splits it into most of them."""
     opened = gzip.open if path.suffix.lower() == ".gz" else open
     try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+        errors = "replace" if lenient else "strict"
+        with opened(path, "rt", encoding="utf-8-sig", errors=errors, newline="") as file:
             separators = "\t" if tab else ",;\t|"
             start = file.tell()
             found = []
@@ -153,20 +155,26 @@ def _csv_header(path: Path, *, tab: bool) -> tuple[list[str], str]:
     return names, separator
 
 
-def _open_json(connection: Backend, path: Path, columns: Sequence[str], *, lines: bool) -> Table:
+def _open_json(connection: Backend, path: Path, columns: Sequence[str], *, lines: bool, lenient: bool) -> Table:
     """Look for the columns in the first records, then in all; read them as text."""
     layout = "newline_delimited" if lines else "auto"
+    lenient &= lines  # a list of objects has no lines that could be left out
     for sample in (20_480, -1):
-        guessed = connection.read_json(_literal(path), format=layout, sample_size=sample, map_inference_threshold=-1)
+        guessed = connection.read_json(
+            _literal(path), format=layout, sample_size=sample, map_inference_threshold=-1, ignore_errors=lenient
+        )
         if set(columns) <= set(guessed.columns):
             break
     if scalar(guessed.limit(1).count()) == 0:
         raise _empty(path)
     if guessed.columns == ("json",) and "json" not in columns:
-        raise DataError(
-            f"{path} has values that are no JSON objects.",
-            remedy="Write each answer as one object: its columns by name.",
-        )
-    require_columns(path, columns, guessed.columns)
-    require_plain(path, guessed, columns)
-    return connection.read_json(_literal(path), format=layout, columns=dict.fromkeys(columns, "VARCHAR"))
+        if not lenient:
+            raise DataError(
+                f"{path} has values that are no JSON objects.",
+                remedy="Write each answer as one object, its columns by name; --skip-bad drops and counts the others.",
+            )
+    else:
+        require_columns(path, columns, guessed.columns)
+        require_plain(path, guessed, columns)
+    kinds = dict.fromkeys(columns, "VARCHAR")
+    return connection.read_json(_literal(path), format=layout, columns=kinds, ignore_errors=lenient)
