@@ -12,6 +12,8 @@ from tropism.report.page import render_report
 from tropism.report.several import render_reports
 
 WIDTHS = (1280, 768, 390)
+PAPER = 673
+"""Pixels between the margins of A4."""
 MOST_BYTES = 3_000_000
 
 
@@ -53,7 +55,7 @@ def test_page_is_whole_without_scripts(pages: dict[str, Path], watch: Callable[.
     seen.page.goto(pages["suite"].as_uri())
     assert seen.page.get_by_role("heading", name="Verdict").is_visible()
     seen.page.locator("details summary").first.click()
-    assert seen.page.locator("details[open] .text").first.is_visible()
+    assert seen.page.locator("details[open] .reading").first.is_visible()
 
 
 def test_text_of_both_themes_stands_out_from_its_ground(pages: dict[str, Path], watch: Callable[..., Watched]) -> None:
@@ -64,12 +66,14 @@ def test_text_of_both_themes_stands_out_from_its_ground(pages: dict[str, Path], 
         assert low == [], f"{theme}: {low}"
 
 
-def test_print_opens_what_is_folded(pages: dict[str, Path], watch: Callable[..., Watched]) -> None:
+def test_print_fits_the_paper_and_opens_what_is_folded(pages: dict[str, Path], watch: Callable[..., Watched]) -> None:
     seen = watch()
     seen.page.goto(pages["suite"].as_uri())
     folded = seen.page.locator("details pre").first
     assert not folded.is_visible()
+    seen.page.set_viewport_size({"width": PAPER, "height": 1000})
     seen.page.emulate_media(media="print")
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= PAPER
     assert folded.evaluate("element => element.getBoundingClientRect().height") > 0
 
 

@@ -157,6 +157,7 @@ def full_run(*, hostile: bool = True) -> Run:
                 source=f"votes.csv{extra}", rule="shp", account=account(),
                 confounds={"chosen_longer": estimate(0.581, 0.014, 7311), "chosen_earlier": estimate(0.49, 0.02, 7311),
                            "author_karma_gap": estimate(1.24, 0.31, 7311)},
+                pairs_per_thread={"mean": 2.27, "median": 2.0, "most": 41.0, "share of the top 1 %": 0.094},
             )
         ],
         stages=[stage("sft", steps=160, loss={"nll": {}}), stage("dpo", steps=600, loss={"dpo": {"beta": 0.05}})],

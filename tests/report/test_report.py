@@ -96,6 +96,7 @@ def test_numbers_come_with_intervals_and_unknown_metrics_are_shown(page: Page) -
     assert "0.031 [0.019, 0.043]" in text
     assert "The winner is the longer one 58.1 % [56.7, 59.5] 7,311" in text
     assert "26 % below zero" in text
+    assert "mean 2.27 · median 2.00 · most 41.0 · share of the top 1 % 9.4 %" in text
 
 
 def test_counts_add_up_to_a_total_line(page: Page) -> None:

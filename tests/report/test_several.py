@@ -23,7 +23,7 @@ from tests.report.synthetic_suite import (
     trained,
 )
 from tropism.errors import DataError
-from tropism.records import RoundRecord, Rounds, Run, StepLog, SuiteRun, write_json
+from tropism.records import RoundRecord, Rounds, Run, StepLog, SuiteRun, Sweep, SweepRun, write_json
 from tropism.report.dossier import Dossier, gather
 from tropism.report.several import render_reports, write_reports
 
@@ -155,7 +155,7 @@ def test_samples_are_the_greatest_gains_and_losses_by_the_judges_score() -> None
 
 def test_comparisons_that_moved_most_are_shown(text: str) -> None:
     pair = max(full_suite(hostile=False).pairs, key=lambda pair: pair.winner_change["over"])
-    assert f"gained +{pair.winner_change['over']:.1f} nats" in text
+    assert f"gained {pair.winner_change['over']:.1f} nats" in text
 
 
 def test_a_sweep_says_which_run_is_highest_and_which_failed() -> None:
@@ -277,3 +277,15 @@ def test_command_writes_one_page_of_several(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout.splitlines()[-1]) == {"report": str(target)}
     assert "a, b" in Page(target.read_text(encoding="utf-8")).text
+
+
+def test_a_sweeps_folder_gives_its_runs_and_its_failures(tmp_path: Path) -> None:
+    write_run(tmp_path / "beta-0.1", full_run(hostile=False))
+    runs = [
+        SweepRun(name="beta-0.1", folder="beta-0.1", settings={"loss.dpo.beta": 0.1}),
+        SweepRun(name="beta-9", folder="beta-9", settings={"loss.dpo.beta": 9}, error="no <memory>"),
+    ]
+    write_json(Sweep(title="t over beta", command="c", recipe={}, grid={}, runs=runs), tmp_path / "sweep.json")
+    dossier = gather([tmp_path])
+    assert [(run.name, run.settings) for run in dossier.runs] == [("beta-0.1", {"loss.dpo.beta": 0.1})]
+    assert "beta-9 failed: no <memory>" in words(Page(render_reports(dossier)).text)

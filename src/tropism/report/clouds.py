@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_POINTS = 300
 """More points than this are thinned, evenly; they would only hide one another."""
 WIDTH, HEIGHT = 250, 240
+MOST_UNLIKE = 4
+"""How many times farther one model may have moved for all to share their axes."""
 
 
 PALETTE = ("before", *MODELS)
@@ -25,7 +27,7 @@ PALETTE = ("before", *MODELS)
 DISPLACEMENT = (
     "One dot is a held-out pair. Up is how much likelier the preferred answer became, right the same of the rejected "
     "one. Above the dashed line the preferred one moved ahead. Dots at the lower left lost both, to answers that "
-    "nobody compared."
+    "nobody compared. Mind the axes: models that moved unlike far have scales of their own."
 )
 MARGINS = (
     "One bar counts held-out pairs by how far training moved the preferred answer ahead of the rejected one; below "
@@ -68,19 +70,26 @@ def clouds_of(results: Sequence[EvalResult], looks: Mapping[str, Look], *, name:
 
 
 def displacement_clouds(results: Sequence[EvalResult], looks: Mapping[str, Look], name: str) -> list[Plot]:
-    """Each model's winners and losers, a dot for each held-out pair, on axes that all share."""
+    """Each model's winners and losers, a dot for each held-out pair.
+
+    All share their axes, unless one model moved so much farther that the others would be a single blot.
+    """
     moved: dict[str, list[Place]] = {}
     for result in results:
         if {"winner_change", "loser_change"} <= result.series.keys():
             pairs = zip(result.series["loser_change"], result.series["winner_change"], strict=True)
             moved[result.model] = [Place(x, y) for x, y in pairs if math.isfinite(x) and math.isfinite(y)]
-    span = span_of([change for places in moved.values() for place in places for change in place])
-    if span is None:
+    own = {model: span for model, places in moved.items() if (span := span_of([one for at in places for one in at]))}
+    if not own:
         return []
+    shared = Span(min(span.low for span in own.values()), max(span.high for span in own.values()))
+    widths = [span.high - span.low for span in own.values()]
+    is_shared = max(widths) <= MOST_UNLIKE * min(widths)
     return [
-        displacement_cloud(places, looks[model], span, name=f"{name}-cloud{looks[model].number}")
-        for model, places in moved.items()
-        if places
+        displacement_cloud(
+            moved[model], looks[model], shared if is_shared else span, name=f"{name}-cloud{looks[model].number}"
+        )
+        for model, span in own.items()
     ]
 
 

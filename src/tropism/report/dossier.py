@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -73,6 +73,23 @@ class Dossier:
         return next((run for run in self.runs if run.name == name), None)
 
 
+class _Given(NamedTuple):
+    """A run's folder, under the name that it goes by there."""
+
+    name: str
+    folder: Path
+    settings: Mapping[str, object]
+
+
+class _Found(NamedTuple):
+    """What a folder holds."""
+
+    suite: SuiteRun | None = None
+    sweep: Sweep | None = None
+    runs: Sequence[_Given] = ()
+    command: str = ""
+
+
 def gather(paths: Sequence[Path]) -> Dossier:
     """Read the records in folders of runs, evaluations, sweeps and rounds, in any mixture.
 
@@ -82,41 +99,42 @@ def gather(paths: Sequence[Path]) -> Dossier:
     Raises:
         DataError: where a folder holds none of them, or a record is of another version, or two evaluations are given.
     """
-    suites: list[tuple[Path, SuiteRun]] = []
-    sweeps: list[Sweep] = []
-    given: list[tuple[str, Path, Mapping[str, object]]] = []
-    commands: list[str] = []
-    for path in paths:
-        if (path / "eval.json").is_file():
-            suites.append((path, read_suite_run(path / "eval.json")))
-            commands.append(suites[-1][1].command)
-        elif (path / "sweep.json").is_file():
-            sweeps.append(_read(path / "sweep.json", Sweep))
-            commands.append(sweeps[-1].command)
-            given += [(one.name, path / one.folder, one.settings) for one in sweeps[-1].runs if one.error is None]
-        elif (path / "rounds.json").is_file():
-            rounds = _read(path / "rounds.json", Rounds)
-            commands.append(rounds.command)
-            given += [(f"round {one.number}", path / one.run, {}) for one in rounds.rounds]
-        elif (path / "run.json").is_file():
-            given.append((path.resolve().name, path, {}))
-        else:
-            raise DataError(
-                f"{path} holds no finished run, evaluation, sweep or rounds.",
-                remedy="Give the output folder of a `tropism train`, `eval` or `sweep` that ended.",
-            )
+    found = [_found(path) for path in paths]
+    suites = [(path, one.suite) for path, one in zip(paths, found, strict=True) if one.suite]
     if len(suites) > 1:
         raise DataError(
             f"{len(suites)} evaluations are given, and measures of different ones are not comparable.",
             remedy="Evaluate the models together: tropism eval MODEL MODEL -o DIR.",
         )
     suite = suites[0][1] if suites else None
-    made, missing = _made(suites[0][0], suite) if suite else ([], ())
+    made, missing = _made(*suites[0]) if suites else ([], ())
     known = {run.folder.resolve() for run in made}
-    others = [one for one in given if one[1].resolve() not in known]
-    runs = [*made, *_opened(others, {run.name for run in made} | ({suite.base} if suite else set()))]
-    commands += [run.run.command for run in runs if run.run.command not in commands]
-    return Dossier(_title(suite, sweeps, runs), suite, tuple(runs), tuple(sweeps), tuple(commands), tuple(missing))
+    others = [given for one in found for given in one.runs if given.folder.resolve() not in known]
+    runs = (*made, *_opened(others, {run.name for run in made} | ({suite.base} if suite else set())))
+    sweeps = tuple(one.sweep for one in found if one.sweep)
+    commands = [one.command for one in found if one.command] + [run.run.command for run in runs]
+    return Dossier(_title(suite, sweeps, runs), suite, runs, sweeps, tuple(dict.fromkeys(commands)), missing)
+
+
+def _found(path: Path) -> _Found:
+    """What one folder holds."""
+    if (path / "eval.json").is_file():
+        suite = read_suite_run(path / "eval.json")
+        return _Found(suite=suite, command=suite.command)
+    if (path / "sweep.json").is_file():
+        sweep = _read(path / "sweep.json", Sweep)
+        ended = [_Given(one.name, path / one.folder, one.settings) for one in sweep.runs if one.error is None]
+        return _Found(sweep=sweep, runs=ended, command=sweep.command)
+    if (path / "rounds.json").is_file():
+        rounds = _read(path / "rounds.json", Rounds)
+        each = [_Given(f"round {one.number}", path / one.run, {}) for one in rounds.rounds]
+        return _Found(runs=each, command=rounds.command)
+    if (path / "run.json").is_file():
+        return _Found(runs=[_Given(path.resolve().name, path, {})])
+    raise DataError(
+        f"{path} holds no finished run, evaluation, sweep or rounds.",
+        remedy="Give the output folder of a `tropism train`, `eval` or `sweep` that ended.",
+    )
 
 
 def _made(folder: Path, suite: SuiteRun) -> tuple[list[TrainedRun], tuple[str, ...]]:
@@ -134,7 +152,7 @@ def _made(folder: Path, suite: SuiteRun) -> tuple[list[TrainedRun], tuple[str, .
     return runs, tuple(missing)
 
 
-def _opened(given: Sequence[tuple[str, Path, Mapping[str, object]]], taken: set[str]) -> Iterator[TrainedRun]:
+def _opened(given: Sequence[_Given], taken: set[str]) -> Iterator[TrainedRun]:
     """Runs under names that differ from all that are taken."""
     taken = set(taken)
     seen: set[Path] = set()

@@ -42,6 +42,7 @@ class ExtremePair(NamedTuple):
     loser: str
     winner_change: str
     loser_change: str
+    size: str
     is_gain: bool
 
 
@@ -115,7 +116,13 @@ def _pair(pair: SuitePair, model: str) -> ExtremePair:
     """A comparison as one model sees it."""
     winner, loser = pair.winner_change[model], pair.loser_change.get(model, math.nan)
     return ExtremePair(
-        pair.prompt, pair.winner, pair.loser, plain(winner, 1, signed=True), plain(loser, 1, signed=True), winner > 0
+        pair.prompt,
+        pair.winner,
+        pair.loser,
+        plain(winner, 1, signed=True),
+        plain(loser, 1, signed=True),
+        plain(abs(winner), 1),
+        winner > 0,
     )
 
 

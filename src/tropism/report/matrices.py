@@ -26,6 +26,7 @@ class MatrixWords(NamedTuple):
         is_heat: whether cells are shaded by their value.
         is_across: whether it is about all models at once.
         base_tells: whether the base's own table says anything.
+        is_detail: whether it is for those who look closer.
     """
 
     title: str
@@ -34,6 +35,7 @@ class MatrixWords(NamedTuple):
     is_heat: bool = False
     is_across: bool = False
     base_tells: bool = True
+    is_detail: bool = False
 
 
 MATRICES: dict[str, MatrixWords] = {
@@ -68,6 +70,7 @@ MATRICES: dict[str, MatrixWords] = {
         "How far the model\u2019s states lie apart for one content in two styles. The darker, the farther.",
         "number",
         is_heat=True,
+        is_detail=True,
     ),
     "style.right fact preferred": MatrixWords(
         "Right fact in one style against a wrong fact in another",
@@ -130,6 +133,7 @@ class MatrixGroup(NamedTuple):
     Args:
         title, reading: in words.
         num_samples: of all cells, where they have equally many.
+        is_detail: whether it is for those who look closer.
         alike: a sentence in the place of tables whose cells are all one and the same.
         views: the tables.
     """
@@ -137,6 +141,7 @@ class MatrixGroup(NamedTuple):
     title: str
     reading: str
     num_samples: str
+    is_detail: bool
     alike: str
     views: list[MatrixView]
 
@@ -166,7 +171,9 @@ def group_of(pairs: Sequence[tuple[Look | None, Matrix]], words: MatrixWords, ev
     """One kind of table; tables of a single column become one with a column for each model."""
     cells = [cell for _, matrix in pairs for row in matrix.cells for cell in row if cell]
     if len(cells) > 1 and all(cell == cells[0] for cell in cells):
-        return MatrixGroup(words.title, "", "", said_once(cells, words.unit or "number", len(pairs)), [])
+        return MatrixGroup(
+            words.title, "", "", words.is_detail, said_once(cells, words.unit or "number", len(pairs)), []
+        )
     counts = {cell.n for cell in cells}
     num_samples = f"n = {counts.pop():,} in every cell" if len(counts) == 1 else ""
     hottest = 1.0 if words.unit == "share" else max((abs(cell.value) for cell in cells), default=1.0) or 1.0
@@ -179,6 +186,7 @@ def group_of(pairs: Sequence[tuple[Look | None, Matrix]], words: MatrixWords, ev
         words.title,
         words.reading,
         num_samples,
+        words.is_detail,
         "",
         [
             view_of(look, matrix, words, eval_name, hottest=hottest, with_counts=not num_samples)

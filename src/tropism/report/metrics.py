@@ -109,7 +109,9 @@ CONFOUNDS: dict[str, Metric] = {
     "bag_of_words_accuracy": Metric(
         "Winners found by counting words", "share", "neither", "In threads that the count has not seen.", 0.5
     ),
-    "topic_leak": Metric("Winners found by topic", "share", "neither", "", 0.5),
+    "topic_leak": Metric(
+        "Prompts with a near-duplicate in training", "share", "neither", "Of a tenth that is held out at random."
+    ),
     "near_duplicate_responses": Metric("Answers with a near-duplicate elsewhere", "share", "neither", ""),
     "near_duplicate_edges": Metric("Comparisons of near-duplicates", "share", "neither", ""),
     "annotator_agreement": Metric(

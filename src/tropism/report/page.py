@@ -12,7 +12,7 @@ from tropism.report.filling import filled, listing
 from tropism.report.frontier import Frontier, run_frontier
 from tropism.report.matrices import MatrixGroup, card_tables
 from tropism.report.metrics import rows_of
-from tropism.report.numbers import compact, plain
+from tropism.report.numbers import SPACE, compact, plain
 from tropism.report.plots import Plot, margin_histogram, share_intervals
 from tropism.report.tables import (
     AccountTable,
@@ -47,6 +47,7 @@ class CardView(NamedTuple):
     rule: str
     account: AccountTable
     confounds: list[MetricLine]
+    spread: list[str]
     tables: list[MatrixGroup]
 
 
@@ -130,7 +131,18 @@ def stage_view(stage: Stage, log: Sequence[StepLog], place: int) -> StageView:
 
 def card_view(card: DataCard) -> CardView:
     """What the page shows of a data card."""
-    return CardView(card.source, card.rule, account_table(card.account), confound_lines(card), card_tables(card))
+    return CardView(
+        card.source, card.rule, account_table(card.account), confound_lines(card), spread_in_words(card),
+        card_tables(card),
+    )  # fmt: skip
+
+
+def spread_in_words(card: DataCard) -> list[str]:
+    """How comparisons are spread over threads; counts of all of them, so without intervals."""
+    return [
+        f"{name} {100 * value:.1f}{SPACE}%" if name.startswith("share") else f"{name} {compact(value)}"
+        for name, value in card.pairs_per_thread.items()
+    ]
 
 
 def displacement_in_words(log: Sequence[StepLog]) -> str:
