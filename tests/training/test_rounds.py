@@ -14,7 +14,7 @@ from tropism.records import read_run
 from tropism.testing import pairs, tiny_policy
 from tropism.training import rounds as rounding
 from tropism.training.config import load_recipe
-from tropism.training.rounds import read_rounds, round_recipe, run_rounds
+from tropism.training.rounds import check_rounds, read_rounds, round_recipe, run_rounds
 from tropism.training.run import run_recipe
 
 
@@ -118,3 +118,12 @@ def test_rounds_that_make_no_sense_are_refused_before_they_cost_time(recipe, tmp
     with pytest.raises(ConfigError, match=message):
         run_rounds(load_recipe(recipe, overrides), command="test")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_recipe_that_is_shipped_holds_together(real_data, monkeypatch):
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("TROPISM_TEST_DATA", str(real_data))
+    shipped = load_recipe(root / "recipes" / "on-policy.yaml")
+    assert check_rounds(shipped).count == 2
+    assert round_recipe(shipped, shipped.rounds, number=1, model="m").alarms.decides

@@ -87,7 +87,7 @@ class Prober:
 
     def measure(self, step: int) -> Probe:
         """The model as it is now, beside its start."""
-        with untouched_random_state():
+        with untouched_random_state(self.policy.device):
             if self._before is None:
                 with self.start.in_place():
                     self._before = self._look()
@@ -221,10 +221,10 @@ def as_words(pair: tuple[str, str]) -> tuple[list[list[str]], int]:
 
 
 @contextlib.contextmanager
-def untouched_random_state() -> Iterator[None]:
-    """Every random state of this process comes back when the block ends."""
+def untouched_random_state(device: torch.device) -> Iterator[None]:
+    """Every random state of this process that a model on a device may draw from comes back when the block ends."""
     own, numbers = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
             yield
         finally:

@@ -205,13 +205,15 @@ def watching(
         why = "no probe group can be rendered" if ready.plan else "weights are sharded (fsdp, deepspeed)"
         announce(f"No alarms in stage {stage.name}: {why}.")
         return None
-    prober = Prober(
-        ready.policy,
-        groups=rendered[: settings.probe.groups],
-        asked=rendered[: settings.probe.prompts],
-        settings=settings.probe,
-        tokens_per_batch=ready.tokens_per_batch,
-    )
+    prober = None
+    if PartialState().is_main_process:  # the others need no copy of the start
+        prober = Prober(
+            ready.policy,
+            groups=rendered[: settings.probe.groups],
+            asked=rendered[: settings.probe.prompts],
+            settings=settings.probe,
+            tokens_per_batch=ready.tokens_per_batch,
+        )
     return WatchTraining(prober, settings, folder=folder, log=log)
 
 

@@ -30,13 +30,13 @@ class WatchTraining(TrainerCallback):
     Probes are a file, and everything else follows from them: a resumed stage reads those up to its checkpoint.
 
     Args:
-        prober: what measures.
+        prober: what measures; None in the processes that only listen.
         settings: of the alarms.
         folder: the stage's; probes and chosen states are kept there.
         log: where the numbers and the alarms are logged too.
     """
 
-    def __init__(self, prober: Prober, settings: AlarmsRecipe, *, folder: Path, log: JsonlLog) -> None:
+    def __init__(self, prober: Prober | None, settings: AlarmsRecipe, *, folder: Path, log: JsonlLog) -> None:
         self.prober = prober
         self.settings = settings
         self.folder = folder
@@ -103,6 +103,7 @@ class WatchTraining(TrainerCallback):
 
     def _probe(self, args: TrainingArguments, *, step: int) -> None:
         """Measure, keep and log the numbers; say which alarms are new; keep the state where it is the best so far."""
+        assert self.prober is not None
         with lowered(args):
             probe = self.prober.measure(step)
         self.probes.append(probe)
@@ -126,6 +127,7 @@ class WatchTraining(TrainerCallback):
         if not self.composite:
             return
         value = self._value(probe)  # at the start already, so that a name that is not measured costs no training
+        assert self.prober is not None
         if probe.step and all(value > self._value(one) for one in self.probes[1:-1]):
             self.prober.policy.save(self.folder / f"{KEPT}{probe.step}")
             if args.save_strategy.value == "no":
