@@ -10,6 +10,7 @@ import functools
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import ibis
 from ibis import Table
@@ -18,7 +19,7 @@ from ibis.expr.types import BooleanValue, StringValue, Value
 from tropism.errors import DataError
 from tropism.signals import values
 from tropism.signals.columns import OPTIONS
-from tropism.signals.engines import ROW, rows, scalar
+from tropism.signals.engines import ROW, count, keep, release, rows, scalar
 from tropism.signals.gate import SafetyGate
 
 REPEATED = "repeated response"
@@ -133,10 +134,10 @@ def refuse_bad_rows(lean: Table, table: Table, given: Mapping[str, str]) -> None
     end = next(end for end in UNREADABLE if reason.endswith(end))
     name = column_of(reason.removesuffix(f" {end}"), given)
     value = scalar(table.filter(table[ROW] == row)[name].cast("string").as_scalar())
-    count = scalar(bad.filter(bad.reason == reason).count())
+    number = count(bad.filter(bad.reason == reason))
     raise DataError(
         f"row {row}: column {name!r} must hold {UNREADABLE[end]}, not {value!r} "
-        f"({count} such row{'s' if count > 1 else ''}).",
+        f"({number} such row{'s' if number > 1 else ''}).",
         remedy="Correct it, or drop and count such rows with --skip-bad.",
     )
 
@@ -152,10 +153,31 @@ def column_of(role: str, given: Mapping[str, str]) -> str:
     return by_option.get(role.replace(" ", "-"), role)
 
 
-def in_threads(good: Table) -> Table:
-    """Usable rows with `thread`, a number without meaning: the first row of the same key and prompt."""
-    threads = good.group_by(["key", "prompt_id"]).agg(thread=good.row.min())
-    return good.join(threads, ["key", "prompt_id"])
+class Threaded(NamedTuple):
+    """Rows that can be used, in threads; all computed, so that the lean rows need not be kept.
+
+    Args:
+        rows: the lean rows with `thread`, a number without meaning, in the place of key and prompt_id.
+        keys: thread, key, prompt_id.
+        refused: row and reason of every record that cannot be used.
+        num_rows: how many records there were.
+    """
+
+    rows: Table
+    keys: Table
+    refused: Table
+    num_rows: int
+
+
+def in_threads(lean: Table) -> Threaded:
+    """Lean rows in threads: one for each key and prompt, by the number of its first row. The lean rows are released."""
+    good = lean.filter(lean.reason.isnull()).drop("reason")
+    keys = keep(good.group_by(["key", "prompt_id"]).agg(thread=good.row.min()))
+    threaded = keep(good.join(keys, ["key", "prompt_id"]).drop("key", "prompt_id"))
+    refused = keep(lean.filter(lean.reason.notnull()).select("row", "reason"))
+    num_rows = count(lean)
+    release(lean)
+    return Threaded(threaded, keys, refused, num_rows)
 
 
 def repeated(threaded: Table, *, best_first: str) -> Table:
@@ -193,8 +215,6 @@ def to_answers(distinct: Table) -> Table:
 def merged(threaded: Table, **sums: Value) -> Table:
     """Several rows about one response of a thread become one, with the sums given; the first row stands for all."""
     return threaded.group_by(["thread", "response_id"]).agg(
-        key=threaded.key.min(),
-        prompt_id=threaded.prompt_id.min(),
         row=threaded.row.min(),
         time=threaded.time.min(),
         author=threaded.author.min(),
@@ -209,9 +229,9 @@ def members_of(threaded: Table, answers: Table) -> Table:
     return threaded.select("row", "thread").join(sizes, "thread")
 
 
-def split_keys(answers: Table) -> Table:
+def split_keys(keys: Table) -> Table:
     """The keys (`key`) that carry more than one prompt."""
-    counts = answers.group_by("key").agg(prompts=answers.prompt_id.nunique())
+    counts = keys.group_by("key").agg(prompts=keys.count())
     return counts.filter(counts.prompts > 1).select("key")
 
 

@@ -53,11 +53,10 @@ def _sample(threads: Threads) -> list[ProbeEdge]:
     """About `SAMPLE_EDGES` edges that are no ties, never more, with their texts; edges without words are left out."""
     decided = threads.edges.filter(threads.edges.prob != 0.5).select("thread", "winner", "loser")
     share = min(1.0, probes.SAMPLE_EDGES / max(1, count(decided)))
-    answers = threads.answers
-    answers = answers.mutate(draw=values.mix(answers.prompt_id))
-    chosen = answers.filter(answers.draw <= share * 16**6).select(
-        "thread", "place", "draw", "row", name=answers.key.concat("/", answers.prompt_id)
-    )
+    keys = threads.keys
+    keys = keys.select("thread", name=keys.key.concat("/", keys.prompt_id), draw=values.mix(keys.prompt_id))
+    keys = keys.filter(keys.draw <= share * 16**6)
+    chosen = threads.answers.join(keys, "thread").select("thread", "place", "draw", "row", "name")
     texts = threads.texts
     told = texts.join(chosen, texts.text_row == chosen.row).select(
         "thread", "place", "draw", "name", "prompt", "response"

@@ -70,22 +70,24 @@ def choices_to_groups(
         lean = keep(_read(texts, given))
         if not skip_bad:
             refuse_bad_rows(lean, table, given)
-        good = lean.filter(lean.reason.isnull())
-        answers = keep(to_answers(merged(in_threads(_sides(good)))))
-        games = keep(_games(good, answers))
+        threaded = in_threads(lean)
+        answers = keep(to_answers(merged(_sides(threaded.rows))))
+        games = keep(_games(threaded.rows, answers, threaded.keys))
         pairs = keep(judged_pairs(games, answers, truth=truth, weight=weight, ties=ties))
         both = _both_texts(texts)
         pairs, notes = guarded(pairs, answers, both, cleaning, is_json=is_json)
         table_of_strengths = strengths(games) if columns.first_source else None
         made = Made(
-            rows=lean,
+            refused=threaded.refused,
+            num_rows=threaded.num_rows,
             members=games.select("row", "thread", size=ibis.literal(2)),
             threads=Threads(
                 of_threads(answers, pairs),
+                threaded.keys,
                 pairs,
                 None,
                 both,
-                keep(split_keys(answers)),
+                keep(split_keys(threaded.keys)),
                 is_json=is_json,
                 holdout=holdout,
             ),
@@ -164,8 +166,7 @@ def _sides(good: Table) -> Table:
     """Both answers of every choice, one a row; `row` leads back to the text of its side."""
     sides = [
         good.select(
-            "key",
-            "prompt_id",
+            "thread",
             row=good.row * 2 + place,
             response_id=good[f"{side}_id"],
             words=good[f"{side}_words"],
@@ -187,13 +188,12 @@ def _both_texts(texts: Table) -> Table:
     )
 
 
-def _games(good: Table, answers: Table) -> Table:
+def _games(good: Table, answers: Table, keys: Table) -> Table:
     """One row per choice with the places of its answers, the smaller one first."""
-    placed = answers.select("thread", "key", "prompt_id", "response_id", "place")
-    names = ["key", "prompt_id"]
-    first = placed.select(*names, "thread", first_id="response_id", first_place="place")
-    second = placed.select(*names, second_id="response_id", second_place="place")
-    told = good.join(first, [*names, "first_id"]).join(second, [*names, "second_id"])
+    placed = answers.select("thread", "response_id", "place")
+    first = placed.select("thread", first_id="response_id", first_place="place")
+    second = placed.select("thread", second_id="response_id", second_place="place")
+    told = good.join(first, ["thread", "first_id"]).join(second, ["thread", "second_id"]).join(keys, "thread")
     in_order = told.first_place < told.second_place
     return told.select(
         "row",

@@ -62,7 +62,8 @@ def labels_to_groups(
         lean = keep(read_rows(table, given, _measure, cleaning=cleaning))
         if not skip_bad:
             refuse_bad_rows(lean, table, given)
-        good = in_threads(lean.filter(lean.reason.isnull()).drop("reason"))
+        threaded = in_threads(lean)
+        good = threaded.rows
         answers = keep(to_answers(merged(good, up=good.up.sum(), total=good.count())))
         lead = (2 * answers.up - answers.total).cast("float64")
         decided = answers.filter(lead != 0)
@@ -75,14 +76,16 @@ def labels_to_groups(
             labels, notes = guard_labels(labels, answers, texts, cleaning.gate)
         threads = Threads(
             of_threads(answers, labels),
+            threaded.keys,
             _no_edges(answers),
             labels,
             texts,
-            keep(split_keys(answers)),
+            keep(split_keys(threaded.keys)),
             holdout=holdout,
         )
         made = Made(
-            rows=lean,
+            refused=threaded.refused,
+            num_rows=threaded.num_rows,
             members=members_of(good, answers),
             threads=threads,
             notes={

@@ -44,7 +44,8 @@ class Made:
     """The tables on the way from rows to groups, computed.
 
     Args:
-        rows: every record: row, and in `reason` why it cannot be used.
+        refused: row and reason of every record that cannot be used.
+        num_rows: how many records there were.
         members: row, thread and size of the thread, of every record that can be used.
         threads: answers, edges, labels and texts; answers of lost threads are left out already.
         lost: other rows that are not used: row, reason; None where there are none.
@@ -52,7 +53,8 @@ class Made:
         confounds, tables: what a kind of signal adds to the card.
     """
 
-    rows: Table
+    refused: Table
+    num_rows: int
     members: Table
     threads: Threads
     lost: Table | None = None
@@ -71,7 +73,7 @@ def built(made: Made, *, source: str, rule: str, with_time: bool, with_author: b
     card = DataCard(
         source=source, rule=rule, account=account, confounds=found | dict(made.confounds), tables=list(made.tables)
     )
-    release(made.rows)
+    release(made.refused)
     return Built(GroupStream(threads, source=source), card)
 
 
@@ -158,12 +160,11 @@ def account_of(made: Made) -> Account:
     notes = {SPLIT_KEYS: num_split, NO_EDGE: num_answers - count(in_an_edge) if num_edges else 0} | dict(made.notes)
     if num_split:
         examples[SPLIT_KEYS] = _first(threads.split, "key")
-    num_rows = count(made.rows)
     num_groups = count(heads)
     release(heads, fates)
     return Account(
-        rows_read=num_rows,
-        rows_used=num_rows - sum(dropped.values()),
+        rows_read=made.num_rows,
+        rows_used=made.num_rows - sum(dropped.values()),
         dropped=dropped,
         groups=num_groups,
         responses=num_answers,
@@ -179,7 +180,7 @@ def _fates(made: Made, heads: Table) -> Table:
     """`row` and `reason` of every record that is not in a group."""
     lost = made.members.anti_join(heads, "thread")
     tables = [
-        made.rows.filter(made.rows.reason.notnull()).select("row", "reason"),
+        made.refused,
         lost.select("row", reason=(lost.size == 1).ifelse(ALONE, NO_PAIR)),
     ]
     if made.lost is not None:

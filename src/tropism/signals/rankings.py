@@ -67,25 +67,28 @@ def rankings_to_groups(
         lean = keep(read_rows(table, given, _measure, cleaning=cleaning))
         if not skip_bad:
             refuse_bad_rows(lean, table, given)
-        good = in_threads(lean.filter(lean.reason.isnull()).drop("reason"))
+        threaded = in_threads(lean)
+        good = threaded.rows
         answers = to_answers(merged(good, mean_rank=good.rank.mean().round(9)))
         by_rank = ibis.window(group_by=answers.thread, order_by=answers.mean_rank)
         answers = keep(answers.mutate(rank=ibis.dense_rank().over(by_rank).cast("int32")))
-        games = keep(_games(good, answers))
+        games = keep(_games(good, answers, threaded.keys))
         every = judged_pairs(games, answers, truth=truth, weight=weight, ties=ties)
         pairs = keep(capped(_with_mix(every, answers), cap))
         num_over = count(every) - count(pairs) if cap else 0
         texts = with_texts(table, given, cleaning, ("prompt", "response")).select("prompt", "response", text_row="row")
         pairs, notes = guarded(pairs, answers, texts, cleaning, is_json=is_json)
         made = Made(
-            rows=lean,
+            refused=threaded.refused,
+            num_rows=threaded.num_rows,
             members=members_of(good, answers),
             threads=Threads(
                 of_threads(answers, pairs),
+                threaded.keys,
                 pairs,
                 None,
                 texts,
-                keep(split_keys(answers)),
+                keep(split_keys(threaded.keys)),
                 is_json=is_json,
                 holdout=holdout,
             ),
@@ -125,13 +128,12 @@ def _measure(text: Table) -> Measure:
     )
 
 
-def _games(good: Table, answers: Table) -> Table:
+def _games(good: Table, answers: Table, keys: Table) -> Table:
     """Every two answers of one annotator's ranking, the smaller place first; one ranked twice has its mean rank."""
     names = ["thread", "response_id"]
     told = good.select(*names, "annotator", "rank").join(answers.select(*names, "place"), names)
     ranked = told.group_by(["thread", "annotator", "place"]).agg(rank=told["rank"].mean().round(9))
-    prompts = answers.filter(answers.place == 0).select("thread", "key", "prompt_id")
-    ranked = ranked.join(prompts, "thread")
+    ranked = ranked.join(keys, "thread")
     low = ranked.select("thread", "annotator", "key", "prompt_id", low="place", low_rank="rank")
     high = ranked.select(other="thread", judge="annotator", high="place", high_rank="rank")
     met = low.join(high, [low.thread == high.other, low.annotator == high.judge, low.low < high.high], how="inner")

@@ -88,7 +88,8 @@ def ratings_to_groups(
         lean = keep(read_rows(table, given, _measure(columns), cleaning=cleaning, needs_time=rule.needs_time))
         if not skip_bad:
             refuse_bad_rows(lean, table, given)
-        good = in_threads(lean.filter(lean.reason.isnull()).drop("reason"))
+        threaded = in_threads(lean)
+        good = threaded.rows
         # rounded, so that the order in which an engine adds up makes no tie a lead
         answers = to_answers(merged(good, score=good.score.mean().round(9)))
         answers = keep(answers.mutate(level=answers.score))
@@ -101,14 +102,16 @@ def ratings_to_groups(
         texts = with_texts(table, given, cleaning, ("prompt", "response")).select("prompt", "response", text_row="row")
         pairs, notes = guarded(pairs, answers, texts, cleaning)
         made = Made(
-            rows=lean,
+            refused=threaded.refused,
+            num_rows=threaded.num_rows,
             members=members_of(good, answers),
             threads=Threads(
                 of_threads(answers, pairs),
+                threaded.keys,
                 pairs,
                 None,
                 texts,
-                keep(split_keys(answers)),
+                keep(split_keys(threaded.keys)),
                 holdout=holdout,
             ),
             notes={OVER_CAP: num_over, MERGED: count(good) - count(answers), **notes},

@@ -30,7 +30,8 @@ class Threads:
     """Answers with their edges and labels, as tables of one engine, all computed.
 
     Args:
-        answers: thread, place, row (into `texts`), key, prompt_id, response_id, and where known score and rank.
+        answers: thread, place, row (into `texts`), response_id, and where known score and rank.
+        keys: thread, key, prompt_id.
         edges: thread, winner, loser (places), weight, margin, prob.
         labels: thread, place, desirable, weight; None where there are none.
         texts: text_row, prompt, response.
@@ -40,6 +41,7 @@ class Threads:
     """
 
     answers: Table
+    keys: Table
     edges: Table
     labels: Table | None
     texts: Table
@@ -132,7 +134,7 @@ def _heads(threads: Threads) -> Table:
     given = threads.edges.select("thread")
     if threads.labels is not None:
         given = ibis.union(given, threads.labels.select("thread"))
-    first = threads.answers.filter(threads.answers.place == 0).semi_join(given, "thread")
+    first = threads.keys.semi_join(given, "thread")
     first = first.left_join(threads.split.mutate(is_split=True), "key").select(first, "is_split")
     named = first.select(
         "thread",

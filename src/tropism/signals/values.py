@@ -88,9 +88,13 @@ def mix(digits: StringValue) -> NumericValue:
 
 def words(text: StringValue) -> NumericValue:
     """How many words a text has, split at blanks."""
-    spaced = text.re_search(f"[{BLANKS}]").ifelse(text.translate(BLANKS, " " * len(BLANKS)), text)
+    has_other_blanks = text.re_search(f"[{BLANKS}]")
+    spaced = has_other_blanks.ifelse(text.translate(BLANKS, " " * len(BLANKS)), text)
     parts = spaced.split(" ")
-    return parts.filter(lambda part: part != "").length().cast("int32")
+    # where single spaces stand between words, there is no empty part to leave out
+    is_plain = ~(has_other_blanks | text.contains("  ") | text.startswith(" ") | text.endswith(" ") | (text == ""))
+    counted = parts.filter(lambda part: part != "").length()
+    return is_plain.ifelse(parts.length(), counted).cast("int32")
 
 
 def _seconds_of(text: StringValue) -> NumericValue:

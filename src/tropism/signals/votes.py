@@ -87,24 +87,27 @@ def votes_to_groups(
         lean = keep(read_rows(table, given, _measure(rule), cleaning=cleaning, needs_time=rule.needs_time))
         if not skip_bad:
             refuse_bad_rows(lean, table, given)
-        threaded = in_threads(lean.filter(lean.reason.isnull()).drop("reason"))
-        copies = keep(repeated(threaded, best_first="score"))
-        answers = to_answers(threaded.anti_join(copies, "row"))
-        rule = rule.fitted(threaded)
+        threaded = in_threads(lean)
+        copies = keep(repeated(threaded.rows, best_first="score"))
+        rule = rule.fitted(threaded.rows)
+        answers = to_answers(threaded.rows.anti_join(copies, "row"))
         answers = keep(answers.mutate(level=rule.level(answers)))
+        release(threaded.rows)
         pairs = keep(weighted(capped(to_pairs(answers, rule, cap=cap), cap), weight=weight, margin=margin))
         num_over = count_pairs(answers, rule) - count(pairs) if cap else 0
         texts = with_texts(table, given, cleaning, ("prompt", "response")).select("prompt", "response", text_row="row")
         pairs, notes = guarded(pairs, answers, texts, cleaning)
         made = Made(
-            rows=lean,
+            refused=threaded.refused,
+            num_rows=threaded.num_rows,
             members=answers.select("row", "thread", "size"),
             threads=Threads(
                 of_threads(answers, pairs),
+                threaded.keys,
                 pairs,
                 None,
                 texts,
-                keep(split_keys(answers)),
+                keep(split_keys(threaded.keys)),
                 holdout=holdout,
             ),
             lost=copies.select("row", reason=ibis.literal(REPEATED)),
