@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -65,7 +66,10 @@ def run_sweep(
         Interrupted: after Ctrl-C, with everything kept.
     """
     points = list(grid(axes))
-    recipes = [load_recipe(path, (*point.overrides, f"output={output / point.name}")) for point in points]
+    folders = [json.dumps(str(output / point.name)) for point in points]
+    recipes = [
+        load_recipe(path, (*point.overrides, f"output={one}")) for point, one in zip(points, folders, strict=True)
+    ]
     refuse_what_is_not_swept(recipes)
     record = Sweep(
         title=f"{path.stem} over {', '.join(axis.key for axis in axes)}",
