@@ -26,7 +26,7 @@ quickstart: setup  ## The whole road on the embedded default: votes to a better 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
-test-browser: setup  ## Drive the label page in a real Chromium (Debian's package `chromium`)
+test-browser: setup  ## Drive the label page and reports in a real Chromium (Debian's package `chromium`)
 	$(BIN)/python -m pytest tests/browser
 
 test-spark: setup  ## The signals on a local Spark (Java 17; installs the extra `spark` first)

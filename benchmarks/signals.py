@@ -162,7 +162,7 @@ def child(way: str, source: Path, target: Path) -> None:
     """Measure in this process; CPU seconds and peak memory count the processes that it started (Spark's JVM)."""
     edges = run_way(way, source, target)
     own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu, memory = own.ru_utime + own.ru_stime, own.ru_maxrss
+    cpu, memory = own.ru_utime + own.ru_stime, peak_kilobytes(os.getpid())
     if way == "spark":
         jvm = jvm_usage()
         cpu, memory = cpu + jvm[0], memory + jvm[1]
@@ -178,6 +178,12 @@ def child(way: str, source: Path, target: Path) -> None:
     )
 
 
+def peak_kilobytes(process: int) -> float:
+    """Peak resident memory; not by getrusage, whose figure a new process inherits from the one that started it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return next(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+
+
 def jvm_usage() -> tuple[float, float]:
     """CPU seconds and peak resident kilobytes of the Java processes below this one, while they live."""
     import psutil
@@ -187,8 +193,7 @@ def jvm_usage() -> tuple[float, float]:
         if "java" in process.name():
             times = process.cpu_times()
             cpu += times.user + times.system
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            memory += next(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+            memory += peak_kilobytes(process.pid)
     return cpu, memory
 
 

@@ -1,0 +1,38 @@
+"""The JSON records that builds, runs, evaluations and reports share. No torch, no arithmetic."""
+
+from tropism.records.base import Estimate, Matrix, Record, write_json, write_text
+from tropism.records.data import Account, DataCard
+from tropism.records.runs import Alarm, Evaluation, MemoryPlan, Probe, Run, Sample, Stage, StepLog, read_log, read_run
+from tropism.records.series import RoundRecord, Rounds, Sweep, SweepRun
+from tropism.records.suites import Comparison, EvalResult, SuiteModel, SuitePair, SuiteRun, SuiteSample, read_suite_run
+
+__all__ = [
+    "Account",
+    "Alarm",
+    "Comparison",
+    "DataCard",
+    "Estimate",
+    "EvalResult",
+    "Evaluation",
+    "Matrix",
+    "MemoryPlan",
+    "Probe",
+    "Record",
+    "RoundRecord",
+    "Rounds",
+    "Run",
+    "Sample",
+    "Stage",
+    "StepLog",
+    "SuiteModel",
+    "SuitePair",
+    "SuiteRun",
+    "SuiteSample",
+    "Sweep",
+    "SweepRun",
+    "read_log",
+    "read_run",
+    "read_suite_run",
+    "write_json",
+    "write_text",
+]
