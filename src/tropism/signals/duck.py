@@ -12,6 +12,7 @@ import duckdb
 import ibis
 from ibis import Table
 from ibis.backends.duckdb import Backend
+from ibis.expr.types import StringValue
 from pyarrow import RecordBatch
 from pyarrow import Table as Rows
 
@@ -19,6 +20,9 @@ from tropism.signals.engines import Engine
 
 MOST_MEMORY = 3_000_000_000
 """Bytes that DuckDB may hold before it writes to disk; half of the machine's memory where that is less."""
+
+_ROWS_AT_ONCE, _FLUSH_AT = 20_480, 131_072
+"""Rows that a part gathers before it writes them, and rows of all parts: they, and not the data, fill memory."""
 
 
 class DuckEngine(Engine):
@@ -40,6 +44,9 @@ class DuckEngine(Engine):
         # not through Ibis' own method: Ibis 12 calls one that DuckDB 2 removed
         yield from self.backend.con.sql(self.backend.compile(table)).to_arrow_reader(num_rows)
 
+    def json_text(self, text: StringValue) -> StringValue:
+        return _to_json(text)
+
     @contextmanager
     def buckets(self, table: Table, *, by: str, count: int) -> Iterator[Sequence[Table]]:
         if count == 1:
@@ -51,7 +58,8 @@ class DuckEngine(Engine):
             query = self.backend.compile(table)
             self.backend.raw_sql(
                 f"COPY ({query}) TO '{folder}' "
-                f"(FORMAT parquet, COMPRESSION lz4, PARTITION_BY ({by}), WRITE_PARTITION_COLUMNS)"
+                f"(FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {_ROWS_AT_ONCE}, PARTITION_BY ({by}), "
+                "WRITE_PARTITION_COLUMNS)"
             )
             yield [self._bucket(table, Path(folder) / f"{by}={place}") for place in range(count)]
 
@@ -83,8 +91,14 @@ def connect() -> Backend:
     for setting in (
         "TimeZone = 'UTC'",
         "enable_progress_bar = false",
+        f"partitioned_write_flush_threshold = {_FLUSH_AT}",
         f"memory_limit = '{memory // 1_000_000}MB'",
         f"temp_directory = '{tempfile.gettempdir()}/tropism-{os.getpid()}.tmp'",
     ):
         backend.raw_sql(f"SET {setting}")
     return backend
+
+
+@ibis.udf.scalar.builtin(name="to_json")
+def _to_json(text: str) -> str:  # type: ignore[empty-body]
+    """DuckDB's own function; Ibis has no name for it."""

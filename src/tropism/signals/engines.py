@@ -11,7 +11,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 from ibis import Table
-from ibis.expr.types import Scalar
+from ibis.expr.types import Scalar, StringValue
 from pyarrow import RecordBatch
 
 from tropism.errors import ConfigError, DataError
@@ -38,6 +38,10 @@ class Engine(ABC):
     @abstractmethod
     def batches(self, table: Table, *, num_rows: int) -> Iterator[RecordBatch]:
         """The rows of a table in its order, some at a time; nothing else may ask the engine meanwhile."""
+
+    def json_text(self, text: StringValue) -> StringValue | None:
+        """A text as JSON text, where the engine knows how; None leaves it to Arrow."""
+        return None
 
     @abstractmethod
     @contextmanager

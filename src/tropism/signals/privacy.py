@@ -34,6 +34,7 @@ _BOTS = (
     "vredditdownloader",
     "xkcd_transcriber",
 )
+_BOT_NAME = rf"(?i)(bot|\[bot\]|-modteam)\s*$|^\s*({'|'.join(_BOTS)})\s*$"
 _YES = ("true", "t", "1", "yes", "y", "moderator", "mod", "admin", "administrator")
 _ID_DIGITS = 16
 
@@ -113,9 +114,7 @@ def is_bot(author: StringValue) -> BooleanValue:
 
     Reference: the rule /bot$/i and AutoModerator as in Reddit corpora; it takes a Mr Talbot for one, too.
     """
-    name = author.strip().lower()
-    ends = name.endswith("bot") | name.endswith("[bot]") | name.endswith("-modteam")
-    return (ends | name.isin(_BOTS)).fill_null(False)
+    return author.re_search(_BOT_NAME).fill_null(False)
 
 
 def is_moderator(flag: Value) -> BooleanValue:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ibis
 import numpy as np
@@ -18,7 +18,7 @@ from ibis import Table
 from numpy.typing import NDArray
 
 from tropism.groups import PreferenceGroup
-from tropism.signals.engines import count, data_errors, engine_of, in_memory, keep, release
+from tropism.signals.engines import Engine, count, data_errors, engine_of, in_memory, keep, release
 from tropism.tables import EDGE, LABEL, RESPONSE, SCHEMA, group_of, json_texts
 
 GROUPS_PER_BUCKET = 20_000
@@ -68,7 +68,8 @@ class GroupStream:
 
     def tables(self) -> Iterator[pa.Table]:
         """The groups as tables with the columns of `tropism.tables.SCHEMA`."""
-        threads, engine = self.threads, engine_of(self.threads.answers)
+        engine = engine_of(self.threads.answers)
+        threads = _as_json(self.threads, engine)
         with data_errors(self.source, engine), ExitStack() as stack:
             heads = keep(_heads(threads))
             stack.callback(release, heads)
@@ -83,9 +84,11 @@ class GroupStream:
                 told = _sorted(responses[place], "ordinal", "place")
                 compared = _sorted(edges[place], "ordinal", "winner", "loser")
                 judged = _sorted(labels[place], "ordinal", "place") if labels else None
-                yield self._table(told, compared, judged, first=place * GROUPS_PER_BUCKET)
+                yield self._table(told, compared, judged, first=place * GROUPS_PER_BUCKET, is_json=threads.is_json)
 
-    def _table(self, told: pa.Table, compared: pa.Table, judged: pa.Table | None, *, first: int) -> pa.Table:
+    def _table(
+        self, told: pa.Table, compared: pa.Table, judged: pa.Table | None, *, first: int, is_json: bool
+    ) -> pa.Table:
         """The groups of one bucket, whose ordinals count from `first`."""
         places = told["place"].to_numpy()
         starts = np.flatnonzero(places == 0)
@@ -93,14 +96,13 @@ class GroupStream:
         ordinals = told["ordinal"].to_numpy()[starts]
         assert np.array_equal(ordinals, np.arange(first, first + num_groups)), "a group was lost or came twice"
         heads = told.take(pa.array(starts))
-        contents = {name: self._contents(told[name]) for name in ("response",)}
-        prompts = self._contents(heads["prompt"])
+        contents, prompts = _contents(told["response"], is_json), _contents(heads["prompt"], is_json)
         num_told = np.append(starts, len(places))
         nothing = pa.nulls(len(places), pa.int32())
         responses = pa.StructArray.from_arrays(
             [
                 told["response_id"].combine_chunks(),
-                contents["response"],
+                contents,
                 pa.array(np.zeros(len(places), np.int32)),
                 told["rank"].cast(pa.int32()).combine_chunks() if "rank" in told.column_names else nothing,
                 told["score"].cast(pa.float64()).combine_chunks()
@@ -123,10 +125,20 @@ class GroupStream:
         }
         return pa.table(columns, schema=SCHEMA)
 
-    def _contents(self, texts: pa.ChunkedArray) -> pa.Array:
-        """A column of texts as contents."""
-        column = texts.combine_chunks()
-        return column if self.threads.is_json else json_texts(column)
+
+def _contents(texts: pa.ChunkedArray, is_json: bool) -> pa.Array:
+    """A column of texts as contents."""
+    column = texts.combine_chunks()
+    return column if is_json else json_texts(column)
+
+
+def _as_json(threads: Threads, engine: Engine) -> Threads:
+    """The threads with texts as JSON, where the engine makes it while it reads them; the rest is left to Arrow."""
+    response = engine.json_text(threads.texts.response)
+    prompt = engine.json_text(threads.texts.prompt)
+    if threads.is_json or response is None or prompt is None:
+        return threads
+    return replace(threads, texts=threads.texts.mutate(response=response, prompt=prompt), is_json=True)
 
 
 def _heads(threads: Threads) -> Table:
