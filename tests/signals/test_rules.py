@@ -8,6 +8,7 @@ import pytest
 
 from tests.signals.oracle import edges as slow_edges
 from tropism.errors import ConfigError
+from tropism.signals import engines
 from tropism.signals.columns import VoteColumns
 from tropism.signals.made import Built
 from tropism.signals.rules import GapRule, Log2Rule, QuantileRule, RatioRule, ShpRule, VoteRule
@@ -146,3 +147,25 @@ def test_pruned_pairs_are_the_capped_ones(cap: int, seed: int, votes: Callable[.
 def test_settings_without_meaning_are_errors(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_threads_taken_in_parts_make_the_same_groups(
+    votes: Callable[..., Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(5)
+    rows = [
+        {
+            "q": f"Q{thread}",
+            "thread": thread,
+            "a": f"a{rng.randrange(6)}",
+            "votes": rng.randint(0, 9),
+            "at": rng.random(),
+        }
+        for thread in (rng.randrange(40) for _ in range(300))
+    ]
+    whole = votes(rows, GapRule(1), cap=3)
+    monkeypatch.setattr(engines, "ROWS_PER_PART", 70)
+    parts = votes(rows, GapRule(1), cap=3)
+    assert list(whole.groups) == list(parts.groups)
+    assert whole.card == parts.card
+    assert whole.card.account.dropped["repeated response"] > 50

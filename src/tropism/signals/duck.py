@@ -34,6 +34,11 @@ class DuckEngine(Engine):
     def keep(self, table: Table) -> Table:
         return self.backend.create_table(ibis.util.gen_name("tropism"), table, temp=True)
 
+    def append(self, kept: Table, more: Table) -> Table:
+        columns = more.select(*kept.columns)
+        self.backend.raw_sql(f'INSERT INTO "{kept.op().name}" {self.backend.compile(columns)}')
+        return kept
+
     def put(self, rows: Rows) -> Table:
         return self.keep(ibis.memtable(rows))
 

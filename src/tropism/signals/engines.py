@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from tropism.errors import ConfigError, DataError
 ROW = "__row__"
 """Column that `open_file` adds: the record's number, from 1 and without a header. For messages, never for results."""
 
+ROWS_PER_PART = 2_000_000
+"""Rows that are sorted at one time; more are taken in parts."""
+
 
 class Engine(ABC):
     """What the signals ask of a database beside the expressions themselves."""
@@ -26,6 +29,12 @@ class Engine(ABC):
     @abstractmethod
     def keep(self, table: Table) -> Table:
         """Compute a table once; its rows stay in the engine until they are released."""
+
+    def append(self, kept: Table, more: Table) -> Table:
+        """What `keep` keeps, with more rows; one table takes the place of both."""
+        both = self.keep(kept.union(more))
+        self.release(kept)
+        return both
 
     @abstractmethod
     def put(self, rows: pa.Table) -> Table:
@@ -105,6 +114,23 @@ def engine_of(table: Table) -> Engine:
 def keep(table: Table) -> Table:
     """Compute a table once; its rows stay in the engine until they are released."""
     return engine_of(table).keep(table)
+
+
+def keep_in_parts(make: Callable[[Table], Table], rows: Table, *, num_rows: int) -> Table:
+    """Compute what is made of rows thread by thread, some threads at a time, so that no sort outgrows memory.
+
+    Args:
+        make: from rows to rows; those of one thread must not depend on those of another.
+        rows: with `thread`.
+        num_rows: how many rows there are, about.
+    """
+    engine, num_parts = engine_of(rows), max(1, num_rows // ROWS_PER_PART)
+    if num_parts == 1:
+        return engine.keep(make(rows))
+    kept = engine.keep(make(rows.filter(rows.thread % num_parts == 0)))
+    for part in range(1, num_parts):
+        kept = engine.append(kept, make(rows.filter(rows.thread % num_parts == part)))
+    return kept
 
 
 def release(*tables: Table) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import ibis
@@ -22,7 +23,7 @@ from tropism.signals.answers import (
     with_texts,
 )
 from tropism.signals.columns import VoteColumns
-from tropism.signals.engines import ROW, count, data_errors, engine_of, keep, release
+from tropism.signals.engines import ROW, count, data_errors, engine_of, keep, keep_in_parts, release
 from tropism.signals.made import (
     OVER_CAP,
     SPLIT_KEYS,
@@ -88,13 +89,17 @@ def votes_to_groups(
         if not skip_bad:
             refuse_bad_rows(lean, table, given)
         threaded = in_threads(lean)
-        copies = keep(repeated(threaded.rows, best_first="score"))
-        rule = rule.fitted(threaded.rows)
-        answers = to_answers(threaded.rows.anti_join(copies, "row"))
-        answers = keep(answers.mutate(level=rule.level(answers)))
+        num_rows = threaded.num_rows
+        copies = keep_in_parts(partial(repeated, best_first="score"), threaded.rows, num_rows=num_rows)
+        fitted = rule.fitted(threaded.rows)
+        answers = keep_in_parts(partial(_answers, copies, fitted), threaded.rows, num_rows=num_rows)
         release(threaded.rows)
-        pairs = keep(weighted(capped(to_pairs(answers, rule, cap=cap), cap), weight=weight, margin=margin))
-        num_over = count_pairs(answers, rule) - count(pairs) if cap else 0
+        pairs = keep_in_parts(
+            lambda part: weighted(capped(to_pairs(part, fitted, cap=cap), cap), weight=weight, margin=margin),
+            answers,
+            num_rows=num_rows,
+        )
+        num_over = count_pairs(answers, fitted) - count(pairs) if cap else 0
         texts = with_texts(table, given, cleaning, ("prompt", "response")).select("prompt", "response", text_row="row")
         pairs, notes = guarded(pairs, answers, texts, cleaning)
         made = Made(
@@ -114,16 +119,22 @@ def votes_to_groups(
             notes={OVER_CAP: num_over, **notes},
         )
         if not count(pairs):
-            raise nothing_made(account_of(made), answers, rule, source)
+            raise nothing_made(account_of(made), answers, fitted, source)
         done = built(
             made,
             source=source,
-            rule=describe(rule, cap=cap, weight=weight, margin=margin),
+            rule=describe(fitted, cap=cap, weight=weight, margin=margin),
             with_time=bool(columns.time),
             with_author=bool(columns.author),
         )
         release(copies, answers)
     return done
+
+
+def _answers(copies: Table, rule: VoteRule, rows: Table) -> Table:
+    """Distinct answers with the level that a rule compares."""
+    answers = to_answers(rows.anti_join(copies, "row"))
+    return answers.mutate(level=rule.level(answers))
 
 
 def _measure(rule: VoteRule):  # type: ignore[no-untyped-def]
