@@ -67,7 +67,9 @@ def test_a_recipe_trains_a_reward_model_that_judges_afterwards(tmp_path, capsys)
     loaded = AutoModelForSequenceClassification.from_pretrained(found["model"])
     assert loaded.config.num_labels == 1
     judge = load_judge(f"reward-model:{found['model']}")
-    assert judge.score("question 7", " yes 7 yes") > judge.score("question 7", " no 7")
+    verdict = judge.compare("question 7", " yes 7 yes", " no 7")
+    assert verdict is not None
+    assert verdict.first == 1.0
     assert load_reward_policy(found["model"]).rewards(["question 3"], [" yes 3 yes"])[0] > 0
 
 

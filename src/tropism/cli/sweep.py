@@ -41,8 +41,7 @@ def show(output: Output, sweep: Sweep, folder: Path) -> None:
     """Print what every run measured, with intervals, and which alarms it tripped."""
     for run in sweep.runs:
         output.table(run.name, rows(run))
-    done = [str(folder / run.folder) for run in sweep.runs if not run.error]
-    output.finish(payload(sweep, folder), next_command=shlex.join(["tropism", "report", *done]))
+    output.finish(payload(sweep, folder), next_command=shlex.join(["tropism", "report", str(folder)]))
 
 
 def rows(run: SweepRun) -> dict[str, str]:

@@ -67,8 +67,7 @@ def train_rounds(output: Output, settings: Recipe, *, command: str, resume: bool
         last = found.rounds[-1]
         rounds = [one.model_dump(exclude={"against_first": {"samples", "margins"}}) for one in found.rounds]
         result = payload(read_run(folder / last.run / "run.json"), reports[-1]) | {"rounds": rounds}
-        runs = [str(folder / one.run) for one in found.rounds]
-        output.finish(result, next_command=shlex.join(["tropism", "report", *runs]))
+        output.finish(result, next_command=shlex.join(["tropism", "report", str(folder)]))
     leave_process_group()
 
 
