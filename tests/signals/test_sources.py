@@ -192,7 +192,8 @@ def test_markdown_survives_random_markup() -> None:
     pieces = ["<p>", "</p>", "<li>", "<ul>", "</ol>", "<pre>", "</pre>", "<a href='", "'>", "x", "\n", "&lt;", "<!--"]
     pieces += ["-->", "<b>", "</i>", "<blockquote>", "</blockquote>", "<script>", "</script>", "<code>", "`", "\x00"]
     for _ in range(1000):
-        to_markdown("".join(rng.choices(pieces, k=rng.randrange(30)))).encode("utf-8")
+        text = to_markdown("".join(rng.choices(pieces, k=rng.randrange(30))))
+        assert text.encode("utf-8").decode("utf-8") == text
 
 
 # OpenAssistant

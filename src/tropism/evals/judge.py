@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import inspect
 import math
 from abc import ABC, abstractmethod
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any, final
 
 from tropism.errors import ConfigError, DataError
+from tropism.functions import load_function
 from tropism.groups import Content, content_key, content_text
 
 TIE = 1e-9
@@ -226,37 +225,22 @@ def load_judge(name: str) -> Judge:
     """
     for prefix, opener in JUDGES.items():
         if name.startswith(prefix):
-            judge = load_function(opener)(name)
+            judge = judge_function(opener)(name)
             assert isinstance(judge, Judge)
             return judge
-    rule = load_function(name)
+    rule = judge_function(name)
     return PairRule(name, rule) if num_arguments(rule) == 3 else RuleJudge(name, rule)
 
 
-def load_function(name: str) -> Callable[..., Any]:
-    """The function that `file.py:function` or `module:function` names."""
-    place, colon, function = name.rpartition(":")
-    if not colon:
+def judge_function(name: str) -> Callable[..., Any]:
+    """The function that a judge's name names."""
+    if ":" not in name:
         raise ConfigError(
             f"a judge is named `file.py:function`, `module:function` or {', '.join(f'`{p}...`' for p in JUDGES)}, "
             f"not {name!r}.",
             remedy="Add the function's name.",
         )
-    try:
-        if place.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(place)
-        rule = getattr(module, function)
-    except Exception as error:
-        raise ConfigError(f"the judge {name!r} cannot be loaded: {error}.", remedy="Check the judge's name.") from None
-    if not callable(rule):
-        raise ConfigError(f"the judge {name!r} is not a function.", remedy="Check the judge's name.")
-    return rule
+    return load_function(name, role="judge", remedy="Check the judge's name.")
 
 
 def digest_of_file(name: str) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from tropism.evals import (
     style,
 )
 from tropism.evals.items import Better, Eval, Item, Measured, Settings, Task
+from tropism.functions import load_function
 
 EVALS: dict[str, Eval] = {
     "preference": Eval(
@@ -185,7 +184,7 @@ def parse_entry(entry: Any) -> SuiteEval:
 
 def own_eval(name: str, better: Mapping[str, Better]) -> Eval:
     """A user's function as an eval; one that returns a list of items is taken to have measured just those."""
-    function = load_function(name)
+    function = load_function(name, role="eval", remedy="Check the suite.")
 
     def measure(task: Task) -> Measured:
         found = function(task)
@@ -198,23 +197,3 @@ def own_eval(name: str, better: Mapping[str, Better]) -> Eval:
         )
 
     return Eval(measure, AnySettings, better=better)
-
-
-def load_function(name: str) -> Callable[[Task], object]:
-    """The function that `file.py:function` or `module:function` names."""
-    place, _, attribute = name.rpartition(":")
-    try:
-        if place.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(place)
-        function = getattr(module, attribute)
-    except Exception as error:
-        raise ConfigError(f"the eval {name!r} cannot be loaded: {error}.", remedy="Check the suite.") from None
-    if not callable(function):
-        raise ConfigError(f"the eval {name!r} is not a function.", remedy="Check the suite.")
-    return function

@@ -94,10 +94,13 @@ def ratings_to_groups(
         answers = to_answers(merged(good, score=good.score.mean().round(9)))
         answers = keep(answers.mutate(level=answers.score))
         if pairing == "best-random":
-            pairs, num_over = keep(_finished(best_against_random(answers, seed=seed).drop("mix"), weight, margin)), 0
+            pairs, num_over = (
+                keep(weighted(best_against_random(answers, seed=seed).drop("mix"), weight=weight, margin=margin)),
+                0,
+            )
         else:
             every = to_pairs(answers, rule, ties=ties)
-            pairs = keep(_finished(capped(every, cap), weight, margin))
+            pairs = keep(weighted(capped(every, cap), weight=weight, margin=margin))
             num_over = count(every) - count(pairs) if cap else 0
         texts = with_texts(table, given, cleaning, ("prompt", "response")).select("prompt", "response", text_row="row")
         pairs, notes = guarded(pairs, answers, texts, cleaning)
@@ -131,10 +134,6 @@ def ratings_to_groups(
         )
         release(answers)
     return done
-
-
-def _finished(pairs: Table, weight: Weight, margin: Literal["none", "gap"]) -> Table:
-    return weighted(pairs, weight=weight, margin=margin)
 
 
 def _measure(columns: RatingColumns) -> Callable[[Table], Measure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -137,7 +138,7 @@ def _answers(copies: Table, rule: VoteRule, rows: Table) -> Table:
     return answers.mutate(level=rule.level(answers))
 
 
-def _measure(rule: VoteRule):  # type: ignore[no-untyped-def]
+def _measure(rule: VoteRule) -> Callable[[Table], Measure]:
     """What is read of a row of votes: its score, and where they are known the asker's mark and the prompt's score."""
 
     def measure(text: Table) -> Measure:
