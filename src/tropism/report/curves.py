@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from markupsafe import Markup
 
 from tropism.records import StepLog
 from tropism.report.numbers import compact
@@ -13,6 +15,9 @@ from tropism.report.svg import AFTER, BEFORE, INK, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+Of = TypeVar("Of")
+"""What a line is of: its label, or the look of a run."""
 
 MOST_POINTS = 240
 """A longer log is shown as means of neighbouring steps."""
@@ -120,6 +125,29 @@ def series(log: Sequence[StepLog], key: str) -> Series | None:
     return Series(steps, values, points[0][1], points[-1][1])
 
 
+def over_steps(
+    panel: Panel, lines: Mapping[Of, Series], paint: Callable[[Axes, Of, Series], None], *, name: str, label: str
+) -> Markup:
+    """One panel: its baseline, its lines, and the axes that every panel over training steps has.
+
+    Args:
+        panel: what is shown.
+        lines: each with what it is of.
+        paint: draws one of them.
+        name: prefix of the ids inside, different for every figure of a page.
+        label: what the figure shows, for those who cannot see it.
+    """
+
+    def paint_all(axes: Axes) -> None:
+        if panel.baseline is not None:
+            axes.axhline(panel.baseline, color=INK, linewidth=1, dashes=(3, 3))
+        for of, line in lines.items():
+            paint(axes, of, line)
+        _axes(axes, panel, sorted({step for line in lines.values() for step in line.steps}))
+
+    return draw(paint_all, name=name, label=label, width=320, height=210)
+
+
 def line_note(log: Sequence[StepLog]) -> str:
     """What the thin and the thick lines of a stage's curves are; nothing where the log is short."""
     block = _block(len(log))
@@ -161,17 +189,8 @@ def _curves(panel: Panel, lines: dict[str, Series], *, name: str) -> Plot:
     last_label = panel.keys[-1][1]
     colours = {label: BEFORE if len(panel.keys) > 1 and label == last_label else AFTER for label in lines}
 
-    def paint(axes: Axes) -> None:
-        if panel.baseline is not None:
-            axes.axhline(panel.baseline, color=INK, linewidth=1, dashes=(3, 3))
-        for label, line in lines.items():
-            _line(axes, line, colours[label], mean=panel.noisy and len(line.values) >= FEWEST_FOR_MEAN)
-        steps_axis(axes, sorted({step for line in lines.values() for step in line.steps}))
-        if panel.percent:
-            axes.set_ylim(0, 1.02)
-            axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-        else:
-            axes.locator_params(axis="y", nbins=5)
+    def paint(axes: Axes, label: str, line: Series) -> None:
+        _line(axes, line, colours[label], mean=panel.noisy and len(line.values) >= FEWEST_FOR_MEAN)
 
     says = [
         f"{label + ' ' if label else ''}{compact(line.first)} at first, {compact(line.last)} at last"
@@ -179,8 +198,7 @@ def _curves(panel: Panel, lines: dict[str, Series], *, name: str) -> Plot:
     ]
     label = f"{panel.title} over training steps: {'; '.join(says)}."
     legend = tuple((label, "before" if colours[label] == BEFORE else "after") for label in lines if label)
-    svg = draw(paint, name=name, label=label, width=320, height=210)
-    return Plot(panel.title, svg, panel.reading, legend)
+    return Plot(panel.title, over_steps(panel, lines, paint, name=name, label=label), panel.reading, legend)
 
 
 def _line(axes: Axes, line: Series, colour: str, *, mean: bool) -> None:
@@ -195,8 +213,8 @@ def _line(axes: Axes, line: Series, colour: str, *, mean: bool) -> None:
         axes.plot(line.steps, smooth(line.values), color=colour, linewidth=2, linestyle=style)
 
 
-def steps_axis(axes: Axes, steps: Sequence[float]) -> None:
-    """Whole steps below; a single one stands alone."""
+def _axes(axes: Axes, panel: Panel, steps: Sequence[float]) -> None:
+    """Whole steps below, where a single one stands alone; the panel's scale on the left."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
@@ -204,3 +222,8 @@ def steps_axis(axes: Axes, steps: Sequence[float]) -> None:
     if len(steps) == 1:
         axes.set_xticks(steps)
     axes.set_xlabel("step", labelpad=2)
+    if panel.percent:
+        axes.set_ylim(0, 1.02)
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    else:
+        axes.locator_params(axis="y", nbins=5)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tropism.report.curves import FEWEST_FOR_MEAN, Panel, Series, series, smooth, steps_axis
+from tropism.report.curves import FEWEST_FOR_MEAN, Panel, Series, over_steps, series, smooth
 from tropism.report.dossier import TrainedRun
 from tropism.report.looks import Look
 from tropism.report.numbers import MISSING, compact
 from tropism.report.plots import Plot
-from tropism.report.svg import INK, colour_of, draw
+from tropism.report.svg import colour_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,26 +100,17 @@ def flattened(value: Any, key: str = "") -> list[tuple[str, str]]:
 def _drawn(panel: Panel, lines: Mapping[Look, Series]) -> Plot:
     """One panel of curves over the steps."""
 
-    def paint(axes: Axes) -> None:
-        if panel.baseline is not None:
-            axes.axhline(panel.baseline, color=INK, linewidth=1, dashes=(3, 3))
-        for look, line in lines.items():
-            colour = colour_of(look.colour)
-            values = smooth(line.values) if len(line.values) >= FEWEST_FOR_MEAN else line.values
-            axes.plot(line.steps, line.values, color=colour, linewidth=0.7, alpha=0.25)
-            mark = "o" if len(values) == 1 else ""
-            axes.plot(line.steps, values, color=colour, linewidth=1.9, linestyle=look.dash, marker=mark)
-        steps_axis(axes, sorted({step for line in lines.values() for step in line.steps}))
-        if panel.percent:
-            axes.set_ylim(0, 1.02)
-            axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
-        else:
-            axes.locator_params(axis="y", nbins=5)
+    def paint(axes: Axes, look: Look, line: Series) -> None:
+        colour = colour_of(look.colour)
+        values = smooth(line.values) if len(line.values) >= FEWEST_FOR_MEAN else line.values
+        axes.plot(line.steps, line.values, color=colour, linewidth=0.7, alpha=0.25)
+        mark = "o" if len(values) == 1 else ""
+        axes.plot(line.steps, values, color=colour, linewidth=1.9, linestyle=look.dash, marker=mark)
 
     says = [
         f"{look.number}: {compact(line.first)} at first, {compact(line.last)} at last" for look, line in lines.items()
     ]
     label = f"{panel.title} over training steps; {'; '.join(says)}."
     name = f"overlay-{panel.keys[0][0].replace('_', '-')}"
-    svg = draw(paint, name=name, label=label, width=320, height=210)
+    svg = over_steps(panel, lines, paint, name=name, label=label)
     return Plot(panel.title, svg, panel.reading, looks=tuple(lines))
