@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import pyarrow as pa
 from ibis import Table
@@ -20,7 +20,7 @@ from tropism.signals import privacy
 from tropism.signals.answers import UNREAD, Cleaning
 from tropism.signals.card import probed
 from tropism.signals.choices import choices_to_groups
-from tropism.signals.columns import ChoiceColumns, LabelColumns, RankingColumns, RatingColumns, VoteColumns
+from tropism.signals.columns import ChoiceColumns, Columns, LabelColumns, RankingColumns, RatingColumns, VoteColumns
 from tropism.signals.engines import engine_of, open_file, rows
 from tropism.signals.games import Truth
 from tropism.signals.gate import load_gate
@@ -34,8 +34,6 @@ from tropism.signals.sources import READERS
 from tropism.signals.sources.rows import AnswerRow, ChoiceRow, RankRow, RatingRow
 from tropism.signals.sources.table import flattened
 from tropism.signals.votes import votes_to_groups
-
-Columns: TypeAlias = VoteColumns | RatingColumns | RankingColumns | ChoiceColumns | LabelColumns
 
 
 @dataclass(frozen=True)

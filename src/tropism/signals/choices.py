@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import ibis
 from ibis import Table
 from ibis.expr.types import NumericValue, Value
 
 from tropism.errors import DataError
-from tropism.records import Estimate
+from tropism.records import Account, Estimate
 from tropism.signals import values
-from tropism.signals.answers import (
-    UNREAD,
-    Cleaning,
-    in_threads,
-    merged,
-    nothing_said,
-    refuse_bad_rows,
-    split_keys,
-    to_answers,
-    with_texts,
-)
+from tropism.signals.answers import UNREAD, Cleaning, Threaded, merged, nothing_said, to_answers, with_texts
 from tropism.signals.columns import ChoiceColumns
 from tropism.signals.confounds import share_of
-from tropism.signals.engines import ROW, count, data_errors, engine_of, keep, release
+from tropism.signals.engines import count, keep, release
 from tropism.signals.games import GameWeight, Truth, agreement, judged_pairs, strengths
-from tropism.signals.made import Built, Made, account_of, built, guarded, of_threads
-from tropism.signals.stream import Threads
+from tropism.signals.made import Built, nothing_used
+from tropism.signals.spine import Kind, Middle, to_groups
 
 MERGED = "choices merged with others of the same pair"
 _FIRST = ("a", "1", "1.0", "first", "left", "response_a", "answer_a", "model_a", "chosen_a")
@@ -33,6 +25,12 @@ _SECOND = ("b", "2", "2.0", "second", "right", "response_b", "answer_b", "model_
 _TIE = ("tie", "t", "both", "equal", "same", "0", "0.0", "draw", "both_good", "tie (both good)")
 _BAD = ("both_bad", "both bad", "neither", "none", "tie (bothbad)", "bothbad")
 _SKIP = ("skip", "skipped", "unsure", "discarded")
+_TEXTS = ("prompt", "first", "second")
+_TRUTHS = {
+    "soft": "an edge's probability is the share of those who judged it",
+    "majority": "the majority decides",
+    "dawid-skene": "an edge's probability counts every annotator as far as others confirm them (Dawid and Skene 1979)",
+}
 
 
 def choices_to_groups(
@@ -62,57 +60,58 @@ def choices_to_groups(
     Raises:
         DataError: for a row that cannot be read, or where no edge is left.
     """
-    if ROW not in table.columns:
-        table = table.mutate(**{ROW: ibis.row_number() + 1})
-    given, cleaning = columns.given(), cleaning or Cleaning()
-    with data_errors(source, engine_of(table)):
-        texts = with_texts(table, given, cleaning, ("prompt", "first", "second"))
-        lean = keep(_read(texts, given))
-        if not skip_bad:
-            refuse_bad_rows(lean, table, given)
-        threaded = in_threads(lean)
+    kind = _Choices(columns, truth=truth, weight=weight, ties=ties)
+    return to_groups(table, kind, skip_bad=skip_bad, cleaning=cleaning, holdout=holdout, source=source, is_json=is_json)
+
+
+@dataclass(frozen=True)
+class _Choices(Kind):
+    """Judgements of two answers; those of one pair become one edge."""
+
+    columns: ChoiceColumns
+    truth: Truth
+    weight: GameWeight
+    ties: bool
+
+    def read(self, table: Table, cleaning: Cleaning) -> Table:
+        given = self.columns.given()
+        return _read(with_texts(table, given, cleaning, _TEXTS), given)
+
+    def texts(self, table: Table, cleaning: Cleaning) -> Table:
+        """The texts of both sides, under the rows of `_sides`."""
+        texts = with_texts(table, self.columns.given(), cleaning, _TEXTS)
+        return ibis.union(
+            *(
+                texts.select("prompt", text_row=texts.row * 2 + place, response=texts[side])
+                for place, side in enumerate(("first", "second"))
+            )
+        )
+
+    def middle(self, threaded: Threaded) -> Middle:
+        """The answers of both sides, and what was said of each two of them."""
         answers = keep(to_answers(merged(_sides(threaded.rows))))
         games = keep(_games(threaded.rows, answers, threaded.keys))
-        pairs = keep(judged_pairs(games, answers, truth=truth, weight=weight, ties=ties))
-        both = _both_texts(texts)
-        pairs, notes = guarded(pairs, answers, both, cleaning, is_json=is_json)
-        table_of_strengths = strengths(games) if columns.first_source else None
-        made = Made(
-            refused=threaded.refused,
-            num_rows=threaded.num_rows,
+        release(threaded.rows)
+        pairs = keep(judged_pairs(games, answers, truth=self.truth, weight=self.weight, ties=self.ties))
+        table_of_strengths = strengths(games) if self.columns.first_source else None
+        ties = f"ties are {'kept' if self.ties else 'left out'}"
+        return Middle(
+            answers,
             members=games.select("row", "thread", size=ibis.literal(2)),
-            threads=Threads(
-                of_threads(answers, pairs),
-                threaded.keys,
-                pairs,
-                None,
-                both,
-                keep(split_keys(threaded.keys)),
-                is_json=is_json,
-                holdout=holdout,
-            ),
-            notes={MERGED: count(games) - count(games.select("thread", "low", "high").distinct()), **notes},
+            edges=pairs,
+            rule=f"choices: {_TRUTHS[self.truth]}; an edge weighs {self.weight}; {ties}",
+            nothing=_nothing,
+            notes={MERGED: count(games) - count(games.select("thread", "low", "high").distinct())},
             confounds=_first_side(games) | agreement(games),
             tables=(table_of_strengths,) if table_of_strengths else (),
+            passing=(games,),
         )
-        if not count(pairs):
-            account = account_of(made)
-            reasons = ", ".join(f"{number} x {reason}" for reason, number in account.dropped.items())
-            raise DataError(
-                f"no choice of {source or 'the table'} makes an edge ({account.rows_read} rows: {reasons}).",
-                remedy="Add choices, or keep ties with --ties.",
-            )
-        rule = f"choices: {_TRUTHS[truth]}; an edge weighs {weight}; ties are {'kept' if ties else 'left out'}"
-        done = built(made, source=source, rule=rule, with_time=False, with_author=False)
-        release(answers, games)
-    return done
 
 
-_TRUTHS = {
-    "soft": "an edge's probability is the share of those who judged it",
-    "majority": "the majority decides",
-    "dawid-skene": "an edge's probability counts every annotator as far as others confirm them (Dawid and Skene 1979)",
-}
+def _nothing(account: Account, source: str) -> DataError:
+    return nothing_used(
+        account, f"no choice of {source} makes an edge", remedy="Add choices, or keep ties with --ties."
+    )
 
 
 def _read(texts: Table, given: dict[str, str]) -> Table:
@@ -176,16 +175,6 @@ def _sides(good: Table) -> Table:
         for place, side in enumerate(("first", "second"))
     ]
     return ibis.union(*sides)
-
-
-def _both_texts(texts: Table) -> Table:
-    """The texts of both sides, under the rows of `_sides`."""
-    return ibis.union(
-        *(
-            texts.select("prompt", text_row=texts.row * 2 + place, response=texts[side])
-            for place, side in enumerate(("first", "second"))
-        )
-    )
 
 
 def _games(good: Table, answers: Table, keys: Table) -> Table:

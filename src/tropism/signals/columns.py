@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from tropism.errors import ConfigError
 
@@ -157,6 +158,8 @@ class ChoiceColumns:
         """The roles that have a column."""
         return _given(self)
 
+
+Columns: TypeAlias = VoteColumns | RatingColumns | RankingColumns | ChoiceColumns | LabelColumns
 
 OPTIONS = {
     "first": "response-a",

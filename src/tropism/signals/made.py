@@ -11,10 +11,10 @@ from ibis import Table
 
 from tropism.errors import ConfigError, DataError
 from tropism.records import Account, DataCard, Estimate, Matrix
-from tropism.signals.answers import ALONE, NO_PAIR, Cleaning
+from tropism.signals.answers import ALONE, NO_PAIR
 from tropism.signals.confounds import confounds
 from tropism.signals.engines import count, keep, release, rows, scalar
-from tropism.signals.guard import Guarded, guard_edges
+from tropism.signals.rules import VoteRule
 from tropism.signals.stream import GroupStream, Threads
 
 Weight: TypeAlias = Literal["one", "gap"]
@@ -97,17 +97,19 @@ def weighted(pairs: Table, *, weight: Weight, margin: Weight | Literal["none"] =
     )
 
 
-def guarded(pairs: Table, answers: Table, texts: Table, cleaning: Cleaning, *, is_json: bool = False) -> Guarded:
-    """Edges behind the safety gate, if there is one."""
-    if cleaning.gate is None:
-        return Guarded(pairs, {})
-    return guard_edges(pairs, answers, texts, cleaning.gate, is_json=is_json)
-
-
 def check_cap(cap: int | None) -> None:
     """Refuse a cap that leaves nothing."""
     if cap is not None and cap < 1:
         raise ConfigError(f"--cap must be at least 1, not {cap}.", remedy="Leave it away to keep every pair.")
+
+
+def check_time(rule: VoteRule, time: str | None) -> None:
+    """Refuse a rule over times that no column holds."""
+    if rule.needs_time and time is None:
+        raise ConfigError(
+            f'the rule "{rule}" compares when answers were written, but no column holds that.',
+            remedy="Name the column with --time.",
+        )
 
 
 def describe(rule: object, *, cap: int | None = None, weight: str = "one", margin: str = "none") -> str:
@@ -122,22 +124,27 @@ def describe(rule: object, *, cap: int | None = None, weight: str = "one", margi
     return "; ".join(parts)
 
 
-def nothing_made(account: Account, answers: Table, rule: object, source: str) -> DataError:
+def nothing_used(account: Account, what: str, *, remedy: str) -> DataError:
+    """The error for data of which nothing can be used: what there is not, and why each row was left out."""
+    reasons = ", ".join(f"{number} x {reason}" for reason, number in account.dropped.items())
+    return DataError(f"{what} ({account.rows_read} rows: {reasons}).", remedy=remedy)
+
+
+def nothing_made(account: Account, source: str, *, answers: Table, rule: object) -> DataError:
     """The error for data in which no pair passes the rule; `answers` are all that can be used, with `level`."""
-    what = source or "the table"
     if not account.rows_read:
-        return DataError(f"{what} has no record.", remedy="Give a file with at least one record.")
+        return DataError(f"{source} has no record.", remedy="Give a file with at least one record.")
     several = answers.filter(answers.size > 1)
     threads = several.group_by("thread").agg(gap=several.level.max() - several.level.min())
     num_threads, gap = count(threads), scalar(threads.gap.max())
     if not num_threads:
-        reasons = ", ".join(f"{number} x {reason}" for reason, number in account.dropped.items())
-        return DataError(
-            f"no prompt of {what} has two answers that can be used ({account.rows_read} rows: {reasons}).",
+        return nothing_used(
+            account,
+            f"no prompt of {source} has two answers that can be used",
             remedy="Name with --group the column that holds the answers to one prompt together, or add answers.",
         )
     return DataError(
-        f'no pair passes the rule "{rule}": {what} has {num_threads} '
+        f'no pair passes the rule "{rule}": {source} has {num_threads} '
         f"thread{'s' if num_threads > 1 else ''} with two answers or more, and the largest gap in one is {gap:g}.",
         remedy="Relax the rule, or add votes." if gap > 0 else "Add votes; all answers of a thread have one score.",
     )

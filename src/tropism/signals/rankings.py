@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import ibis
 from ibis import Table
 
 from tropism.errors import DataError
+from tropism.records import Account
 from tropism.signals import values
-from tropism.signals.answers import (
-    Cleaning,
-    Measure,
-    in_threads,
-    members_of,
-    merged,
-    read_rows,
-    refuse_bad_rows,
-    split_keys,
-    to_answers,
-    with_texts,
-)
+from tropism.signals.answers import Cleaning, Measure, Threaded, members_of, merged, to_answers
 from tropism.signals.columns import RankingColumns
-from tropism.signals.engines import ROW, count, data_errors, engine_of, keep, release
+from tropism.signals.engines import count, keep, release
 from tropism.signals.games import GameWeight, Truth, agreement, judged_pairs
-from tropism.signals.made import OVER_CAP, Built, Made, account_of, built, check_cap, guarded, of_threads
+from tropism.signals.made import OVER_CAP, Built, check_cap, nothing_used
 from tropism.signals.pairs import capped
-from tropism.signals.stream import Threads
+from tropism.signals.spine import Middle, OneAnswer, to_groups
 
 MERGED = "ranks merged with others of the same response"
 
@@ -60,71 +52,70 @@ def rankings_to_groups(
         DataError: for a row that cannot be read, or where no edge is left.
     """
     check_cap(cap)
-    if ROW not in table.columns:
-        table = table.mutate(**{ROW: ibis.row_number() + 1})
-    given, cleaning = columns.given(), cleaning or Cleaning()
-    with data_errors(source, engine_of(table)):
-        lean = keep(read_rows(table, given, _measure, cleaning=cleaning))
-        if not skip_bad:
-            refuse_bad_rows(lean, table, given)
-        threaded = in_threads(lean)
+    kind = _Rankings(columns, truth=truth, weight=weight, ties=ties, cap=cap)
+    return to_groups(table, kind, skip_bad=skip_bad, cleaning=cleaning, holdout=holdout, source=source, is_json=is_json)
+
+
+@dataclass(frozen=True)
+class _Rankings(OneAnswer):
+    """Ranked answers; those of one annotator meet each other."""
+
+    columns: RankingColumns
+    truth: Truth
+    weight: GameWeight
+    ties: bool
+    cap: int | None
+
+    def measure(self, text: Table) -> Measure:
+        """A row's rank, and whose ranking it is part of."""
+        rank = values.number(text.rank)
+        annotator = values.filled(text.annotator).fill_null("") if "annotator" in text.columns else ibis.literal("")
+        return Measure(
+            {"rank": rank, "annotator": annotator},
+            (
+                (values.is_missing(text.rank), "missing rank"),
+                (~values.is_finite(rank), "rank is not finite"),
+                (rank.isnull(), "rank is not a number"),
+            ),
+        )
+
+    def middle(self, threaded: Threaded) -> Middle:
+        """The mean rank of every answer, and the pairs that annotators' rankings make."""
         good = threaded.rows
         answers = to_answers(merged(good, mean_rank=good.rank.mean().round(9)))
         by_rank = ibis.window(group_by=answers.thread, order_by=answers.mean_rank)
         answers = keep(answers.mutate(rank=ibis.dense_rank().over(by_rank).cast("int32")))
         games = keep(_games(good, answers, threaded.keys))
-        every = judged_pairs(games, answers, truth=truth, weight=weight, ties=ties)
-        pairs = keep(capped(_with_mix(every, answers), cap))
-        num_over = count(every) - count(pairs) if cap else 0
-        texts = with_texts(table, given, cleaning, ("prompt", "response")).select("prompt", "response", text_row="row")
-        pairs, notes = guarded(pairs, answers, texts, cleaning, is_json=is_json)
-        made = Made(
-            refused=threaded.refused,
-            num_rows=threaded.num_rows,
-            members=members_of(good, answers),
-            threads=Threads(
-                of_threads(answers, pairs),
-                threaded.keys,
-                pairs,
-                None,
-                texts,
-                keep(split_keys(threaded.keys)),
-                is_json=is_json,
-                holdout=holdout,
-            ),
-            notes={MERGED: count(good) - count(answers), OVER_CAP: num_over, **notes},
-            confounds=agreement(games) if columns.annotator else {},
+        members = keep(members_of(good, answers))
+        release(good)
+        every = judged_pairs(games, answers, truth=self.truth, weight=self.weight, ties=self.ties)
+        pairs = keep(capped(_with_mix(every, answers), self.cap))
+        num_over = count(every) - count(pairs) if self.cap else 0
+        return Middle(
+            answers,
+            members=members,
+            edges=pairs,
+            rule=self._described(),
+            nothing=_nothing,
+            notes={MERGED: count(members) - count(answers), OVER_CAP: num_over},
+            confounds=agreement(games) if self.columns.annotator else {},
+            passing=(games, members),
         )
-        if not count(pairs):
-            account = account_of(made)
-            reasons = ", ".join(f"{number} x {reason}" for reason, number in account.dropped.items())
-            raise DataError(
-                f"no ranking of {source or 'the table'} prefers anything ({account.rows_read} rows: {reasons}).",
-                remedy="Name with --group the column that holds the answers to one prompt together, or keep --ties.",
-            )
-        rule = f"rankings: the better ranked is preferred; ties are {'kept' if ties else 'left out'}"
-        if cap is not None:
-            rule += f"; at most {cap} edge{'s' if cap > 1 else ''} of a thread"
-        if columns.annotator:
-            rule += f"; several annotators: {truth}, an edge weighs {weight}"
-        done = built(
-            made, source=source, rule=rule, with_time=bool(columns.time), with_author=False
-        )  # fmt: skip
-        release(answers, games)
-    return done
+
+    def _described(self) -> str:
+        rule = f"rankings: the better ranked is preferred; ties are {'kept' if self.ties else 'left out'}"
+        if self.cap is not None:
+            rule += f"; at most {self.cap} edge{'s' if self.cap > 1 else ''} of a thread"
+        if self.columns.annotator:
+            rule += f"; several annotators: {self.truth}, an edge weighs {self.weight}"
+        return rule
 
 
-def _measure(text: Table) -> Measure:
-    """A row's rank, and whose ranking it is part of."""
-    rank = values.number(text.rank)
-    annotator = values.filled(text.annotator).fill_null("") if "annotator" in text.columns else ibis.literal("")
-    return Measure(
-        {"rank": rank, "annotator": annotator},
-        (
-            (values.is_missing(text.rank), "missing rank"),
-            (~values.is_finite(rank), "rank is not finite"),
-            (rank.isnull(), "rank is not a number"),
-        ),
+def _nothing(account: Account, source: str) -> DataError:
+    return nothing_used(
+        account,
+        f"no ranking of {source} prefers anything",
+        remedy="Name with --group the column that holds the answers to one prompt together, or keep --ties.",
     )
 
 

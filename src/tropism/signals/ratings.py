@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 import ibis
@@ -10,37 +11,22 @@ from ibis import Table
 
 from tropism.errors import ConfigError
 from tropism.signals import values
-from tropism.signals.answers import (
-    Cleaning,
-    Measure,
-    in_threads,
-    members_of,
-    merged,
-    read_rows,
-    refuse_bad_rows,
-    split_keys,
-    to_answers,
-    with_texts,
-)
+from tropism.signals.answers import Cleaning, Measure, Threaded, members_of, merged, to_answers
 from tropism.signals.columns import RatingColumns
-from tropism.signals.engines import ROW, count, data_errors, engine_of, keep, release
+from tropism.signals.engines import count, keep, release
 from tropism.signals.made import (
     OVER_CAP,
     Built,
-    Made,
     Weight,
-    account_of,
-    built,
     check_cap,
+    check_time,
     describe,
-    guarded,
     nothing_made,
-    of_threads,
     weighted,
 )
 from tropism.signals.pairs import best_against_random, capped, to_pairs
 from tropism.signals.rules import LeadRule, VoteRule
-from tropism.signals.stream import Threads
+from tropism.signals.spine import Middle, OneAnswer, to_groups
 
 Pairing: TypeAlias = Literal["all", "best-random"]
 
@@ -80,73 +66,40 @@ def ratings_to_groups(
         DataError: for a row that cannot be read, or where no edge is left.
     """
     rule = rule or LeadRule()
-    _check_settings(columns, rule, pairing, ties=ties, cap=cap)
-    if ROW not in table.columns:
-        table = table.mutate(**{ROW: ibis.row_number() + 1})
-    given, cleaning = columns.given(), cleaning or Cleaning()
-    with data_errors(source, engine_of(table)):
-        lean = keep(read_rows(table, given, _measure(columns), cleaning=cleaning, needs_time=rule.needs_time))
-        if not skip_bad:
-            refuse_bad_rows(lean, table, given)
-        threaded = in_threads(lean)
-        good = threaded.rows
-        # rounded, so that the order in which an engine adds up makes no tie a lead
-        answers = to_answers(merged(good, score=good.score.mean().round(9)))
-        answers = keep(answers.mutate(level=answers.score))
-        if pairing == "best-random":
-            pairs, num_over = (
-                keep(weighted(best_against_random(answers, seed=seed).drop("mix"), weight=weight, margin=margin)),
-                0,
-            )
-        else:
-            every = to_pairs(answers, rule, ties=ties)
-            pairs = keep(weighted(capped(every, cap), weight=weight, margin=margin))
-            num_over = count(every) - count(pairs) if cap else 0
-        texts = with_texts(table, given, cleaning, ("prompt", "response")).select("prompt", "response", text_row="row")
-        pairs, notes = guarded(pairs, answers, texts, cleaning)
-        made = Made(
-            refused=threaded.refused,
-            num_rows=threaded.num_rows,
-            members=members_of(good, answers),
-            threads=Threads(
-                of_threads(answers, pairs),
-                threaded.keys,
-                pairs,
-                None,
-                texts,
-                keep(split_keys(threaded.keys)),
-                holdout=holdout,
-            ),
-            notes={OVER_CAP: num_over, MERGED: count(good) - count(answers), **notes},
-        )
-        described = (
-            rule if pairing == "all" else f"best against random: the best rated and one worse answer (seed {seed})"
-        )
-        if not count(pairs):
-            raise nothing_made(account_of(made), answers, described, source)
-        words = describe(described, cap=cap, weight=weight, margin=margin) + _aspects(columns)
-        done = built(
-            made,
-            source=source,
-            rule=f"{words}; ties are kept" if ties else words,
-            with_time=bool(columns.time),
-            with_author=bool(columns.author),
-        )
-        release(answers)
-    return done
+    check_time(rule, columns.time)
+    check_cap(cap)
+    if pairing == "best-random":
+        _refuse_with_random(rule, ties=ties, cap=cap)
+    kind = _Ratings(columns, rule, pairing, ties=ties, seed=seed, cap=cap, weight=weight, margin=margin)
+    return to_groups(table, kind, skip_bad=skip_bad, cleaning=cleaning, holdout=holdout, source=source)
 
 
-def _measure(columns: RatingColumns) -> Callable[[Table], Measure]:
-    """A row's rating: the weighted mean of the aspects that are there."""
+@dataclass(frozen=True)
+class _Ratings(OneAnswer):
+    """Rated answers; several ratings of one answer are averaged."""
 
-    def measure(text: Table) -> Measure:
+    columns: RatingColumns
+    rule: VoteRule
+    pairing: Pairing
+    ties: bool
+    seed: int
+    cap: int | None
+    weight: Weight
+    margin: Literal["none", "gap"]
+
+    @property
+    def needs_time(self) -> bool:
+        return self.rule.needs_time
+
+    def measure(self, text: Table) -> Measure:
+        """A row's rating: the weighted mean of the aspects that are there."""
         total = weights = ibis.literal(0.0)
         reasons = []
-        for place, (name, weight) in enumerate(columns.aspects.items()):
+        for place, (name, weight) in enumerate(self.columns.aspects.items()):
             value = text[f"score {place}"]
             number = values.number(value)
             is_missing = values.is_missing(value)
-            called = "score" if len(columns.aspects) == 1 else name
+            called = "score" if len(self.columns.aspects) == 1 else name
             reasons.append((~is_missing & ~values.is_finite(number), f"{called} is not finite"))
             reasons.append((~is_missing & number.isnull(), f"{called} is not a number"))
             total += is_missing.ifelse(0.0, number.fill_null(0.0) * weight).cast("float64")
@@ -154,7 +107,41 @@ def _measure(columns: RatingColumns) -> Callable[[Table], Measure]:
         reasons.append((weights == 0, "missing rating"))
         return Measure({"score": total / weights.nullif(0.0)}, tuple(reasons))
 
-    return measure
+    def middle(self, threaded: Threaded) -> Middle:
+        """The mean of every answer, and the pairs that the rule passes or that are drawn."""
+        good = threaded.rows
+        # rounded, so that the order in which an engine adds up makes no tie a lead
+        answers = to_answers(merged(good, score=good.score.mean().round(9)))
+        answers = keep(answers.mutate(level=answers.score))
+        members = keep(members_of(good, answers))
+        release(good)
+        pairs, num_over = self._random_pairs(answers) if self.pairing == "best-random" else self._pairs(answers)
+        rule = (
+            f"best against random: the best rated and one worse answer (seed {self.seed})"
+            if self.pairing == "best-random"
+            else str(self.rule)
+        )
+        words = describe(rule, cap=self.cap, weight=self.weight, margin=self.margin) + _aspects(self.columns)
+        return Middle(
+            answers,
+            members=members,
+            edges=pairs,
+            rule=f"{words}; ties are kept" if self.ties else words,
+            nothing=partial(nothing_made, answers=answers, rule=rule),
+            notes={OVER_CAP: num_over, MERGED: count(members) - count(answers)},
+            passing=(members,),
+        )
+
+    def _pairs(self, answers: Table) -> tuple[Table, int]:
+        """Every pair that the rule passes, and how many the cap leaves out."""
+        every = to_pairs(answers, self.rule, ties=self.ties)
+        pairs = keep(weighted(capped(every, self.cap), weight=self.weight, margin=self.margin))
+        return pairs, count(every) - count(pairs) if self.cap else 0
+
+    def _random_pairs(self, answers: Table) -> tuple[Table, int]:
+        """One pair of every thread; none is left out."""
+        drawn = best_against_random(answers, seed=self.seed).drop("mix")
+        return keep(weighted(drawn, weight=self.weight, margin=self.margin)), 0
 
 
 def _aspects(columns: RatingColumns) -> str:
@@ -164,21 +151,11 @@ def _aspects(columns: RatingColumns) -> str:
     return "; rated by the mean of " + ", ".join(f"{name} ({weight:g})" for name, weight in columns.aspects.items())
 
 
-def _check_settings(columns: RatingColumns, rule: VoteRule, pairing: Pairing, *, ties: bool, cap: int | None) -> None:
-    check_cap(cap)
-    if rule.needs_time and columns.time is None:
-        raise ConfigError(
-            f'the rule "{rule}" compares when answers were written, but no column holds that.',
-            remedy="Name the column with --time.",
-        )
-    if pairing == "best-random":
-        for name, is_given in (
-            ("--ties", ties),
-            ("--cap", cap is not None),
-            ("--rule", not isinstance(rule, LeadRule)),
-        ):
-            if is_given:
-                raise ConfigError(
-                    f"{name} has no effect with --pairing best-random, which makes one untied pair of a thread.",
-                    remedy=f"Leave {name} away.",
-                )
+def _refuse_with_random(rule: VoteRule, *, ties: bool, cap: int | None) -> None:
+    """Refuse what has no effect where one pair of a thread is drawn."""
+    for name, is_given in (("--ties", ties), ("--cap", cap is not None), ("--rule", not isinstance(rule, LeadRule))):
+        if is_given:
+            raise ConfigError(
+                f"{name} has no effect with --pairing best-random, which makes one untied pair of a thread.",
+                remedy=f"Leave {name} away.",
+            )

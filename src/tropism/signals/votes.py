@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 import ibis
 from ibis import Table
 
-from tropism.errors import ConfigError
 from tropism.signals import values
-from tropism.signals.answers import (
-    REPEATED,
-    Cleaning,
-    Measure,
-    in_threads,
-    read_rows,
-    refuse_bad_rows,
-    repeated,
-    split_keys,
-    to_answers,
-    with_texts,
-)
+from tropism.signals.answers import REPEATED, Cleaning, Measure, Threaded, repeated, to_answers
 from tropism.signals.columns import VoteColumns
-from tropism.signals.engines import ROW, count, data_errors, engine_of, keep, keep_in_parts, release
+from tropism.signals.engines import count, keep_in_parts, release
 from tropism.signals.made import (
     OVER_CAP,
     SPLIT_KEYS,
     Built,
-    Made,
     Weight,
-    account_of,
-    built,
     check_cap,
+    check_time,
     describe,
-    guarded,
     nothing_made,
-    of_threads,
     weighted,
 )
 from tropism.signals.pairs import capped, count_pairs, to_pairs
 from tropism.signals.rules import GapRule, ShpRule, VoteRule
-from tropism.signals.stream import Threads
+from tropism.signals.spine import Middle, OneAnswer, to_groups
 
 __all__ = ["SPLIT_KEYS", "Built", "GapRule", "ShpRule", "VoteColumns", "VoteRule", "votes_to_groups"]
 
@@ -81,67 +65,28 @@ def votes_to_groups(
         ConfigError: for a rule that needs a time where no column holds it, or a cap below 1.
         DataError: for a row that cannot be read, or where no edge is left.
     """
-    _check_settings(columns, rule, cap)
-    if ROW not in table.columns:
-        table = table.mutate(**{ROW: ibis.row_number() + 1})
-    given, cleaning = columns.given(), cleaning or Cleaning()
-    with data_errors(source, engine_of(table)):
-        lean = keep(read_rows(table, given, _measure(rule), cleaning=cleaning, needs_time=rule.needs_time))
-        if not skip_bad:
-            refuse_bad_rows(lean, table, given)
-        threaded = in_threads(lean)
-        num_rows = threaded.num_rows
-        copies = keep_in_parts(partial(repeated, best_first="score"), threaded.rows, num_rows=num_rows)
-        fitted = rule.fitted(threaded.rows)
-        answers = keep_in_parts(partial(_answers, copies, fitted), threaded.rows, num_rows=num_rows)
-        release(threaded.rows)
-        pairs = keep_in_parts(
-            lambda part: weighted(capped(to_pairs(part, fitted, cap=cap), cap), weight=weight, margin=margin),
-            answers,
-            num_rows=num_rows,
-        )
-        num_over = count_pairs(answers, fitted) - count(pairs) if cap else 0
-        texts = with_texts(table, given, cleaning, ("prompt", "response")).select("prompt", "response", text_row="row")
-        pairs, notes = guarded(pairs, answers, texts, cleaning)
-        made = Made(
-            refused=threaded.refused,
-            num_rows=threaded.num_rows,
-            members=answers.select("row", "thread", "size"),
-            threads=Threads(
-                of_threads(answers, pairs),
-                threaded.keys,
-                pairs,
-                None,
-                texts,
-                keep(split_keys(threaded.keys)),
-                holdout=holdout,
-            ),
-            lost=copies.select("row", reason=ibis.literal(REPEATED)),
-            notes={OVER_CAP: num_over, **notes},
-        )
-        if not count(pairs):
-            raise nothing_made(account_of(made), answers, fitted, source)
-        done = built(
-            made,
-            source=source,
-            rule=describe(fitted, cap=cap, weight=weight, margin=margin),
-            with_time=bool(columns.time),
-            with_author=bool(columns.author),
-        )
-        release(copies, answers)
-    return done
+    check_time(rule, columns.time)
+    check_cap(cap)
+    kind = _Votes(columns, rule, cap=cap, weight=weight, margin=margin)
+    return to_groups(table, kind, skip_bad=skip_bad, cleaning=cleaning, holdout=holdout, source=source)
 
 
-def _answers(copies: Table, rule: VoteRule, rows: Table) -> Table:
-    """Distinct answers with the level that a rule compares."""
-    answers = to_answers(rows.anti_join(copies, "row"))
-    return answers.mutate(level=rule.level(answers))
+@dataclass(frozen=True)
+class _Votes(OneAnswer):
+    """Answers with their votes; of equal ones the best."""
 
+    columns: VoteColumns
+    rule: VoteRule
+    cap: int | None
+    weight: Weight
+    margin: Literal["none", "gap"]
 
-def _measure(rule: VoteRule) -> Callable[[Table], Measure]:
-    """What is read of a row of votes: its score, and where they are known the asker's mark and the prompt's score."""
+    @property
+    def needs_time(self) -> bool:
+        return self.rule.needs_time
 
-    def measure(text: Table) -> Measure:
+    def measure(self, text: Table) -> Measure:
+        """A row's score, and where they are known the asker's mark and the prompt's score."""
         score = values.number(text.score)
         columns = {"score": score}
         reasons = [
@@ -153,23 +98,39 @@ def _measure(rule: VoteRule) -> Callable[[Table], Measure]:
             accepted = values.flag(text.accepted)
             columns["accepted"] = accepted.cast("int8")
             reasons.append((~values.is_missing(text.accepted) & accepted.isnull(), "accepted is not true or false"))
-        if "prompt_score" in text.columns and isinstance(rule, ShpRule):
-            prompt_score = values.number(text.prompt_score)
-            reasons.append(
-                (~values.is_missing(text.prompt_score) & prompt_score.isnull(), "prompt score is not a number")
-            )
-            reasons.append(
-                (prompt_score < rule.min_prompt_score, f"prompt has fewer than {rule.min_prompt_score:g} votes")
-            )
+        if "prompt_score" in text.columns and isinstance(self.rule, ShpRule):
+            prompt_score, least = values.number(text.prompt_score), self.rule.min_prompt_score
+            is_missing = values.is_missing(text.prompt_score)
+            reasons.append((~is_missing & prompt_score.isnull(), "prompt score is not a number"))
+            reasons.append((prompt_score < least, f"prompt has fewer than {least:g} votes"))
         return Measure(columns, tuple(reasons))
 
-    return measure
-
-
-def _check_settings(columns: VoteColumns, rule: VoteRule, cap: int | None) -> None:
-    if rule.needs_time and columns.time is None:
-        raise ConfigError(
-            f'the rule "{rule}" compares when answers were written, but no column holds that.',
-            remedy="Name the column with --time.",
+    def middle(self, threaded: Threaded) -> Middle:
+        """Distinct answers, and the pairs that the rule passes; large data are sorted in parts."""
+        num_rows = threaded.num_rows
+        copies = keep_in_parts(partial(repeated, best_first="score"), threaded.rows, num_rows=num_rows)
+        rule = self.rule.fitted(threaded.rows)
+        answers = keep_in_parts(partial(_answers, copies, rule), threaded.rows, num_rows=num_rows)
+        release(threaded.rows)
+        pairs = keep_in_parts(partial(self._pairs, rule), answers, num_rows=num_rows)
+        num_over = count_pairs(answers, rule) - count(pairs) if self.cap else 0
+        return Middle(
+            answers,
+            members=answers.select("row", "thread", "size"),
+            edges=pairs,
+            rule=describe(rule, cap=self.cap, weight=self.weight, margin=self.margin),
+            nothing=partial(nothing_made, answers=answers, rule=rule),
+            lost=copies.select("row", reason=ibis.literal(REPEATED)),
+            notes={OVER_CAP: num_over},
+            passing=(copies,),
         )
-    check_cap(cap)
+
+    def _pairs(self, rule: VoteRule, answers: Table) -> Table:
+        pairs = capped(to_pairs(answers, rule, cap=self.cap), self.cap)
+        return weighted(pairs, weight=self.weight, margin=self.margin)
+
+
+def _answers(copies: Table, rule: VoteRule, rows: Table) -> Table:
+    """Distinct answers with the level that a rule compares."""
+    answers = to_answers(rows.anti_join(copies, "row"))
+    return answers.mutate(level=rule.level(answers))
