@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from itertools import combinations, permutations
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +16,15 @@ from tropism.data.audit.contract import CHECKS
 from tropism.data.audit.findings import Ledger, Place
 from tropism.data.audit.fix import repaired
 from tropism.data.audit.marks import KNOWN_MARKS, escaped, marks_in
-from tropism.data.audit.near import NUM_HASHES, Signatures
 from tropism.data.audit.separability import held_out_margins
 from tropism.data.audit.shortcuts import BULLET, MARKDOWN, REFUSAL, wilson
 from tropism.data.audit.units import Sources, Unit, row_names
 from tropism.data.audit.verdicts import Verdicts, find_circle
-from tropism.data.audit.words import NEAR, normal, runs, similarity
+from tropism.data.audit.words import normal, runs
 from tropism.data.store import write_groups
 from tropism.errors import ConfigError, DataError
-from tropism.groups import Edge, Label, PreferenceGroup, Response
+from tropism.groups import Edge, Label, PreferenceGroup, Response, Split
+from tropism.near import is_near
 from tropism.testing import pair
 
 
@@ -92,44 +94,93 @@ def has_order(arcs: set[tuple[int, int]], nodes: set[int]) -> bool:
     return not nodes
 
 
-def test_signatures_propose_every_near_pair_and_few_others() -> None:
-    random_ = random.Random(0)
-    vocabulary = [f"w{index}" for index in range(300)]
-    texts: list[frozenset[str]] = []
+@dataclass(frozen=True)
+class Told:
+    """A row of the slow twin: its side, its prompt, winner and loser, as words."""
+
+    side: Split
+    prompt: tuple[str, ...]
+    winner: tuple[str, ...]
+    loser: tuple[str, ...]
+
+    def answers(self) -> set[tuple[str, ...]]:
+        """The runs of both, marked by how they fared."""
+        return {("won", *run) for run in plain_runs(self.winner)} | {("lost", *run) for run in plain_runs(self.loser)}
+
+
+def plain_runs(words: tuple[str, ...]) -> set[tuple[str, ...]]:
+    return {words[start : start + 5] for start in range(max(1, len(words) - 4))}
+
+
+def alike(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> bool:
+    return 5 * len(one & other) >= 4 * len(one | other)
+
+
+def test_near_rows_prompts_and_leaks_are_those_that_comparing_all_pairs_finds(tmp_path: Path) -> None:
+    """Three hundred rows in families of edited copies, on two sides."""
+    draw = random.Random(0)
+
+    def edited(words: tuple[str, ...]) -> tuple[str, ...]:
+        copy = list(words)
+        for _ in range(draw.choice([0, 0, 0, 1, 1, 2])):
+            copy[draw.randrange(len(copy))] = f"x{draw.randrange(9)}"
+        return tuple(copy)
+
+    def noise() -> tuple[str, ...]:
+        return tuple(f"w{draw.randrange(500)}" for _ in range(draw.randrange(40, 90)))
+
+    rows: list[Told] = []
     for _ in range(60):
-        told = random_.choices(vocabulary, k=60)
-        for _ in range(4):
-            other = list(told)
-            for _ in range(random_.randrange(3)):
-                other[random_.randrange(60)] = random_.choice(vocabulary)
-            texts.append(runs(" ".join(other)))
-    signatures = Signatures()
-    for key, text in enumerate(texts):
-        signatures.add(key, text)
-    proposed = signatures.twins()
-    near = {(b, a) for a, b in combinations(range(len(texts)), 2) if similarity(texts[a], texts[b]) >= NEAR}
-    assert len(near) > 100
-    assert near <= set(proposed)
-    assert all(similarity(texts[a], texts[b]) > 0.4 for a, b in proposed)
+        texts = noise(), noise(), noise()
+        for _ in range(5):
+            shown = tuple(edited(text) if draw.random() < 0.9 else noise() for text in texts)
+            rows.append(Told("eval" if draw.random() < 0.2 else "train", *shown))
+    draw.shuffle(rows)
+    path = tmp_path / "rows.parquet"
+    groups = (
+        replace(pair(f"g{n}", " ".join(row.prompt), " ".join(row.winner), " ".join(row.loser)), split=row.side)
+        for n, row in enumerate(rows)
+    )
+    write_groups(groups, path)
+    found = audit(Sources((str(path),)))
+
+    near_rows, near_prompts, leaked, dropped = set(), set(), set(), set()
+    prompts = [plain_runs(row.prompt) for row in rows]
+    sides = defaultdict(set)
+    for row in rows:
+        sides[row.prompt].add(row.side)
+    first = {row.prompt: number for number, row in reversed(list(enumerate(rows)))}
+    for later, row in enumerate(rows):
+        for earlier, other in enumerate(rows[:later]):
+            if not alike(prompts[later], prompts[earlier]):
+                continue
+            if row.side == other.side and row != other and alike(row.answers(), other.answers()):
+                near_rows.add(later)
+            if row.prompt != other.prompt and sides[row.prompt] & sides[other.prompt]:
+                near_prompts.add(max(row.prompt, other.prompt, key=first.__getitem__))
+            if row.prompt != other.prompt and row.side != other.side:
+                held, trained = (later, earlier) if row.side == "eval" else (earlier, later)
+                if "train" not in sides[rows[held].prompt]:
+                    leaked.add(held)
+                    dropped.add(trained)
+    counts = {finding.check: finding.count for finding in found.findings}
+    assert min(map(len, (near_rows, near_prompts, leaked, dropped))) >= 10
+    assert len({row.prompt for row in rows}) < len(rows)
+    assert counts["near-duplicate-rows"] == len(near_rows)
+    assert counts["near-duplicate-prompts"] == len(near_prompts)
+    assert counts["leaked-near-prompts"] == len(leaked)
+    assert found.repairs.rows.keys() >= near_rows | dropped
+    assert {row for row, check in found.repairs.rows.items() if check == "near-duplicate-rows"} == near_rows
 
 
-def test_a_thousand_copies_are_proposed_in_linear_number() -> None:
-    signatures = Signatures()
-    for key in range(1_000):
-        signatures.add(key, frozenset(["the same"]))
-    proposed = signatures.twins()
-    assert {later for later, _ in proposed} == set(range(1, 1_000))
-    assert len(proposed) <= 8 * 1_000
-    assert NUM_HASHES * 4 == 256
-
-
-def test_twins_on_another_side_are_found_from_either_order() -> None:
-    one, other = Signatures(), Signatures()
-    one.add(5, runs("a b c d e f g"))
-    one.add(6, runs("something else entirely is written here"))
-    other.add(9, runs("a b c d e f g"))
-    assert one.twins_in(other) == [(5, 9)]
-    assert other.twins_in(one) == [(9, 5)]
+def test_every_one_of_many_near_prompts_is_taken_from_training(tmp_path: Path) -> None:
+    long = " ".join(f"w{n}" for n in range(60))
+    groups = [replace(pair(f"g{n}", f"{long} {n}", f"yes {n}", f"no {n}"), split="train") for n in range(40)]
+    groups.append(replace(pair("held", f"{long} held", "yes", "no"), split="eval"))
+    path = tmp_path / "rows.parquet"
+    write_groups(groups, path)
+    found = audit(Sources((str(path),)))
+    assert found.repairs.rows == dict.fromkeys(range(40), "leaked-near-prompts")
 
 
 def test_wilsons_interval_is_the_textbooks() -> None:
@@ -171,7 +222,8 @@ def test_styles_are_told_by_their_marks(pattern: object, text: str, matches: boo
 def test_normal_forms_differ_only_where_words_do() -> None:
     assert normal("ＡＢＣ  def\n") == normal("abc DEF")
     assert normal("2 + 2") != normal("2 - 2")
-    assert runs("") == frozenset([""])
+    assert is_near(runs(""), runs(""))
+    assert not is_near(runs(""), runs("a"))
 
 
 def test_repair_leaves_indices_that_still_point_at_their_responses() -> None:

@@ -4,13 +4,11 @@ import json
 import random
 import zlib
 from collections import defaultdict
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tropism.signals.near import jaccard, near_elsewhere, runs
 from tropism.signals.probes import (
     ProbeEdge,
     bag_of_words_accuracy,
@@ -87,51 +85,6 @@ def test_nothing_gives_the_whole_interval() -> None:
     assert pairs_per_thread(np.array([], np.int64)).edges == 0
 
 
-def test_jaccard_by_hand() -> None:
-    """Ten words are six runs; another last word leaves five of them: 5 of 7. Fifty-four are fifty: 49 of 51."""
-    ten = "a b c d e f g h i j"
-    first, second = runs([ten, ten[:-1] + "x"])
-    assert jaccard(first, second) == pytest.approx(5 / 7)
-    long = " ".join(map(str, range(54)))
-    first, second = runs([long, long[:-2] + "x"])
-    assert jaccard(first, second) == pytest.approx(49 / 51)
-
-
-def test_words_are_compared_without_case_and_punctuation_but_in_order() -> None:
-    first, same, other, empty = runs(
-        ["Take, a deep breath NOW", "take a deep breath now!", "now breath deep a take", "?"]
-    )
-    assert jaccard(first, same) == 1.0
-    assert jaccard(first, other) == 0.0
-    assert jaccard(empty, empty) == 0.0
-
-
-def test_near_duplicates_equal_the_slow_twin() -> None:
-    """Families of edited copies at every distance around 0.8, beside all pairs of plain sets."""
-    draw = random.Random(0)
-    texts = []
-    for _ in range(40):
-        words = noise(draw, draw.randrange(1, 60), 80).split()
-        for _ in range(6):
-            copy = list(words)
-            for _ in range(draw.choice([0, 0, 1, 1, 2, 4])):
-                copy[draw.randrange(len(copy))] = f"x{draw.randrange(5)}"
-            texts.append(" ".join(copy[: draw.choice([len(copy), len(copy), len(copy) - 2])]))
-    places = [str(draw.randrange(30)) for _ in texts]
-    plain = []
-    for text in texts:
-        words = text.split()
-        size = min(5, len(words))
-        plain.append({tuple(words[i : i + size]) for i in range(len(words) - size + 1)} if words else set())
-    expected = np.zeros(len(texts), bool)
-    for i, j in combinations(range(len(texts)), 2):
-        together = len(plain[i] | plain[j])
-        if places[i] != places[j] and together and len(plain[i] & plain[j]) / together >= 0.8:
-            expected[[i, j]] = True
-    assert 0.2 < expected.mean() < 0.8
-    assert near_elsewhere(runs(texts), places).tolist() == expected.tolist()
-
-
 def test_near_duplicates_by_hand() -> None:
     """Two threads share one answer but for its case; one edge of three compares a text with nearly itself."""
     long = " ".join(f"word{i}" for i in range(60))
@@ -143,6 +96,13 @@ def test_near_duplicates_by_hand() -> None:
     found = near_duplicates(edges)
     assert (found.responses.value, found.responses.n) == (pytest.approx(2 / 6), 6)
     assert (found.edges.value, found.edges.n) == (pytest.approx(1 / 3), 3)
+
+
+def test_words_are_compared_without_case_and_punctuation_but_in_order() -> None:
+    told = ["Take, a deep breath NOW", "take a deep breath now!", "now breath deep a take", "?"]
+    edges = [ProbeEdge(str(i), "p", text, "?") for i, text in enumerate(told)]
+    found = near_duplicates(edges).responses  # of eight responses the first two are alike; "?" has no words
+    assert (found.value, found.n) == (pytest.approx(2 / 7), 7)
 
 
 def test_topic_leak_finds_prompts_that_differ_in_a_word() -> None:

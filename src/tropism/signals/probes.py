@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, sparse, special
 
+from tropism.near import Runs, is_near, near_elsewhere, runs_of
 from tropism.records import Estimate
 from tropism.signals.confounds import share
-from tropism.signals.near import is_near, near_elsewhere, runs
 
 SAMPLE_EDGES = 5_000
 
@@ -95,7 +95,8 @@ def topic_leak(sample: Sequence[ProbeEdge]) -> Estimate:
     """
     prompts = sorted({edge.prompt for edge in sample})
     held = [_hash(prompt, "held out") / 2**64 < _HELD_OUT for prompt in prompts]
-    near = near_elsewhere(runs(prompts), ["held" if one else "train" for one in held])[np.array(held, bool)]
+    sides = ["held" if one else "train" for one in held]
+    near = near_elsewhere([_runs(prompt) for prompt in prompts], sides)[np.array(held, bool)]
     return share(2 * near.astype(np.int64), np.ones(len(near), np.int64))
 
 
@@ -103,7 +104,7 @@ def near_duplicates(sample: Sequence[ProbeEdge]) -> NearDuplicates:
     """How many responses are said in another thread too, and how many edges compare a text with nearly itself."""
     edges = sorted(sample)
     texts = sorted({text for edge in edges for text in (edge.winner, edge.loser)})
-    found = dict(zip(texts, runs(texts), strict=True))
+    found = {text: _runs(text) for text in texts}
     responses = sorted({(edge.thread, text) for edge in edges for text in (edge.winner, edge.loser)})
     threads = [thread for thread, _ in responses]
     elsewhere = near_elsewhere([found[text] for _, text in responses], threads)
@@ -138,6 +139,11 @@ def pairs_per_thread(counts: NDArray[np.int64]) -> PairsPerThread:
         max=int(largest[0]),
         top_share=top / num_edges if num_edges else 0.0,
     )
+
+
+def _runs(text: str) -> Runs:
+    """The runs of five words of a text; words are lower case and letters, digits and underscores only."""
+    return runs_of(_WORD.findall(text.lower()))
 
 
 def _hash(key: str, purpose: str) -> int:

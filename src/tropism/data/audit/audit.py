@@ -88,9 +88,8 @@ def audit(
         survey.add(unit)
         if progress:
             progress(survey.counts["rows"])
-    wanted = survey.rows.wanted() | survey.prompts.wanted()
-    for unit in read_units(sources) if wanted else ():
-        if unit.group and unit.place.ordinal in wanted:
+    for unit in read_units(sources):
+        if unit.group:
             survey.see_again(unit, unit.group)
     return survey.result(leaks_from)
 
@@ -124,7 +123,7 @@ class _Survey:
         """Take a row of the second pass."""
         text = row_text(group)
         self.rows.see_again(unit, group, text)
-        self.prompts.see_again(text)
+        self.prompts.see_again(unit, text)
 
     def result(self, leaks_from: LeaksFrom) -> Audit:
         """All that was found."""

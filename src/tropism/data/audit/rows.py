@@ -8,8 +8,9 @@ from pathlib import Path
 from tropism.data.audit.findings import Ledger
 from tropism.data.audit.marks import KNOWN_MARKS, contents, marks_in
 from tropism.data.audit.units import Unit
-from tropism.data.audit.words import NEAR, RowText, image_names, said, similarity
+from tropism.data.audit.words import RowText, image_names, said
 from tropism.groups import Content, PreferenceGroup
+from tropism.near import is_near
 
 READERS_REASONS = {
     "chosen and rejected are equal": "equal-responses",
@@ -114,5 +115,5 @@ def _equal(ledger: Ledger, unit: Unit, group: PreferenceGroup, text: RowText) ->
     for index in equal:
         ledger.drop_edge("equal-responses", unit.place, index)
     rest = [edge for index, edge in enumerate(group.edges) if edge.prob != 0.5 and index not in equal]
-    if any(similarity(text.answer_runs[edge.winner], text.answer_runs[edge.loser]) >= NEAR for edge in rest):
+    if any(is_near(text.answer_runs[edge.winner], text.answer_runs[edge.loser]) for edge in rest):
         ledger.found("near-equal-responses", unit.place)

@@ -1,4 +1,4 @@
-"""When two texts are the same or nearly: their normal form, their runs of five words, how many of those they share."""
+"""When two texts are the same or nearly: their normal form, their words, and the runs of these."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from tropism.groups import Content, PreferenceGroup
+from tropism.near import Runs, runs_of
 
-RUN = 5
-"""Words in a run; with a Jaccard similarity of 0.8 what near-duplicate filters of text corpora use (Lee et al. 2022,
-arXiv:2107.06499, section 4.2, and our notes on vote data)."""
-NEAR = 0.8
 MOST_WORDS = 20_000
 """Words of a text that are looked at for near-duplicates."""
 
@@ -34,8 +31,8 @@ class RowText:
 
     prompt: str
     answers: tuple[str, ...]
-    prompt_runs: frozenset[str]
-    answer_runs: tuple[frozenset[str], ...]
+    prompt_runs: Runs
+    answer_runs: tuple[Runs, ...]
 
 
 def row_text(group: PreferenceGroup) -> RowText:
@@ -66,25 +63,14 @@ def words(text: str) -> list[str]:
     return WORD.findall(text)
 
 
-def runs(text: str) -> frozenset[str]:
-    """The runs of five words of a text in normal form; all of it where it is shorter.
+def runs(text: str) -> Runs:
+    """The runs of five words of a text in normal form; all of it where it is shorter. Texts without words are alike.
 
     Example:
-        >>> sorted(runs("a b c d e f"))
-        ['a b c d e', 'b c d e f']
+        >>> [len(runs(text)) for text in ("a b c d e f", "a b", "")]
+        [2, 1, 1]
     """
-    found = words(text)[:MOST_WORDS]
-    return frozenset(" ".join(found[start : start + RUN]) for start in range(max(1, len(found) - RUN + 1)))
-
-
-def similarity(one: frozenset[str], other: frozenset[str]) -> float:
-    """Jaccard's: what two sets share over what they hold together.
-
-    Example:
-        >>> similarity(frozenset("abc"), frozenset("bcd"))
-        0.5
-    """
-    return len(one & other) / max(1, len(one | other))
+    return runs_of(words(text)[:MOST_WORDS] or [""])
 
 
 def spoken(content: Content) -> str:
