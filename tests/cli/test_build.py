@@ -1,6 +1,7 @@
 """`tropism build` from the outside."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,27 @@ def test_build_never_replaces_a_file_unasked(folder: Path, capsys: pytest.Captur
             "--later has no effect with --rule shp. "
             "Leave it away, or use --rule gap or lead or ratio or log2 or quantile.",
         ),
+        (["--asker", "who"], "--asker has no effect without --author. Name a column with --author."),
+        (["--drop-if", "who", "--drop-if", "who"], "--drop-if names the column 'who' twice. Name it once."),
+        (
+            ["--drop-if", "nsfw"],
+            "votes.csv has no column 'nsfw'; its columns are prompt, response, score, when, who. Name one of them.",
+        ),
+        (["--as-of", "2026-03-01"], "--as-of has no effect without --settled. Add --settled 7, say."),
+        (
+            ["--time", "when", "--settled", "7", "--as-of", "today"],
+            "--as-of must be a time (ISO 8601, or seconds since 1970), not 'today'. Use 2026-03-01, say.",
+        ),
+        (
+            ["--signal", "choices", "--settled", "7"],
+            "--settled has no effect with --signal choices. "
+            "Leave it away; it belongs to votes, ratings, rankings, labels, posts.",
+        ),
+        (
+            ["--posts", "--parent", "who"],
+            "--parent has no effect with --signal posts. "
+            "Leave it away; it belongs to votes, ratings, rankings, labels.",
+        ),
         (
             ["-o", "groups.csv"],
             "--output must end in .parquet (groups) or .jsonl (pairs), not 'groups.csv'. "
@@ -135,6 +157,89 @@ def test_build_ends_in_one_clear_error_and_leaves_nothing(
     assert run(["build", "votes.csv", *arguments]) == 2
     assert capsys.readouterr().err == f"error: {message}\n"
     assert [path.name for path in folder.iterdir() if path.is_file()] == ["votes.csv"]
+
+
+def test_build_leaves_out_what_it_is_told_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "reddit.csv").write_text(
+        "post,link_id,body,score,created_utc,author,distinguished,edited,parent_id,op\n"
+        "Q,t3_q,one two,9,0,ann,,false,t3_q,olga\n"
+        "Q,t3_q,three four,2,86400,bob,,false,t3_q,olga\n"
+        "Q,t3_q,read the rules,8,0,cem,moderator,false,t3_q,olga\n"
+        "Q,t3_q,five six,7,0,dee,,1614592800.0,t3_q,olga\n"
+        "Q,t3_q,thank you,6,0,olga,,false,t3_q,olga\n"
+        "Q,t3_q,no that,5,0,eva,,false,t1_x,olga\n"
+        "Q,t3_q,no,4,0,fay,,false,t3_q,olga\n"
+        "Q,t3_q,too many words,4,0,gil,,false,t3_q,olga\n"
+        "Q,t3_q,of today,3,172800,hal,,false,t3_q,olga\n"
+        "Q,t3_q,who knows,3,0,[deleted],,false,t3_q,olga\n"
+    )
+    columns = ["--prompt", "post", "--response", "body", "--group", "link_id"]
+    columns += ["--time", "created_utc", "--author", "author"]
+    left_out = ["--drop-if", "distinguished", "--drop-if", "edited", "--asker", "op", "--parent", "parent_id"]
+    left_out += ["--known-authors", "--min-words", "2", "--max-words", "2", "--settled", "1", "--as-of", "1970-01-03"]
+    assert run(["build", "reddit.csv", *columns, *left_out, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["dropped"] == {
+        "author is missing or deleted": 1,
+        "marked distinguished": 1,
+        "marked edited": 1,
+        "reply to another answer": 1,
+        "response has fewer than 2 words": 1,
+        "response has more than 2 words": 1,
+        "written by the asker": 1,
+        "younger than 1 day on 1970-01-03T00:00:00Z": 1,
+    }
+    assert report["rule"].endswith(
+        "; left out: marked distinguished, marked edited, written by the asker, author missing or deleted, replies to "
+        "another answer, fewer than 2 words, more than 2 words, younger than 1 day on 1970-01-03T00:00:00Z"
+    )
+    (group,) = read_groups_file(folder / "groups.parquet")
+    assert [response.content for response in group.responses] == ["one two", "three four"]
+
+
+def recipes_of_the_docs() -> dict[str, list[str]]:
+    """The commands in docs/signals.md that read `comments.jsonl`, by their rule."""
+    text = (Path(__file__).parents[2] / "docs" / "signals.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("tropism build comments.jsonl")]
+    return {command[command.index("--rule") + 1]: command[1:] for command in commands}
+
+
+@pytest.mark.parametrize("rule", ["quantile", "shp"])
+def test_recipes_of_the_docs_leave_out_what_they_say(
+    rule: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def comment(number: int, **more: object) -> dict[str, object]:
+        """The later, the better; the newest is old enough but for the last line of the file."""
+        usual = {"post": "How do I keep slugs away?", "link_id": "t3_q", "parent_id": "t3_q", "author": f"a{number}"}
+        unmarked = {"distinguished": None, "edited": False, "is_submitter": False, "post_edited": False}
+        of_post = {"post_over_18": False, "post_distinguished": None, "post_author_deleted": False, "post_score": 40}
+        told = {"body": f"Put some grit around plant {number}", "score": 2 + number, "created_utc": number * 3_600}
+        return usual | unmarked | of_post | told | more
+
+    faults = [
+        {"distinguished": "moderator"},
+        {"edited": 1_614_592_800.0},
+        {"is_submitter": True},
+        {"parent_id": "t1_x"},
+        {"body": "Grit."},
+        {"author": "[deleted]"},
+        {"post_over_18": True},
+        {"author": "AutoModerator"},
+        {"created_utc": 10**7},
+    ]
+    comments = [comment(number) for number in range(100)]
+    comments += [comment(100 + number, **fault) for number, fault in enumerate(faults)]
+    (folder / "comments.jsonl").write_text("".join(json.dumps(one) + "\n" for one in comments))
+    (folder / "unsafe.txt").write_text("drink bleach\n")
+    assert run([*recipes_of_the_docs()[rule], "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    both = {"author is a bot", "marked distinguished", "marked is_submitter", "reply to another answer"}
+    alone = {
+        "quantile": {"marked edited", "response has fewer than 5 words", "younger than 7 days on 1970-04-26T17:46:40Z"},
+        "shp": {"marked post_over_18", "author is missing or deleted"},
+    }
+    assert report["dropped"] == dict.fromkeys(both | alone[rule], 1)
+    assert report["edges"] == 5
 
 
 def test_build_never_replaces_its_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from tropism.groups import PreferenceGroup
 from tropism.records import DataCard
 from tropism.signals.build import Columns, Settings, build_file
 from tropism.signals.columns import ChoiceColumns, LabelColumns, RankingColumns, RatingColumns, VoteColumns
+from tropism.signals.exclusions import Exclusions
 from tropism.signals.rules import GapRule, LeadRule, Log2Rule, QuantileRule, RatioRule, ShpRule
 
 NUM_ROWS = 1_500
@@ -82,6 +83,22 @@ def choice_rows(seed: int) -> list[dict[str, Any]]:
     return rows
 
 
+def marked_rows(seed: int) -> list[dict[str, Any]]:
+    """The same comments with marks, askers and what they reply to; two of three have nothing against them."""
+    rng = random.Random(seed)
+    unmarked, marked = [None, "", "0", "false", False, "no"], [" Moderator", True, 1614592800.5, "1", "hm", "NaN"]
+    rows = []
+    for row in vote_rows(seed):
+        fault = rng.randrange(9)
+        more = {
+            "mod": rng.choice(marked if fault == 0 else unmarked),
+            "op": rng.choice(["ann", "José ", "Bob"] if fault == 1 else ["olga", None, ""]),
+            "reply_to": "t1" if fault == 2 else rng.choice([f" {row['thread']}", row["thread"], None]),
+        }
+        rows.append(row | more)
+    return rows
+
+
 VOTES = VoteColumns("q", "a", "score", "thread", "at", "who")
 JUDGED = RankingColumns("q", "a", "rank", "thread", annotator="who")
 CASES: dict[str, tuple[Callable[[int], list[dict[str, Any]]], Columns, Settings]] = {
@@ -112,6 +129,27 @@ CASES: dict[str, tuple[Callable[[int], list[dict[str, Any]]], Columns, Settings]
     "rankings": (vote_rows, RankingColumns("q", "a", "rank", "thread"), Settings(ties=True)),
     "rankings by several": (vote_rows, JUDGED, Settings(weight="agreement", cap=4)),
     "thumbs": (vote_rows, LabelColumns("q", "a", "thumb", "thread"), Settings(weight="agreement")),
+    "left out": (
+        marked_rows,
+        VOTES,
+        Settings(
+            rule=GapRule(1),
+            exclude=Exclusions(
+                marks=("mod",),
+                asker="op",
+                parent="reply_to",
+                known_authors=True,
+                min_words=3,
+                max_words=7,
+                settled_days=0.1,
+            ),
+        ),
+    ),
+    "rankings, left out": (
+        marked_rows,
+        JUDGED,
+        Settings(ties=True, exclude=Exclusions(marks=("mod",), parent="reply_to", min_words=3)),
+    ),
     "choices": (
         choice_rows,
         ChoiceColumns("q", "x", "y", "choice", None, "who", "model_x", "model_y"),

@@ -15,6 +15,7 @@ from tropism.cli.signal_options import (
     checked_salt,
     checked_share,
     columns_of,
+    exclusions_of,
     kind_of,
     refuse_foreign,
     vote_rule,
@@ -92,6 +93,24 @@ def build(
     ),
     salt: str = typer.Option(None, help="With --private: salt of the hashes; drawn anew for each build unless given."),
     keep_bots: bool = typer.Option(False, "--keep-bots", help="Keep answers whose author is a bot."),
+    drop_if: list[str] = typer.Option(
+        None,
+        help="Column of a mark (moderator, edited, NSFW, ...): rows where it is true, yes, moderator or not 0 are left "
+        "out. Several times for several marks.",
+    ),
+    asker: str = typer.Option(None, help="Column of who asked: leaves out answers by the asker (needs --author)."),
+    parent: str = typer.Option(
+        None, help="Column of what an answer replies to: leaves out replies to other answers (needs --group)."
+    ),
+    known_authors: bool = typer.Option(
+        False, "--known-authors", help="Leave out answers whose author is missing or deleted (needs --author)."
+    ),
+    min_words: int = typer.Option(None, help="Fewest words of an answer, such as 5."),
+    max_words: int = typer.Option(None, help="Most words of an answer, such as 300."),
+    settled: float = typer.Option(
+        None, help="Days after which votes are settled, such as 7: leaves out younger answers (needs --time)."
+    ),
+    as_of: str = typer.Option(None, help="With --settled: when votes were counted; the newest time of the file."),
     gate: str = typer.Option(
         None, help="Texts that no edge may prefer: a file of words, or file.py:function (which is run)."
     ),
@@ -117,7 +136,11 @@ def build(
         "--min-prompt-score": min_prompt_score, "--high": high, "--low": low, "--length-match": length_match,
     }  # fmt: skip
     other = {"--rule": rule, "--pairing": pairing, "--ties": ties, "--cap": cap, "--margin": margin, "--truth": truth}
-    refuse_foreign({**names, **other}, kind, weight)
+    left_out = {
+        "--drop-if": drop_if, "--asker": asker, "--parent": parent, "--known-authors": known_authors or None,
+        "--min-words": min_words, "--max-words": max_words, "--settled": settled, "--as-of": as_of,
+    }  # fmt: skip
+    refuse_foreign({**names, **other, **left_out}, kind, weight)
     from tropism.signals.build import Settings
 
     settings = Settings(
@@ -133,6 +156,7 @@ def build(
         private=private,
         salt=checked_salt(salt, private=private),
         keep_bots=keep_bots,
+        exclude=exclusions_of(left_out),
         gate=gate,
         engine=engine,
         seed=seed,

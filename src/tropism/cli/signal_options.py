@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tropism.signals.build import Columns
+    from tropism.signals.columns import Columns
+    from tropism.signals.exclusions import Exclusions
     from tropism.signals.rules import VoteRule
 
 COLUMNS = ("votes", "ratings", "rankings", "choices", "labels")
 """Signals whose columns are named on the command line; all others are files of another tool."""
 BY_VOTES = ("votes", "ratings", "posts")
+BY_ANSWER = ("votes", "ratings", "rankings", "labels")
 BY_PEOPLE = ("choices", "rankings", "oasst", "imagereward", "argilla", "label-studio", "label-page")
 APPLIES: dict[str, tuple[str, ...]] = {
     "--prompt": COLUMNS,
-    "--response": ("votes", "ratings", "rankings", "labels"),
+    "--response": BY_ANSWER,
     "--score": ("votes", "ratings"),
     "--rank": ("rankings",),
     "--label": ("labels",),
@@ -26,10 +28,18 @@ APPLIES: dict[str, tuple[str, ...]] = {
     "--source-b": ("choices",),
     "--annotator": ("choices", "rankings"),
     "--group": COLUMNS,
-    "--time": ("votes", "ratings", "rankings", "labels"),
-    "--author": ("votes", "ratings", "rankings", "labels"),
+    "--time": BY_ANSWER,
+    "--author": BY_ANSWER,
     "--accepted": ("votes",),
     "--prompt-score": ("votes",),
+    "--drop-if": (*COLUMNS, "posts"),
+    "--asker": BY_ANSWER,
+    "--parent": BY_ANSWER,
+    "--known-authors": (*BY_ANSWER, "posts"),
+    "--min-words": (*COLUMNS, "posts"),
+    "--max-words": (*COLUMNS, "posts"),
+    "--settled": (*BY_ANSWER, "posts"),
+    "--as-of": (*BY_ANSWER, "posts"),
     "--rule": BY_VOTES,
     "--pairing": ("ratings", "argilla", "label-studio"),
     "--ties": ("ratings", *BY_PEOPLE),
@@ -160,6 +170,49 @@ def columns_of(kind: str, names: dict[str, Any]) -> Columns:
     return columns.VoteColumns(
         prompt, response, score, group, *times, accepted=name("--accepted"), prompt_score=name("--prompt-score")
     )
+
+
+def exclusions_of(left_out: dict[str, Any]) -> Exclusions:
+    """Which rows the options leave out.
+
+    Raises:
+        ConfigError: for a number out of range, a day that cannot be read, or an option that has no effect.
+    """
+    from tropism.signals.exclusions import Exclusions
+
+    return Exclusions(
+        marks=tuple(left_out["--drop-if"] or ()),
+        asker=left_out["--asker"],
+        parent=left_out["--parent"],
+        known_authors=bool(left_out["--known-authors"]),
+        min_words=left_out["--min-words"],
+        max_words=left_out["--max-words"],
+        settled_days=left_out["--settled"],
+        as_of=seconds_of(left_out["--as-of"]),
+    )
+
+
+def seconds_of(time: str | None) -> float | None:
+    """Seconds since 1970 of what --as-of says.
+
+    Raises:
+        ConfigError: where it is no time.
+    """
+    from tropism.errors import ConfigError
+    from tropism.signals.sources.values import Unusable, number_of, time_of
+
+    if time is None:
+        return None
+    try:
+        return number_of(float(time), "time")
+    except (ValueError, Unusable):
+        pass
+    try:
+        return time_of(time)
+    except Unusable:
+        raise ConfigError(
+            f"--as-of must be a time (ISO 8601, or seconds since 1970), not {time!r}.", remedy="Use 2026-03-01, say."
+        ) from None
 
 
 def one_score(scores: list[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import ibis
@@ -20,6 +20,7 @@ from tropism.errors import DataError
 from tropism.signals import values
 from tropism.signals.columns import OPTIONS
 from tropism.signals.engines import ROW, count, keep, release, rows, scalar
+from tropism.signals.exclusions import Exclusions
 from tropism.signals.gate import SafetyGate
 
 REPEATED = "repeated response"
@@ -48,12 +49,14 @@ class Cleaning:
         hash_key: from a thread's key to what takes its place; None leaves keys as they are.
         is_bot: whether an author is no person; None keeps all.
         gate: which texts no edge shall prefer; None lets all pass.
+        exclude: which rows are left out though they could be used.
     """
 
     scrub: Callable[[StringValue], StringValue] | None = None
     hash_key: Callable[[StringValue], StringValue] | None = None
     is_bot: Callable[[StringValue], BooleanValue] | None = None
     gate: SafetyGate | None = None
+    exclude: Exclusions = field(default_factory=Exclusions)
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,10 @@ class Measure:
 def with_texts(table: Table, given: Mapping[str, str], cleaning: Cleaning, roles: tuple[str, ...]) -> Table:
     """The rows under the names of their roles, with `row`, clean texts (`roles`) and the thread's `key`.
 
-    Without a column for the key, the prompt's fingerprint is the key.
+    Without a column for the key, the prompt's fingerprint is the key. The columns of exclusions are there as they are.
     """
-    raw = table.select(row=table[ROW], **{role: table[name] for role, name in given.items()})
+    named = {**given, **cleaning.exclude.roles()}
+    raw = table.select(row=table[ROW], **{role: table[name] for role, name in named.items()})
     texts = {role: raw[role].cast("string") for role in roles}
     if cleaning.scrub:
         texts = {role: cleaning.scrub(text) for role, text in texts.items()}
@@ -105,6 +109,7 @@ def read_rows(
         author=_author(raw.author) if "author" in given else ibis.null("string"),
     )
     measured = measure(text)
+    needs_time |= cleaning.exclude.settled_days is not None
     return text.select(
         "row",
         "key",
@@ -254,6 +259,7 @@ def _reason(
         (text.response.isnull() | ~values.is_filled(text.response), "empty response"),
         (values.is_deleted(text.response), "deleted response"),
         *bots,
+        *cleaning.exclude.reasons(text),
         (text.key.isnull(), "empty group key"),
         *measured.reasons,
         (text.no_time if needs_time else ibis.literal(False), "missing time"),

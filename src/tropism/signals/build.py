@@ -7,7 +7,7 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from tropism.signals.card import probed
 from tropism.signals.choices import choices_to_groups
 from tropism.signals.columns import ChoiceColumns, Columns, LabelColumns, RankingColumns, RatingColumns, VoteColumns
 from tropism.signals.engines import engine_of, open_file, rows
+from tropism.signals.exclusions import Exclusions
 from tropism.signals.games import Truth
 from tropism.signals.gate import load_gate
 from tropism.signals.labels import labels_to_groups
@@ -53,6 +54,7 @@ class Settings:
         private: put placeholders in the place of personal data, and hash keys with `salt`.
         salt: of the hashes of keys; None draws a new one, so that two builds have nothing in common.
         keep_bots: keep answers whose author is a bot.
+        exclude: which further rows are left out.
         gate: name of the safety gate; None lets all pass.
         engine: `duckdb`, `spark` or the address of a cluster.
         seed: of random choices.
@@ -70,6 +72,7 @@ class Settings:
     private: bool = False
     salt: str | None = None
     keep_bots: bool = False
+    exclude: Exclusions = field(default_factory=Exclusions)
     gate: str | None = None
     engine: str = "duckdb"
     seed: int = 0
@@ -82,7 +85,9 @@ def build_file(path: Path, columns: Columns, settings: Settings) -> Iterator[Bui
     Raises:
         ConfigError, DataError: as the functions for the kinds of signals do.
     """
-    table = open_file(path, list(columns.given().values()), engine=settings.engine, lenient=settings.skip_bad)
+    settings.exclude.check(columns.given())
+    names = dict.fromkeys([*columns.given().values(), *settings.exclude.roles().values()])
+    table = open_file(path, list(names), engine=settings.engine, lenient=settings.skip_bad)
     cleaning = _cleaning(settings)
     made = _build(table, columns, settings, cleaning, source=path.name, is_json=False)
     if settings.private:
@@ -113,6 +118,7 @@ def build_foreign(path: Path, source: str, settings: Settings) -> Iterator[Built
         flat = stack.enter_context(
             flattened(READERS[source](path), source=path.name, engine=settings.engine, clean=clean)
         )
+        _refuse_unknown(settings.exclude, flat.table, source)
         cleaning = replace(_cleaning(settings), scrub=None)
         made = _build(
             flat.table, _foreign_columns(flat.kind), settings, cleaning, source=path.name, is_json=flat.is_json
@@ -148,6 +154,17 @@ def _build(
     return choices_to_groups(table, columns, ties=settings.ties is not False, **shared)
 
 
+def _refuse_unknown(exclude: Exclusions, table: Table, source: str) -> None:
+    """Refuse marks that the rows of a foreign file do not have."""
+    known = [name for name, kind in table.schema().items() if kind.is_boolean()]
+    for name in exclude.marks:
+        if name not in known:
+            raise ConfigError(
+                f"--drop-if names {name!r}, which files of {source} do not have.",
+                remedy=f"Use {' or '.join(known)}." if known else "Leave it away.",
+            )
+
+
 def _foreign_columns(kind: type) -> Columns:
     """The columns of a foreign file's rows."""
     if kind is AnswerRow:
@@ -170,6 +187,7 @@ def _cleaning(settings: Settings) -> Cleaning:
         hash_key=(lambda key: privacy.salted(key, salt)) if settings.private else None,
         is_bot=None if settings.keep_bots else privacy.is_bot,
         gate=load_gate(settings.gate) if settings.gate else None,
+        exclude=settings.exclude,
     )
 
 

@@ -15,6 +15,7 @@ from tropism.signals.answers import UNREAD, Cleaning, Threaded, merged, nothing_
 from tropism.signals.columns import ChoiceColumns
 from tropism.signals.confounds import share_of
 from tropism.signals.engines import count, keep, release
+from tropism.signals.exclusions import Exclusions
 from tropism.signals.games import GameWeight, Truth, agreement, judged_pairs, strengths
 from tropism.signals.made import Built, nothing_used
 from tropism.signals.spine import Kind, Middle, to_groups
@@ -75,7 +76,7 @@ class _Choices(Kind):
 
     def read(self, table: Table, cleaning: Cleaning) -> Table:
         given = self.columns.given()
-        return _read(with_texts(table, given, cleaning, _TEXTS), given)
+        return _read(with_texts(table, given, cleaning, _TEXTS), given, cleaning.exclude)
 
     def texts(self, table: Table, cleaning: Cleaning) -> Table:
         """The texts of both sides, under the rows of `_sides`."""
@@ -114,7 +115,7 @@ def _nothing(account: Account, source: str) -> DataError:
     )
 
 
-def _read(texts: Table, given: dict[str, str]) -> Table:
+def _read(texts: Table, given: dict[str, str], exclude: Exclusions) -> Table:
     """One lean row per choice; `value` is 1 where the first answer won, 0 where the second did, 0.5 for a tie."""
     value = _value(texts.choice)
     word = values.filled(texts.choice).lower()
@@ -127,6 +128,7 @@ def _read(texts: Table, given: dict[str, str]) -> Table:
         (nothing_said(texts, given), UNREAD),
         *empty,
         *deleted,
+        *exclude.reasons(texts, ("first", "second")),
         (texts.first == texts.second, "both responses are equal"),
         (texts.key.isnull(), "empty group key"),
         (values.is_missing(texts.choice), "missing choice"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import ibis
 from ibis import Table
@@ -120,10 +120,12 @@ def to_groups(
     if ROW not in table.columns:
         table = table.mutate(**{ROW: ibis.row_number() + 1})
     cleaning, given = cleaning or Cleaning(), kind.columns.given()
+    cleaning.exclude.check(given)
     with data_errors(source, engine_of(table)):
+        cleaning = replace(cleaning, exclude=cleaning.exclude.dated(table, given))
         lean = keep(kind.read(table, cleaning))
         if not skip_bad:
-            refuse_bad_rows(lean, table, given)
+            refuse_bad_rows(lean, table, given | cleaning.exclude.column_names())
         threaded = in_threads(lean)
         middle = kind.middle(threaded)
         texts = kind.texts(table, cleaning)
@@ -151,7 +153,8 @@ def to_groups(
         if not count(judged):
             raise middle.nothing(account_of(made), source or "the table")
         with_author = "author" in given and "score" in answers.columns
-        done = built(made, source=source, rule=middle.rule, with_time="time" in given, with_author=with_author)
+        rule = f"{middle.rule}{cleaning.exclude}"
+        done = built(made, source=source, rule=rule, with_time="time" in given, with_author=with_author)
         release(answers, *middle.passing)
     return done
 
