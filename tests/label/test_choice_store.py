@@ -2,12 +2,14 @@
 
 import sqlite3
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tropism.data.choices import ChoiceItem, Option, is_choices_file, read_choice_items, read_choices
+from tropism.choice_tables import is_choices_file, opened_choices
+from tropism.data.choices import Choice, ChoiceItem, Option, read_choice_items, read_choices
 from tropism.errors import DataError, OutputError
 from tropism.label import store as store_module
 from tropism.label.store import ChoiceStore, Conflict, NewChoice, StoreBusy
@@ -173,3 +175,79 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
         list(read_choices(text))
     with pytest.raises(OutputError, match="cannot be written"):
         opened(text / "choices.sqlite")
+
+
+@pytest.fixture
+def made(path: Path) -> Path:
+    with closing(opened(path)) as store:
+        store.add(new("c1"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("choices", "shown", "["),
+        ("choices", "shown", "[" * 100_000),
+        ("choices", "shown", "[1, 2]"),
+        ("choices", "reasons", '{"a": 1}'),
+        ("choices", "annotator", b"\xff"),
+        ("choices", "verdict", "maybe"),
+        ("choices", "winner", None),
+        ("choices", "seconds", "soon"),
+        ("items", "responses", "[1]"),
+        ("items", "responses", '[{"id": "x"}]'),
+        ("items", "responses", '[{"id": 1, "content": "x"}]'),
+        ("items", "prompt", '{"role": "user"}'),
+        ("items", "prompt", "[1]"),
+        ("items", "prompt", b"\x80"),
+    ],
+)
+def test_a_row_that_the_page_does_not_write_is_refused_in_words(
+    made: Path, tmp_path: Path, table: str, column: str, value: object
+) -> None:
+    """A file that somebody else made need not keep to the constraints of ours."""
+    with closing(sqlite3.connect(made)) as ours, closing(sqlite3.connect(tmp_path / "theirs")) as theirs:
+        for name in ("meta", "items", "checks", "choices"):
+            rows = ours.execute(f"SELECT * FROM {name}")
+            columns = [one[0] for one in rows.description]
+            theirs.execute(f"CREATE TABLE {name} ({', '.join(columns)})")
+            marks = ", ".join("?" * len(columns))
+            theirs.executemany(f"INSERT INTO {name} VALUES ({marks})", rows.fetchall())
+        theirs.commit()
+        assert list(both_read(tmp_path / "theirs")) == list(both_read(made))
+        theirs.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        theirs.commit()
+    with pytest.raises(DataError, match=r"a row that the label page does not write, '[ci]1'"):
+        list(both_read(tmp_path / "theirs"))
+
+
+def both_read(path: Path) -> Iterator[Choice | ChoiceItem]:
+    yield from read_choices(path)
+    yield from read_choice_items(path)
+
+
+def test_a_view_in_place_of_a_table_is_never_run(made: Path) -> None:
+    """It would be a query without end."""
+    with closing(sqlite3.connect(made)) as connection:
+        connection.execute("ALTER TABLE choices RENAME TO hidden")
+        endless = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELECT x FROM n"
+        connection.execute(f"CREATE VIEW Choices AS {endless}")
+    with pytest.raises(DataError, match="must hold the schema"):
+        list(read_choices(made))
+    assert not is_choices_file(made)
+
+
+def test_a_reader_cannot_write_and_trusts_no_function_of_the_file(made: Path) -> None:
+    with opened_choices(made) as connection:
+        assert connection.execute("PRAGMA trusted_schema").fetchone()[0] == 0
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            connection.execute("INSERT INTO meta VALUES ('a', 'b')")
+
+
+def test_text_that_is_no_utf8_is_a_clear_error(made: Path) -> None:
+    with closing(sqlite3.connect(made)) as connection:
+        connection.execute("UPDATE items SET prompt = CAST(x'22ff22' AS TEXT)")
+        connection.commit()
+    with pytest.raises(DataError, match="not a readable file of choices"):
+        list(read_choice_items(made))

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from tropism.data.choices import CHOICES_SCHEMA, TABLES, ChoiceItem, Option, row_of_item
+from tropism.choice_tables import CHOICES_SCHEMA, TABLES
+from tropism.data.choices import ChoiceItem, Option, row_of_item
 from tropism.errors import DataError
 from tropism.signals.sources.argilla import read_argilla
-from tropism.signals.sources.choices_file import SCHEMA, check_rates, read_choices_file
+from tropism.signals.sources.choices_file import check_rates, read_choices_file
 from tropism.signals.sources.imagereward import read_imagereward
 from tropism.signals.sources.label_studio import read_label_studio
 from tropism.signals.sources.markdown import LONGEST, TooLongError, to_markdown
@@ -504,7 +505,6 @@ CHECK = ChoiceItem("k1", "g1", "Name a tree.", (Option("oak", "Oak"), Option("br
 
 
 def test_choices_that_stand(tmp_path: Path) -> None:
-    assert SCHEMA == CHOICES_SCHEMA
     connection = choices_file(
         tmp_path,
         [PAIR, THREE, CHATS, CHECK],
@@ -585,7 +585,7 @@ def test_rates_of_attention_checks(tmp_path: Path) -> None:
 def test_what_is_no_file_of_choices_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.sqlite"
     for text, message in (
-        ("CREATE TABLE x (a)", "not a readable file of choices"),
+        ("CREATE TABLE x (a)", "must hold the schema 'tropism.choices 1', not None"),
         ("CREATE TABLE meta (key, value)", "must hold the schema 'tropism.choices 1', not None"),
     ):
         with sqlite3.connect(other) as connection:

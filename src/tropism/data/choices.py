@@ -1,56 +1,38 @@
-"""`choices.sqlite`: what people chose on the label page, as a schema and as rows that stand."""
+"""What people chose on the label page: the choices that stand, and the items that they were made on."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
-from urllib.parse import quote
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
+from tropism.choice_tables import CHOICES_SCHEMA, STANDING, TABLES, is_choices_file, opened_choices
 from tropism.errors import DataError
 from tropism.groups import Content
 
-CHOICES_SCHEMA = "tropism.choices 1"
-SQLITE_MAGIC = b"SQLite format 3\x00"
+__all__ = [
+    "CHOICES_SCHEMA",
+    "STANDING",
+    "TABLES",
+    "Choice",
+    "ChoiceItem",
+    "Option",
+    "Verdict",
+    "choice_of",
+    "is_choices_file",
+    "item_of",
+    "read_choice_items",
+    "read_choices",
+    "row_of_item",
+]
 
+Row = TypeVar("Row")
 Verdict: TypeAlias = Literal["win", "tie", "both_bad", "skip"]
 
-TABLES = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS items (
-    item_id TEXT PRIMARY KEY, group_id TEXT NOT NULL, prompt TEXT NOT NULL, responses TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS checks (item_id TEXT PRIMARY KEY REFERENCES items (item_id), expected TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS choices (
-    choice_id TEXT PRIMARY KEY,
-    item_id TEXT NOT NULL REFERENCES items (item_id),
-    annotator TEXT NOT NULL,
-    shown TEXT NOT NULL,
-    verdict TEXT NOT NULL CHECK (verdict IN ('win', 'tie', 'both_bad', 'skip', 'undo')),
-    winner TEXT,
-    reasons TEXT NOT NULL,
-    created_at TEXT NOT NULL,
-    seconds REAL,
-    is_check INTEGER NOT NULL CHECK (is_check IN (0, 1)),
-    revokes TEXT REFERENCES choices (choice_id),
-    CHECK ((verdict = 'win') = (winner IS NOT NULL)),
-    CHECK ((verdict = 'undo') = (revokes IS NOT NULL)));
-CREATE UNIQUE INDEX IF NOT EXISTS revoked_once ON choices (revokes) WHERE revokes IS NOT NULL;
-CREATE INDEX IF NOT EXISTS by_annotator ON choices (annotator, item_id);
-CREATE TRIGGER IF NOT EXISTS choices_are_never_changed BEFORE UPDATE ON choices
-    BEGIN SELECT RAISE(ABORT, 'choices are append-only'); END;
-CREATE TRIGGER IF NOT EXISTS choices_are_never_deleted BEFORE DELETE ON choices
-    BEGIN SELECT RAISE(ABORT, 'choices are append-only'); END;
+_ITEMS = """
+SELECT item_id, group_id, prompt, responses, expected FROM items LEFT JOIN checks USING (item_id) ORDER BY items.rowid
 """
-"""Every row of `choices` stays as it was written: an undo is a row of its own that `revokes` another."""
-
-STANDING = """
-SELECT choice_id, item_id, annotator, shown, verdict, winner, reasons, created_at, seconds, is_check FROM choices AS c
-WHERE verdict != 'undo' AND NOT EXISTS (SELECT 1 FROM choices AS u WHERE u.revokes = c.choice_id)
-"""
-"""The choices that were not taken back."""
 
 
 class Choice(NamedTuple):
@@ -106,54 +88,52 @@ class ChoiceItem(NamedTuple):
     expected: str | None = None
 
 
-def is_choices_file(path: Path) -> bool:
-    """Whether a file is a SQLite file of choices, of any version of the schema."""
-    try:
-        with path.open("rb") as file:
-            if file.read(len(SQLITE_MAGIC)) != SQLITE_MAGIC:
-                return False
-        with closing(_connect(path)) as connection:
-            return (_schema(connection) or "").startswith("tropism.choices")
-    except (OSError, sqlite3.Error):
-        return False
-
-
 def read_choices(path: Path) -> Iterator[Choice]:
     """The choices that stand, attention checks and skips among them, in the order in which they were made.
 
     Raises:
-        DataError: where the file is missing, no file of choices, or of another version.
+        DataError: where the file is missing, no file of choices, of another version, or holds what the label page
+            does not write.
     """
-    with _reading(path) as connection:
-        for row in connection.execute(f"{STANDING} ORDER BY c.rowid"):
-            yield choice_of(row)
+    return _read(path, f"{STANDING} ORDER BY c.rowid", choice_of)
 
 
 def read_choice_items(path: Path) -> Iterator[ChoiceItem]:
     """The items that choices were or will be made on.
 
     Raises:
-        DataError: where the file is missing, no file of choices, or of another version.
+        DataError: as `read_choices`.
     """
-    with _reading(path) as connection:
-        for row in connection.execute(
-            "SELECT item_id, group_id, prompt, responses, expected FROM items LEFT JOIN checks USING (item_id) "
-            "ORDER BY items.rowid"
-        ):
-            yield item_of(row)
+    return _read(path, _ITEMS, item_of)
 
 
-def choice_of(row: tuple[str, str, str, str, Verdict, str | None, str, str, float | None, int]) -> Choice:
-    """A row of `STANDING` as a choice."""
+def choice_of(row: Sequence[Any]) -> Choice:
+    """A row of `choices` as a choice, in the columns of `STANDING`; an undo is one too, which never stands.
+
+    Raises:
+        ValueError: where the label page writes no such row.
+    """
     choice_id, item_id, annotator, shown, verdict, winner, reasons, created_at, seconds, is_check = row
-    order, tags = tuple(json.loads(shown)), tuple(json.loads(reasons))
+    if verdict not in (*get_args(Verdict), "undo") or (verdict == "win") != isinstance(winner, str):
+        raise ValueError(f"verdict {verdict!r} with winner {winner!r}")
+    if not all(isinstance(text, str) for text in (choice_id, item_id, annotator, created_at)):
+        raise ValueError("an id, a name or a time is no text")
+    if not isinstance(seconds, float | int | None):
+        raise ValueError(f"seconds {seconds!r}")
+    order, tags = _texts(shown), _texts(reasons)
     return Choice(choice_id, item_id, annotator, order, verdict, winner, tags, created_at, seconds, bool(is_check))
 
 
-def item_of(row: tuple[str, str, str, str, str | None]) -> ChoiceItem:
-    """A row of `items`, with what `checks` expects, as an item."""
+def item_of(row: Sequence[Any]) -> ChoiceItem:
+    """A row of `items`, with what `checks` expects, as an item.
+
+    Raises:
+        ValueError, TypeError, KeyError: where the label page writes no such row.
+    """
     item_id, group_id, prompt, responses, expected = row
     options = tuple(Option(one["id"], _content(one["content"])) for one in json.loads(responses))
+    if not all(isinstance(text, str) for text in (item_id, group_id, expected or "", *(one.id for one in options))):
+        raise ValueError("an id is no text")
     return ChoiceItem(item_id, group_id, _content(json.loads(prompt)), options, expected)
 
 
@@ -163,55 +143,35 @@ def row_of_item(item: ChoiceItem) -> tuple[str, str, str, str]:
     return item.item_id, item.group_id, _to_json(item.prompt), _to_json(options)
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only connection to a file of choices of this version."""
-    if not path.is_file():
-        raise DataError(f"there is no file {path}.", remedy="Make one with `tropism label groups.parquet`.")
-    try:
-        with closing(_connect(path)) as connection:
-            found = _schema(connection)
-            if found != CHOICES_SCHEMA:
+def _read(path: Path, query: str, told: Callable[[Sequence[Any]], Row]) -> Iterator[Row]:
+    """What the rows of a query say."""
+    with opened_choices(path) as connection:
+        for row in connection.execute(query):
+            try:
+                found = told(row)
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise DataError(
-                    f"{path} must hold the schema {CHOICES_SCHEMA!r}, not {found!r}.",
-                    remedy="Give the file that `tropism label` wrote with this version.",
-                )
-            yield connection
-    except sqlite3.Error as error:
-        raise DataError(
-            f"{path} is not a readable file of choices ({error}).", remedy="Give the file that `tropism label` wrote."
-        ) from None
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write; a file on a read-only disk is opened as it lies there."""
-    place = f"file:{quote(str(path.resolve()))}?mode=ro"
-    connection = sqlite3.connect(place, uri=True, timeout=5)
-    try:
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        connection.close()
-        if Path(f"{path}-wal").exists():
-            raise
-        connection = sqlite3.connect(f"{place}&immutable=1", uri=True)
-    return connection
-
-
-def _schema(connection: sqlite3.Connection) -> str | None:
-    """The schema that a file of choices names; None where it is no such file."""
-    try:
-        row = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
-    except sqlite3.OperationalError:
-        return None
-    return str(row[0]) if row else None
+                    f"{path} holds a row that the label page does not write, {row[0]!r} ({error}).",
+                    remedy="Give the file that `tropism label` wrote.",
+                ) from None
+            yield found
 
 
 def _content(value: object) -> Content:
     """The content that a JSON value stands for; a list is the turns of a dialogue."""
-    if isinstance(value, list):
+    if isinstance(value, list) and all(isinstance(turn, dict) for turn in value):
         return tuple(value)
-    assert value is None or isinstance(value, str | int), value
+    if value is not None and not isinstance(value, str | int):
+        raise ValueError(f"a content that is a {type(value).__name__}")
     return value
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    """The texts of a JSON list."""
+    found = json.loads(text)
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ValueError("a list that does not hold texts")
+    return tuple(found)
 
 
 def _to_json(value: object) -> str:

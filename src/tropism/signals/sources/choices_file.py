@@ -1,21 +1,18 @@
 """Choices that people made on the label page: the SQLite file of `tropism label`, read as it lies.
 
-Its schema is `tropism.choices 1`, as written in `tropism.data.choices`: rows are only ever added, and an undo is a
-row that revokes another.
+Rows are only ever added, and an undo is a row that revokes another (`tropism.choice_tables`). The file may come from
+anybody, so a row that cannot be used is told with its reason, and the others count.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
-from tropism.errors import DataError
+from tropism.choice_tables import STANDING, opened_choices
 from tropism.records import Estimate
 from tropism.signals.agreement import wilson
 from tropism.signals.sources.rows import Aside, ChoiceRow, RankRow, Refused, Verdict
@@ -31,19 +28,17 @@ from tropism.signals.sources.values import (
     time_of,
 )
 
-SCHEMA = "tropism.choices 1"
 UNDO, REVOKED, CHECK = "undo", "choice that was taken back", "attention check"
 
 _CHOICES = """
-SELECT choices.rowid AS number, choice_id, annotator, shown, verdict, winner, created_at, seconds, is_check,
-    choices.item_id, group_id, prompt, responses
+SELECT choices.rowid AS number, annotator, shown, verdict, winner, created_at, seconds, is_check,
+    choice_id IN (SELECT revokes FROM choices) AS is_revoked, choices.item_id, group_id, prompt, responses
 FROM choices LEFT JOIN items ON items.item_id = choices.item_id ORDER BY choices.rowid
 """
-_CHECKS = """
-SELECT choice_id, annotator, verdict = 'win' AND winner = expected AS is_passed
-FROM choices JOIN checks ON checks.item_id = choices.item_id
-WHERE is_check AND verdict NOT IN ('skip', 'undo') ORDER BY annotator
-"""
+_CHECKS = f"""
+SELECT annotator, verdict = 'win' AND winner = expected AS is_passed
+FROM ({STANDING}) JOIN checks USING (item_id) WHERE is_check AND verdict != 'skip' ORDER BY annotator
+"""  # noqa: S608  (both texts are ours)
 
 
 class CheckRate(NamedTuple):
@@ -67,11 +62,11 @@ def read_choices_file(path: Path) -> Iterator[ChoiceRow | RankRow | Aside | Refu
     Raises:
         DataError: where the file is no such file.
     """
-    with _open(path) as connection:
-        revoked = _revoked(connection)
+    with opened_choices(path) as connection:
+        connection.text_factory = _text
         for row in connection.execute(_CHOICES):
             try:
-                yield from _rows(row, is_revoked=row["choice_id"] in revoked)
+                yield from _rows(row)
             except Unusable as reason:
                 yield Refused(row["number"], reason.reason)
 
@@ -82,56 +77,19 @@ def check_rates(path: Path) -> tuple[CheckRate, ...]:
     Raises:
         DataError: where the file is no such file.
     """
-    with _open(path) as connection:
+    with opened_choices(path) as connection:
+        connection.text_factory = _text
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'checks'").fetchone():
             return ()
-        revoked = _revoked(connection)
-        stand = [row for row in connection.execute(_CHECKS) if row["choice_id"] not in revoked]
+        stand = connection.execute(_CHECKS).fetchall()
     found = Counter(key_of(row["annotator"]) or "unknown" for row in stand)
     passed = Counter(key_of(row["annotator"]) or "unknown" for row in stand if row["is_passed"])
     return tuple(CheckRate(name, _share(passed[name], answered)) for name, answered in found.items())
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that cannot write, and trusts neither the file's schema nor its text."""
-    if not path.is_file():
-        raise DataError(f"there is no file {path}.", remedy="Check the path.")
-    try:
-        with closing(_connect(path)) as connection:
-            found = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
-            if found is None or found[0] != SCHEMA:
-                raise DataError(
-                    f"{path} must hold the schema {SCHEMA!r}, not {found and found[0]!r}.",
-                    remedy="Give the file that `tropism label` wrote with this version.",
-                )
-            yield connection
-    except sqlite3.Error as error:
-        raise DataError(
-            f"{path} is not a readable file of choices ({error}).", remedy="Give the file that `tropism label` wrote."
-        ) from None
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """A connection that reads; on a disk that cannot be written to, the file as it lies there."""
-    place = f"file:{quote(str(path.resolve()))}?mode=ro"
-    connection = sqlite3.connect(place, uri=True, timeout=10)
-    try:
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        connection.close()
-        if path.with_name(f"{path.name}-wal").exists():
-            raise
-        connection = sqlite3.connect(f"{place}&immutable=1", uri=True)
-    connection.row_factory = sqlite3.Row
-    connection.text_factory = lambda text: text.decode("utf-8", errors="surrogateescape")
-    connection.execute("PRAGMA trusted_schema = OFF")
-    return connection
-
-
-def _revoked(connection: sqlite3.Connection) -> set[object]:
-    """Ids of the choices that were taken back."""
-    return {row["revokes"] for row in connection.execute("SELECT revokes FROM choices WHERE revokes IS NOT NULL")}
+def _text(stored: bytes) -> str:
+    """Text as it is stored; what is not UTF-8 is told as such where it is read."""
+    return stored.decode("utf-8", errors="surrogateescape")
 
 
 class _Option(NamedTuple):
@@ -141,9 +99,9 @@ class _Option(NamedTuple):
     content: Content
 
 
-def _rows(row: Mapping[str, Any], *, is_revoked: bool) -> Iterator[ChoiceRow | RankRow | Aside]:
+def _rows(row: Mapping[str, Any]) -> Iterator[ChoiceRow | RankRow | Aside]:
     """What becomes of one stored row."""
-    number = row["number"]
+    number, is_revoked = row["number"], row["is_revoked"]
     if row["verdict"] == "undo" or is_revoked or row["is_check"]:
         yield Aside(number, UNDO if row["verdict"] == "undo" else REVOKED if is_revoked else CHECK)
         return

@@ -1,0 +1,123 @@
+"""`choices.sqlite` as tables: the schema that the label page writes, and a connection that reads it and trusts nothing.
+
+The file may come from anybody: it is opened read-only, nothing in it is ever run, and what is no file of choices is
+refused in words. Values come as they are stored; who reads them says what they must be.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from tropism.errors import DataError
+
+CHOICES_SCHEMA = "tropism.choices 1"
+SQLITE_MAGIC = b"SQLite format 3\x00"
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS items (
+    item_id TEXT PRIMARY KEY, group_id TEXT NOT NULL, prompt TEXT NOT NULL, responses TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS checks (item_id TEXT PRIMARY KEY REFERENCES items (item_id), expected TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS choices (
+    choice_id TEXT PRIMARY KEY,
+    item_id TEXT NOT NULL REFERENCES items (item_id),
+    annotator TEXT NOT NULL,
+    shown TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ('win', 'tie', 'both_bad', 'skip', 'undo')),
+    winner TEXT,
+    reasons TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    seconds REAL,
+    is_check INTEGER NOT NULL CHECK (is_check IN (0, 1)),
+    revokes TEXT REFERENCES choices (choice_id),
+    CHECK ((verdict = 'win') = (winner IS NOT NULL)),
+    CHECK ((verdict = 'undo') = (revokes IS NOT NULL)));
+CREATE UNIQUE INDEX IF NOT EXISTS revoked_once ON choices (revokes) WHERE revokes IS NOT NULL;
+CREATE INDEX IF NOT EXISTS by_annotator ON choices (annotator, item_id);
+CREATE TRIGGER IF NOT EXISTS choices_are_never_changed BEFORE UPDATE ON choices
+    BEGIN SELECT RAISE(ABORT, 'choices are append-only'); END;
+CREATE TRIGGER IF NOT EXISTS choices_are_never_deleted BEFORE DELETE ON choices
+    BEGIN SELECT RAISE(ABORT, 'choices are append-only'); END;
+"""
+"""Every row of `choices` stays as it was written: an undo is a row of its own that `revokes` another."""
+
+STANDING = """
+SELECT choice_id, item_id, annotator, shown, verdict, winner, reasons, created_at, seconds, is_check FROM choices AS c
+WHERE verdict != 'undo' AND NOT EXISTS (SELECT 1 FROM choices AS u WHERE u.revokes = c.choice_id)
+"""
+"""The choices that were not taken back."""
+
+
+def is_choices_file(path: Path) -> bool:
+    """Whether a file is a SQLite file of choices, of any version of the schema."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(SQLITE_MAGIC)) != SQLITE_MAGIC:
+                return False
+        with closing(_connect(path)) as connection:
+            return (_schema(connection) or "").startswith("tropism.choices")
+    except (OSError, sqlite3.Error):
+        return False
+
+
+@contextmanager
+def opened_choices(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a file of choices of this version that cannot write; rows have names.
+
+    Args:
+        path: a file that `tropism label` wrote; it may still be written to.
+
+    Raises:
+        DataError: where the file is missing, no file of choices, or of another version; also for what SQLite finds
+            wrong with it while it is read.
+    """
+    if not path.is_file():
+        raise DataError(f"there is no file {path}.", remedy="Check the path, or make one with `tropism label`.")
+    try:
+        with closing(_connect(path)) as connection:
+            found = _schema(connection)
+            if found != CHOICES_SCHEMA:
+                raise DataError(
+                    f"{path} must hold the schema {CHOICES_SCHEMA!r}, not {found!r}.",
+                    remedy="Give the file that `tropism label` wrote with this version.",
+                )
+            yield connection
+    except sqlite3.Error as error:
+        raise DataError(
+            f"{path} is not a readable file of choices ({error}).", remedy="Give the file that `tropism label` wrote."
+        ) from None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection that reads; a file on a disk that cannot be written to is opened as it lies there."""
+    place = f"file:{quote(str(path.resolve()))}?mode=ro"
+    connection = sqlite3.connect(place, uri=True, timeout=10)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        if path.with_name(f"{path.name}-wal").exists():
+            raise
+        connection = sqlite3.connect(f"{place}&immutable=1", uri=True)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    return connection
+
+
+def _schema(connection: sqlite3.Connection) -> str | None:
+    """The schema that a file of choices names; None where it is no such file: a view can be a query without end."""
+    views = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'view' AND lower(name) IN ('meta', 'items', 'checks', 'choices')"
+    )
+    if views.fetchone():
+        return None
+    try:
+        row = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
+    except sqlite3.OperationalError:
+        return None
+    return str(row[0]) if row else None
