@@ -28,6 +28,9 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "signals.json"
 COMMENTS_PER_THREAD = 10
 MIN_GAP, CAP = 2, 5
+LARGEST = {"pandas": 3.0, "pandas-merge": 3.0, "spark": 1.0}
+"""Millions of comments beyond which a way is not asked: pandas would need more memory than the machine has."""
+
 BUILD = [
     "--prompt", "question", "--response", "answer", "--score", "score", "--group", "thread", "--time", "at",
     "--author", "author", "--rule", "gap", "--min-gap", str(MIN_GAP), "--cap", str(CAP),
@@ -203,7 +206,6 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=float, default=[1, 3, 10], help="millions of comments")
     parser.add_argument("--ways", nargs="+", default=["duckdb", "pandas", "pandas-merge", "spark"])
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--largest", type=float, default=1, help="largest size of all ways but duckdb, in millions")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--child", nargs=3, metavar=("WAY", "SOURCE", "TARGET"))
     arguments = parser.parse_args()
@@ -219,7 +221,7 @@ def main() -> None:
             make_comments(source, int(size * 1e6))
             for repeat in range(arguments.repeats):
                 for way in arguments.ways:
-                    if way != "duckdb" and size > arguments.largest:
+                    if size > LARGEST.get(way, size):
                         continue
                     row = {"way": way, "millions": size, "repeat": repeat, **measure(way, source, folder)}
                     rows.append(row)

@@ -79,7 +79,7 @@ def test_a_judge_turns_untied_pairs_into_edges(tmp_path):
     ]
     assert [response.score for response in group.responses] == [3.0, 1.0, 3.0]
     assert found.card.account.notes == {"pairs that tie": 1}
-    assert found.card.confounds["chosen_longer"].value == 0.5  # every answer is one word
+    assert found.card.confounds["chosen_longer"].value == 1.0
     assert found.card.rule.endswith("judge length: all pairs that are no tie, weight one, margin none")
 
 

@@ -74,5 +74,5 @@ def _limits(rule: VoteRule, winner: Answer, loser: Answer) -> bool:
         return False
     if rule.min_score is not None and min(winner.score, loser.score) < rule.min_score:
         return False
-    lengths = len(winner.text.split()) / len(loser.text.split())
+    lengths = len(winner.text) / len(loser.text)
     return rule.length_match is None or abs(math.log(lengths)) <= rule.length_match

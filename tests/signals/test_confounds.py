@@ -32,9 +32,9 @@ def test_share_counts_one_thread_as_one_witness() -> None:
 
 def test_longer_and_earlier_count_ties_one_half(votes: Callable[..., Built]) -> None:
     rows = [
-        {"a": "three words here", "votes": 9, "at": 10},
-        {"a": "two\nwords", "votes": 5, "at": 10},
-        {"a": "also  two\t", "votes": 1, "at": 5},
+        {"a": "eleven long", "votes": 9, "at": 10},
+        {"a": "nine\nlong", "votes": 5, "at": 10},
+        {"a": "neun läng", "votes": 1, "at": 5},
     ]
     columns = VoteColumns("q", "a", "votes", time="at")
     found = votes(rows, GapRule(), columns).card.confounds

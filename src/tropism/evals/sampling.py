@@ -183,13 +183,13 @@ def account_of(
 
 
 def confounds(groups: Sequence[PreferenceGroup]) -> dict[str, Estimate]:
-    """Share of edges whose winner has more words (as many count half), drawn by prompt."""
+    """Share of edges whose winner has more characters (as many count half), drawn by prompt."""
     longer: list[float] = []
     owners: list[str] = []
     for group in groups:
-        words = [len(content_text(response.content).split()) for response in group.responses]
+        lengths = [len(content_text(response.content)) for response in group.responses]
         for edge in group.edges:
-            gap = words[edge.winner] - words[edge.loser]
+            gap = lengths[edge.winner] - lengths[edge.loser]
             longer.append(0.5 if gap == 0 else float(gap > 0))
             owners.append(group.id)
     estimate = mean_by_cluster(longer, owners)

@@ -100,7 +100,7 @@ def read_rows(
 ) -> Table:
     """One lean row per record: hashes, numbers, and in `reason` why it cannot be used (null where it can).
 
-    Columns: row, key, prompt_id, response_id, time (seconds), author, words, those of the measure, and reason.
+    Columns: row, key, prompt_id, response_id, time (seconds), author, length (characters), the measure's, and reason.
     """
     raw = with_texts(table, given, cleaning, ("prompt", "response"))
     text = raw.mutate(
@@ -117,7 +117,7 @@ def read_rows(
         response_id=values.fingerprint(text.response),
         time=text.time,
         author=text.author,
-        words=values.words(text.response),
+        length=text.response.length().cast("int32"),
         **measured.columns,
         reason=_reason(text, given, measured, cleaning, needs_time=needs_time),
     )
@@ -223,7 +223,7 @@ def merged(threaded: Table, **sums: Value) -> Table:
         row=threaded.row.min(),
         time=threaded.time.min(),
         author=threaded.author.min(),
-        words=threaded.words.max(),
+        length=threaded.length.max(),
         **sums,
     )
 

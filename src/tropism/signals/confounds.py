@@ -36,7 +36,7 @@ def confounds(edges: Table, answers: Table, *, with_time: bool, with_author: boo
         with_author: True where the rows carry an author.
 
     Returns:
-        `chosen_longer`: share of edges whose winner has more words. `length_only_accuracy`: accuracy on a group of
+        `chosen_longer`: share of edges whose winner has more characters. `length_only_accuracy`: accuracy on a group of
         choosing by length in the direction that holds in all other groups. `chosen_earlier`: share whose winner was
         written first. `author_only_accuracy`: accuracy on a group of choosing the author with the higher mean score
         in all other groups; an author who is unknown there counts one half.
@@ -123,7 +123,8 @@ def _by_direction(halves: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArra
 def _by_author(edges: Table, answers: Table) -> Table:
     """Edges with `right`: 2 where the winner's author has the higher mean score in other groups, 1 where unknown."""
     known = answers.filter(answers.author.notnull())
-    here = known.group_by(["thread", "author"]).agg(total=known.score.sum(), count=known.score.count())
+    judged = known.semi_join(edges, "thread")
+    here = judged.group_by(["thread", "author"]).agg(total=judged.score.sum(), count=judged.score.count())
     everywhere = known.group_by("author").agg(all_total=known.score.sum(), all_count=known.score.count())
     elsewhere = here.join(everywhere, "author")
     means = elsewhere.filter(elsewhere.all_count > elsewhere["count"]).select(
@@ -131,9 +132,9 @@ def _by_author(edges: Table, answers: Table) -> Table:
         "author",
         mean=((elsewhere.all_total - elsewhere.total) / (elsewhere.all_count - elsewhere["count"])).round(9),
     )
-    placed = known.join(means, ["thread", "author"]).select("thread", "place", "mean")
+    placed = judged.join(means, ["thread", "author"]).select("thread", "place", "mean")
     winners = placed.select("thread", winner="place", winner_mean="mean")
     losers = placed.select("thread", loser="place", loser_mean="mean")
-    judged = edges.left_join(winners, ["thread", "winner"]).select(edges, "winner_mean")
-    judged = judged.left_join(losers, ["thread", "loser"]).select(judged, "loser_mean")
-    return judged.select("thread", right=in_halves(judged.winner_mean, judged.loser_mean).fill_null(1))
+    told = edges.left_join(winners, ["thread", "winner"]).select(edges, "winner_mean")
+    told = told.left_join(losers, ["thread", "loser"]).select(told, "loser_mean")
+    return told.select("thread", right=in_halves(told.winner_mean, told.loser_mean).fill_null(1))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
 
 import duckdb
 import ibis
@@ -20,9 +18,6 @@ from tropism.signals.engines import Engine
 
 MOST_MEMORY = 3_000_000_000
 """Bytes that DuckDB may hold before it writes to disk; half of the machine's memory where that is less."""
-
-_ROWS_AT_ONCE, _FLUSH_AT = 20_480, 131_072
-"""Rows that a part gathers before it writes them, and rows of all parts: they, and not the data, fill memory."""
 
 
 class DuckEngine(Engine):
@@ -52,28 +47,6 @@ class DuckEngine(Engine):
     def json_text(self, text: StringValue) -> StringValue:
         return _to_json(text)
 
-    @contextmanager
-    def buckets(self, table: Table, *, by: str, count: int) -> Iterator[Sequence[Table]]:
-        if count == 1:
-            kept = self.keep(table)
-            yield [kept]
-            self.release(kept)
-            return
-        with tempfile.TemporaryDirectory(prefix="tropism-") as folder:
-            query = self.backend.compile(table)
-            self.backend.raw_sql(
-                f"COPY ({query}) TO '{folder}' "
-                f"(FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {_ROWS_AT_ONCE}, PARTITION_BY ({by}), "
-                "WRITE_PARTITION_COLUMNS)"
-            )
-            yield [self._bucket(table, Path(folder) / f"{by}={place}") for place in range(count)]
-
-    def _bucket(self, table: Table, folder: Path) -> Table:
-        """One part; a part that no row fell into is empty."""
-        if not folder.is_dir():
-            return table.filter(ibis.literal(False))
-        return self.backend.read_parquet(str(folder / "*.parquet"), hive_partitioning=False)
-
     def rejected(self) -> list[int]:
         try:
             found = self.backend.raw_sql("SELECT DISTINCT line FROM reject_errors ORDER BY line").fetchall()
@@ -96,7 +69,6 @@ def connect() -> Backend:
     for setting in (
         "TimeZone = 'UTC'",
         "enable_progress_bar = false",
-        f"partitioned_write_flush_threshold = {_FLUSH_AT}",
         f"memory_limit = '{memory // 1_000_000}MB'",
         f"temp_directory = '{tempfile.gettempdir()}/tropism-{os.getpid()}.tmp'",
     ):

@@ -23,6 +23,10 @@ ROWS_PER_PART = 2_000_000
 """Rows that are sorted at one time; more are taken in parts."""
 
 
+ROWS_AT_ONCE = 50_000
+"""Rows of a large table that are in memory at one time."""
+
+
 class Engine(ABC):
     """What the signals ask of a database beside the expressions themselves."""
 
@@ -48,14 +52,13 @@ class Engine(ABC):
     def batches(self, table: Table, *, num_rows: int) -> Iterator[RecordBatch]:
         """The rows of a table in its order, some at a time; nothing else may ask the engine meanwhile."""
 
+    def stream(self, table: Table) -> Iterator[RecordBatch]:
+        """The rows of a large table in any order, some at a time; nothing else may ask the engine meanwhile."""
+        return self.batches(table, num_rows=ROWS_AT_ONCE)
+
     def json_text(self, text: StringValue) -> StringValue | None:
         """A text as JSON text, where the engine knows how; None leaves it to Arrow."""
         return None
-
-    @abstractmethod
-    @contextmanager
-    def buckets(self, table: Table, *, by: str, count: int) -> Iterator[Sequence[Table]]:
-        """A table cut by a column that holds 0 to `count` - 1, each part cheap to read; gone when the block ends."""
 
     def rejected(self) -> list[int]:
         """The lines of the file that the engine has left out so far."""

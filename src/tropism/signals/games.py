@@ -59,9 +59,9 @@ def judged_pairs(games: Table, answers: Table, *, truth: Truth, weight: GameWeig
     )
     if not ties:
         pairs = pairs.filter(pairs.decided)
-    sides = answers.select("thread", "place", "words", "time")
-    winners = sides.select("thread", winner="place", winner_words="words", winner_time="time")
-    losers = sides.select("thread", loser="place", loser_words="words", loser_time="time")
+    sides = answers.select("thread", "place", "length", "time")
+    winners = sides.select("thread", winner="place", winner_length="length", winner_time="time")
+    losers = sides.select("thread", loser="place", loser_length="length", loser_time="time")
     told = pairs.join(winners, ["thread", "winner"]).join(losers, ["thread", "loser"])
     weights = {"one": ibis.literal(1.0), "agreement": told.gap, "count": told.votes.cast("float64")}
     unsaid = ibis.null("int8")
@@ -73,7 +73,7 @@ def judged_pairs(games: Table, answers: Table, *, truth: Truth, weight: GameWeig
         prob=told.decided.ifelse(told.sure if truth != "majority" else ibis.literal(1.0), 0.5),
         weight=told.decided.ifelse(weights[weight], weights["count" if weight == "count" else "one"]),
         margin=ibis.literal(0.0),
-        longer=told.decided.ifelse(in_halves(told.winner_words, told.loser_words), unsaid),
+        longer=told.decided.ifelse(in_halves(told.winner_length, told.loser_length), unsaid),
         earlier=told.decided.ifelse(in_halves(told.loser_time, told.winner_time), unsaid),
     )
 

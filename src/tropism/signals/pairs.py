@@ -9,7 +9,7 @@ from tropism.signals import values
 from tropism.signals.engines import count, scalar
 from tropism.signals.rules import VoteRule
 
-_SIDES = ("place", "level", "score", "time", "words", "mix")
+_SIDES = ("place", "level", "score", "time", "length", "mix")
 _PRIME = 16_777_213
 
 
@@ -17,8 +17,8 @@ def to_pairs(answers: Table, rule: VoteRule, *, cap: int | None = None, ties: bo
     """Every pair of a thread that the rule passes, with what confounds need.
 
     Columns: thread, winner and loser (places), gap (of levels), `prob` (0.5 for a tie), `longer` and `earlier` (does
-    the winner have more words, was it written first: in halves, so that a tie is 1 and sums are exact; null for a tied
-    pair, and `earlier` without both times), and `mix`, a hash of both responses.
+    the winner have more characters, was it written first: in halves, so that a tie is 1 and sums are exact; null for a
+    tied pair, and `earlier` without both times), and `mix`, a hash of both responses.
 
     Args:
         answers: from `to_answers`, with `level`.
@@ -29,11 +29,14 @@ def to_pairs(answers: Table, rule: VoteRule, *, cap: int | None = None, ties: bo
     """
     several = answers.filter(answers.size > 1)
     prune = cap is not None and rule.grows and not ties
+    sides = (*_SIDES, "better", "worse") if prune else _SIDES
+    winners = losers = several
     if prune:
         several = _ranked(several)
-    sides = (*_SIDES, "better", "worse") if prune else _SIDES
-    winners = several.select("thread", **{f"winner_{side}": several[side] for side in sides})
-    losers = several.select(loser_thread=several.thread, **{f"loser_{side}": several[side] for side in sides})
+        # of a pair that fewer than `cap` others surpass, neither side is surpassed by so many answers
+        winners, losers = several.filter(several.better < cap), several.filter(several.worse < cap)
+    winners = winners.select("thread", **{f"winner_{side}": winners[side] for side in sides})
+    losers = losers.select(loser_thread=losers.thread, **{f"loser_{side}": losers[side] for side in sides})
     leads = winners.winner_level > losers.loser_level
     if ties:
         leads |= (winners.winner_level == losers.loser_level) & (winners.winner_place < losers.loser_place)
@@ -51,7 +54,7 @@ def to_pairs(answers: Table, rule: VoteRule, *, cap: int | None = None, ties: bo
         loser=passed.loser_place,
         gap=passed.winner_level - passed.loser_level,
         prob=decided.ifelse(1.0, 0.5) if ties else ibis.literal(1.0),
-        longer=_where(decided, in_halves(passed.winner_words, passed.loser_words), ties),
+        longer=_where(decided, in_halves(passed.winner_length, passed.loser_length), ties),
         earlier=_where(decided, in_halves(passed.loser_time, passed.winner_time), ties),
         mix=(passed.winner_mix * 7_919 + passed.loser_mix * 104_729) % _PRIME,
     )
@@ -95,7 +98,7 @@ def best_against_random(answers: Table, *, seed: int) -> Table:
         loser=chosen.place,
         gap=chosen.winner_level - chosen.level,
         prob=ibis.literal(1.0),
-        longer=in_halves(chosen.winner_words, chosen.words),
+        longer=in_halves(chosen.winner_length, chosen["length"]),
         earlier=in_halves(chosen.time, chosen.winner_time),
         mix=(chosen.winner_mix * 7_919 + chosen.mix * 104_729) % _PRIME,
     )
@@ -120,8 +123,9 @@ def in_halves(larger: ibis.Value, smaller: ibis.Value) -> ibis.Value:
 def _ranked(answers: Table) -> Table:
     """The answers with the number of `better` and `worse` ones in their thread."""
     best_first = ibis.window(group_by=answers.thread, order_by=ibis.desc(answers.level))
-    worst_first = ibis.window(group_by=answers.thread, order_by=answers.level)
-    return answers.mutate(better=ibis.rank().over(best_first), worse=ibis.rank().over(worst_first))
+    reached = (ibis.cume_dist().over(best_first) * answers["size"]).round().cast("int64")  # rows down to the last equal
+    ranked = answers.mutate(better=ibis.rank().over(best_first), reached=reached)
+    return ranked.mutate(worse=ranked["size"] - ranked.reached).drop("reached")
 
 
 def _where(decided: ibis.Value, value: ibis.Value, ties: bool) -> ibis.Value:

@@ -20,7 +20,7 @@ class VoteRule(ABC):
     Args:
         later: the winner was written after the loser, because early answers collect votes by being seen.
         min_score: fewest votes of either answer; None asks for none.
-        length_match: largest difference of the logarithms of both lengths in words; None asks for none.
+        length_match: largest difference of the logarithms of both lengths in characters; None asks for none.
     """
 
     later: bool = False
@@ -53,7 +53,7 @@ class VoteRule(ABC):
     def passes(self, pairs: Table) -> BooleanValue:
         """True for the pairs to keep.
 
-        Columns, each as `winner_` and `loser_`: `level`, `score`, `time`, `words`. The winner's level is higher.
+        Columns, each as `winner_` and `loser_`: `level`, `score`, `time`, `length`. The winner's level is higher.
         """
         passed = self.prefers(pairs)
         if self.later:
@@ -61,7 +61,7 @@ class VoteRule(ABC):
         if self.min_score is not None:
             passed &= (pairs.winner_score >= self.min_score) & (pairs.loser_score >= self.min_score)
         if self.length_match is not None:
-            passed &= (pairs.winner_words / pairs.loser_words).ln().abs() <= self.length_match
+            passed &= (pairs.winner_length / pairs.loser_length).ln().abs() <= self.length_match
         return passed
 
     @abstractmethod

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from pyarrow import RecordBatch
 from pyarrow import Table as Rows
 
 from tropism.errors import ConfigError, DataError
-from tropism.signals.engines import ROW, Engine
+from tropism.signals.engines import ROW, ROWS_AT_ONCE, Engine
 from tropism.signals.files import require_columns, require_plain, suffix_of
 
 SETTINGS = {
@@ -29,6 +28,8 @@ SETTINGS = {
     "spark.sql.constraintPropagation.enabled": "false",
     "spark.sql.warehouse.dir": f"{tempfile.gettempdir()}/tropism-warehouse",
 }
+
+_PART = "__part__"
 
 
 class SparkEngine(Engine):
@@ -52,16 +53,21 @@ class SparkEngine(Engine):
         self.backend._session.catalog.dropTempView(table.op().name)
 
     def batches(self, table: Table, *, num_rows: int) -> Iterator[RecordBatch]:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*pandas", category=FutureWarning)
-            found = self._frame(table).toArrow()
-        yield from found.to_batches(max_chunksize=num_rows)
+        yield from _arrow(self._frame(table)).to_batches(max_chunksize=num_rows)
 
-    @contextmanager
-    def buckets(self, table: Table, *, by: str, count: int) -> Iterator[Sequence[Table]]:
-        kept = self.keep(table)
-        yield [kept.filter(kept[by] == place) for place in range(count)]
-        self.release(kept)
+    def stream(self, table: Table) -> Iterator[RecordBatch]:
+        from pyspark.sql.functions import spark_partition_id
+
+        kept = self._frame(table).withColumn(_PART, spark_partition_id()).localCheckpoint(eager=True)
+        sizes = sorted((row[_PART], row["count"]) for row in kept.groupBy(_PART).count().collect())
+        first, waiting = 0, 0
+        for at, (part, size) in enumerate(sizes):
+            waiting += size
+            if waiting >= ROWS_AT_ONCE or at == len(sizes) - 1:
+                some = kept.filter(kept[_PART].between(first, part)).drop(_PART)
+                yield from _arrow(some).to_batches(max_chunksize=ROWS_AT_ONCE)
+                first, waiting = part + 1, 0
+        kept.unpersist()
 
     def problem(self, error: Exception) -> str | None:
         from pyspark.errors import PySparkException
@@ -76,6 +82,13 @@ class SparkEngine(Engine):
     def _frame(self, table: Table) -> Any:
         """A table as a data frame of Spark's."""
         return self.backend._session.sql(self.backend.compile(table))
+
+
+def _arrow(frame: Any) -> Rows:
+    """A data frame's rows, here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*pandas", category=FutureWarning)
+        return frame.toArrow()
 
 
 def open_in_spark(path: Path, columns: Sequence[str], *, master: str) -> Table:

@@ -33,7 +33,7 @@ class Middle:
     """What a kind of signal makes of rows in threads; tables are computed.
 
     Args:
-        answers: thread, place, row (into the texts), response_id, size and words; released when the groups are made.
+        answers: thread, place, row (into the texts), response_id, size and length; released when the groups are made.
         edges: from pairs; None where the kind makes labels.
         labels: thread, place, desirable, weight; None where the kind makes edges.
         members: row, thread and size of the thread, of every row that went into an answer.
@@ -176,7 +176,7 @@ def _no_edges(answers: Table) -> Table:
             "thread",
             winner="place",
             loser="place",
-            gap=none.words.cast("float64"),
+            gap=none["length"].cast("float64"),
             prob=ibis.literal(1.0),
             weight=ibis.literal(1.0),
             margin=ibis.literal(0.0),

@@ -1,15 +1,17 @@
 """Threads with edges or labels become the rows of `groups.parquet`, a bucket of threads at a time.
 
-No row becomes a Python object on this way: the engine sorts responses, edges and labels by their group, and NumPy cuts
-the columns into lists. The texts are read from the file again and parted into buckets on disk, so that memory holds one
-bucket.
+No row becomes a Python object on this way. The texts are read from the file again, in whatever order it has them, and
+parted into buckets on disk: memory holds one bucket, and twelve bytes for each answer. In a bucket NumPy sorts the rows
+and cuts the columns into lists.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import ibis
 import numpy as np
@@ -18,11 +20,12 @@ from ibis import Table
 from numpy.typing import NDArray
 
 from tropism.groups import PreferenceGroup
-from tropism.signals.engines import Engine, count, data_errors, engine_of, in_memory, keep, release
+from tropism.signals import values
+from tropism.signals.engines import Engine, count, data_errors, engine_of, keep, release
+from tropism.signals.parted import NOWHERE, Parted
 from tropism.tables import EDGE, LABEL, RESPONSE, SCHEMA, group_of, json_texts
 
-GROUPS_PER_BUCKET = 20_000
-BUCKET = "bucket"
+GROUPS_PER_BUCKET = 10_000
 
 
 @dataclass(frozen=True)
@@ -70,34 +73,25 @@ class GroupStream:
         """The groups as tables with the columns of `tropism.tables.SCHEMA`."""
         engine = engine_of(self.threads.answers)
         threads = _as_json(self.threads, engine)
-        with data_errors(self.source, engine), ExitStack() as stack:
-            heads = keep(_heads(threads))
-            stack.callback(release, heads)
-            num_buckets = -(-count(heads) // GROUPS_PER_BUCKET)
+        with data_errors(self.source, engine), TemporaryDirectory(prefix="tropism-") as folder:
+            first = 0
+            for bucket in _buckets(threads, engine, Path(folder)):
+                yield self._table(bucket, first=first, is_json=threads.is_json)
+                first += GROUPS_PER_BUCKET
 
-            def parted(table: Table) -> list[Table]:
-                return list(stack.enter_context(engine.buckets(table, by=BUCKET, count=num_buckets)))
-
-            responses, edges = parted(_responses(threads, heads)), parted(_edges(threads.edges, heads))
-            labels = parted(_labels(threads.labels, heads)) if threads.labels is not None else None
-            for place in range(num_buckets):
-                told = _sorted(responses[place], "ordinal", "place")
-                compared = _sorted(edges[place], "ordinal", "winner", "loser")
-                judged = _sorted(labels[place], "ordinal", "place") if labels else None
-                yield self._table(told, compared, judged, first=place * GROUPS_PER_BUCKET, is_json=threads.is_json)
-
-    def _table(
-        self, told: pa.Table, compared: pa.Table, judged: pa.Table | None, *, first: int, is_json: bool
-    ) -> pa.Table:
+    def _table(self, bucket: _Bucket, *, first: int, is_json: bool) -> pa.Table:
         """The groups of one bucket, whose ordinals count from `first`."""
+        heads = _sorted(bucket.heads, "ordinal")
+        told = _sorted(bucket.answers, "ordinal", "place")
+        compared = _sorted(bucket.edges, "ordinal", "winner", "loser")
         places = told["place"].to_numpy()
         starts = np.flatnonzero(places == 0)
         num_groups = len(starts)
         ordinals = told["ordinal"].to_numpy()[starts]
         assert np.array_equal(ordinals, np.arange(first, first + num_groups)), "a group was lost or came twice"
-        heads = told.take(pa.array(starts))
-        contents, prompts = _contents(told["response"], is_json), _contents(heads["prompt"], is_json)
-        num_told = np.append(starts, len(places))
+        rows = told["row"].to_numpy()
+        contents = _contents(_matched(bucket.responses, "response", rows), is_json)
+        prompts = _contents(_matched(bucket.prompts, "prompt", rows[starts]), is_json)
         nothing = pa.nulls(len(places), pa.int32())
         responses = pa.StructArray.from_arrays(
             [
@@ -111,10 +105,11 @@ class GroupStream:
             ],
             fields=list(RESPONSE),
         )
+        judged = _sorted(bucket.labels, "ordinal", "place") if bucket.labels is not None else None
         columns = {
             "group_id": heads["id"].combine_chunks(),
             "prompts": _lists(np.arange(num_groups + 1), prompts),
-            "responses": _lists(num_told, responses),
+            "responses": _lists(np.append(starts, len(places)), responses),
             "edges": _lists(_offsets(compared, first, num_groups), _structs(compared, EDGE)),
             "labels": _no_labels(num_groups)
             if judged is None
@@ -126,10 +121,81 @@ class GroupStream:
         return pa.table(columns, schema=SCHEMA)
 
 
-def _contents(texts: pa.ChunkedArray, is_json: bool) -> pa.Array:
+class _Bucket(NamedTuple):
+    """The rows of some threads, in no order; `responses` and `prompts` hold texts by `row`."""
+
+    heads: pa.Table
+    answers: pa.Table
+    edges: pa.Table
+    responses: pa.Table
+    prompts: pa.Table
+    labels: pa.Table | None = None
+
+
+def _buckets(threads: Threads, engine: Engine, folder: Path) -> Iterator[_Bucket]:
+    """All rows, parted by the ordinals of their threads; one column of text has the engine to itself at a time."""
+    heads = keep(_heads(threads))
+    num_buckets = -(-count(heads) // GROUPS_PER_BUCKET)
+
+    def parted(table: Table, name: str) -> Parted:
+        rows = Parted(folder / name, table.schema().to_pyarrow(), num_parts=num_buckets)
+        for batch in engine.stream(table):
+            rows.add(batch, batch["ordinal"].to_numpy() // GROUPS_PER_BUCKET)
+        return rows.close()
+
+    placed = keep(_placed(threads, heads))
+    responses, prompts = _texts(threads.texts, engine, _where(placed, engine), folder, num_buckets)
+    parts = {
+        "heads": parted(heads.drop("thread"), "heads"),
+        "answers": parted(placed, "answers"),
+        "edges": parted(_edges(threads.edges, heads), "edges"),
+        "responses": responses,
+        "prompts": prompts,
+    }
+    if threads.labels is not None:
+        parts["labels"] = parted(_labels(threads.labels, heads), "labels")
+    release(heads, placed)
+    for tables in zip(*(rows.read() for rows in parts.values()), strict=True):
+        yield _Bucket(**dict(zip(parts, tables, strict=True)))
+
+
+class _Where(NamedTuple):
+    """In which bucket the text of every answer belongs, by rising `rows`; the first answer's prompt goes with it."""
+
+    rows: NDArray[np.int64]
+    buckets: NDArray[np.int32]
+    is_first: NDArray[np.bool_]
+
+
+def _where(placed: Table, engine: Engine) -> _Where:
+    batches = list(engine.stream(placed.select("row", "ordinal", is_first=placed.place == 0)))
+    rows, ordinals, is_first = (
+        np.concatenate([batch[name].to_numpy(zero_copy_only=False) for batch in batches])
+        for name in ("row", "ordinal", "is_first")
+    )
+    order = np.argsort(rows)
+    return _Where(rows[order], (ordinals[order] // GROUPS_PER_BUCKET).astype(np.int32), is_first[order])
+
+
+def _texts(texts: Table, engine: Engine, where: _Where, folder: Path, num_buckets: int) -> tuple[Parted, Parted]:
+    """The texts of answers, and those of prompts beside each thread's first answer."""
+    names = ("response", "prompt")
+    found = [
+        Parted(folder / f"{name}s", texts.select("text_row", name).schema().to_pyarrow(), num_parts=num_buckets)
+        for name in names
+    ]
+    for batch in engine.stream(texts.select("text_row", *names)):
+        rows = batch["text_row"].to_numpy()
+        at = np.minimum(np.searchsorted(where.rows, rows), len(where.rows) - 1)
+        buckets = np.where(where.rows[at] == rows, where.buckets[at], NOWHERE)
+        found[0].add(batch.select(["text_row", "response"]), buckets)
+        found[1].add(batch.select(["text_row", "prompt"]), np.where(where.is_first[at], buckets, NOWHERE))
+    return found[0].close(), found[1].close()
+
+
+def _contents(texts: pa.Array, is_json: bool) -> pa.Array:
     """A column of texts as contents."""
-    column = texts.combine_chunks()
-    return column if is_json else json_texts(column)
+    return texts if is_json else json_texts(texts)
 
 
 def _as_json(threads: Threads, engine: Engine) -> Threads:
@@ -142,7 +208,7 @@ def _as_json(threads: Threads, engine: Engine) -> Threads:
 
 
 def _heads(threads: Threads) -> Table:
-    """Id, ordinal in the order of ids, bucket and split of every thread that has an edge or a label."""
+    """Id, ordinal in the order of ids, and split of every thread that has an edge or a label."""
     given = threads.edges.select("thread")
     if threads.labels is not None:
         given = ibis.union(given, threads.labels.select("thread"))
@@ -157,50 +223,39 @@ def _heads(threads: Threads) -> Table:
     numbered = named.mutate(ordinal=ibis.row_number().over(order).cast("int64"))
     split = ibis.null("string")
     if threads.holdout is not None:
-        from tropism.signals.values import mix
-
-        share = mix(numbered.prompt_id) / 16.0**6
+        share = values.mix(numbered.prompt_id) / 16.0**6
         split = (share < threads.holdout).ifelse("eval", "train")
-    return numbered.select(
-        "thread", "id", "ordinal", bucket=(numbered.ordinal // GROUPS_PER_BUCKET).cast("int32"), split=split
-    )
+    return numbered.select("thread", "id", "ordinal", split=split)
 
 
-def _responses(threads: Threads, heads: Table) -> Table:
-    """Every answer of a group with its text; id, prompt and split stand at the first one only."""
-    answers = threads.answers
-    known = [name for name in ("score", "rank") if name in answers.columns]
-    placed = answers.join(heads, "thread").select(
-        "row", "place", "response_id", *known, "id", "ordinal", BUCKET, "split"
-    )
-    told = threads.texts.join(placed, threads.texts.text_row == placed.row)
-    is_first = told.place == 0
-    return told.select(
-        BUCKET,
-        "ordinal",
-        "place",
-        "response_id",
-        *known,
-        "response",
-        prompt=is_first.ifelse(told.prompt, ibis.null("string")),
-        id=is_first.ifelse(told.id, ibis.null("string")),
-        split=is_first.ifelse(told.split, ibis.null("string")),
-    )
+def _placed(threads: Threads, heads: Table) -> Table:
+    """Every answer of a group, without its text."""
+    known = [name for name in ("score", "rank") if name in threads.answers.columns]
+    return threads.answers.join(heads, "thread").select("row", "ordinal", "place", "response_id", *known)
 
 
 def _edges(edges: Table, heads: Table) -> Table:
     placed = edges.join(heads, "thread")
-    return placed.select(BUCKET, "ordinal", "winner", "loser", "weight", "margin", "prob")
+    return placed.select("ordinal", "winner", "loser", "weight", "margin", "prob")
 
 
 def _labels(labels: Table, heads: Table) -> Table:
     placed = labels.join(heads, "thread")
-    return placed.select(BUCKET, "ordinal", "place", "desirable", "weight", response=placed.place)
+    return placed.select("ordinal", "place", "desirable", "weight", response=placed.place)
 
 
-def _sorted(table: Table, *order: str) -> pa.Table:
-    """A part of a table in memory, in an order."""
-    return in_memory(table.order_by(list(order)))
+def _sorted(table: pa.Table, *order: str) -> pa.Table:
+    """A bucket's rows in an order of whole numbers."""
+    return table.take(pa.array(np.lexsort([table[name].to_numpy() for name in reversed(order)])))
+
+
+def _matched(texts: pa.Table, name: str, rows: NDArray[np.int64]) -> pa.Array:
+    """The text of each row, [rows]."""
+    known = texts["text_row"].to_numpy()
+    order = np.argsort(known)
+    at = order[np.searchsorted(known, rows, sorter=order)]
+    assert np.array_equal(known[at], rows), "a text was lost"
+    return texts[name].combine_chunks().take(pa.array(at))
 
 
 def _offsets(rows: pa.Table, first: int, num_groups: int) -> NDArray[np.int64]:
