@@ -1,15 +1,18 @@
 """Near-duplicates are found exactly, beside a slow twin that compares all pairs of plain sets."""
 
 import random
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tropism import near
-from tropism.near import NearTexts, RunCounts, Runs, is_near, jaccard, near_elsewhere, runs_of
+from tropism.errors import OutputError
+from tropism.near import NearTexts, Runs, is_near, jaccard, near_elsewhere, runs_of
 
 
 def families(seed: int) -> list[list[str]]:
@@ -38,21 +41,17 @@ def slow_pairs(texts: Sequence[Sequence[str]]) -> set[tuple[int, int]]:
 
 
 def filled(texts: Sequence[Runs]) -> NearTexts:
-    counts = RunCounts()
-    for runs in texts:
-        counts.add(runs)
-    known = NearTexts(counts)
+    known = NearTexts()
     assert [known.add(runs) for runs in texts] == list(range(len(texts)))
     return known
 
 
 def found_pairs(texts: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
     """What the search finds, asked about each text among those before it."""
-    runs = [runs_of(words) for words in texts]
-    known = filled(runs)
+    known = filled([runs_of(words) for words in texts])
 
     def before(number: int) -> list[int]:
-        return list(known.near(runs[number], among=lambda others: others < number))
+        return list(known.near(number, among=lambda others: others < number))
 
     return [(earlier, number) for number in range(len(texts)) for earlier in before(number)]
 
@@ -83,14 +82,44 @@ def test_texts_without_a_twin_are_not_looked_at() -> None:
     assert jaccard(texts[0], texts[1]) == 80 / (92 + 92 - 80)
     asked: list[int] = []
 
-    def among(others: NDArray[np.int64]) -> NDArray[np.bool_]:
-        asked.extend(others.tolist())
-        return np.ones(len(others), bool)
+    def among(number: int) -> Callable[[NDArray[np.int64]], NDArray[np.bool_]]:
+        def is_other(others: NDArray[np.int64]) -> NDArray[np.bool_]:
+            asked.extend(other for other in others.tolist() if other != number)
+            return others != number
 
-    assert [list(known.near(runs, among=among)) for runs in texts] == [[]] * 1000
+        return is_other
+
+    assert [list(known.near(number, among=among(number))) for number in range(1000)] == [[]] * 1000
     assert asked == []
-    assert all(known.num_looked_at(runs) == 0 for runs in texts[500:])
-    assert all(len(known.runs(number)) == 0 for number in range(500, 1000))
+    assert {known.num_looked_at(number) for number in range(500, 1000)} == {0}
+
+
+def test_texts_that_lie_in_a_file_meanwhile_are_found_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = families(0)
+    expected = found_pairs(texts)
+    monkeypatch.setattr(near, "_MOST_IN_MEMORY", 1)
+    assert found_pairs(texts) == expected
+
+
+def test_no_room_for_the_file_is_said_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(near, "_MOST_IN_MEMORY", 1)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(OutputError, match=r"16 bytes must fit into a temporary file .* Set TMPDIR"):
+        NearTexts().add(runs_of(list("abcdef")))
+
+
+def test_shelves_are_searched_by_themselves() -> None:
+    words = [f"w{n}" for n in range(60)]
+    known = NearTexts()
+    for place, told in enumerate((words, [*words, "end"], ["else"], words[1:])):
+        known.add(runs_of(told), shelf="ab"[place % 2])
+
+    def found(number: int, shelf: str | None) -> list[int]:
+        return sorted(known.near(number, shelf=shelf, among=lambda others: others != number))
+
+    assert (found(0, "a"), found(0, "b"), found(1, "b"), found(2, "a"), found(0, None)) == ([], [1, 3], [3], [], [])
+    assert known.are_near(0, 3)
+    assert not known.are_near(0, 2)
 
 
 def test_elsewhere_equals_the_slow_twin_and_knows_places() -> None:
@@ -103,19 +132,6 @@ def test_elsewhere_equals_the_slow_twin_and_knows_places() -> None:
     assert 0.2 < expected.mean() < 0.8
     assert near_elsewhere([runs_of(words) for words in texts], places).tolist() == expected.tolist()
     assert near_elsewhere([], []).tolist() == []
-
-
-def test_texts_can_be_asked_about_that_were_counted_and_not_added() -> None:
-    words = [f"w{n}" for n in range(60)]
-    one, other, third = runs_of(words), runs_of([*words, "end"]), runs_of(["something", "else"])
-    counts = RunCounts()
-    for runs in (one, other, third):
-        counts.add(runs)
-    known = NearTexts(counts)
-    known.add(other)
-    known.add(third)
-    assert list(known.near(one, among=lambda others: others >= 0)) == [0]
-    assert known.runs(0).tolist() == other.tolist()
 
 
 def test_jaccard_by_hand() -> None:

@@ -2,8 +2,7 @@
 
 The search is exact and compares few texts. Two sets that are so alike share one of their rarest runs, as many as a
 fifth of them and one (prefix filter), and that run does not stand too late in either (positional filter). Most runs of
-five words occur in one text only, so most texts are like no other at first sight and are not even kept. It takes two
-passes: `RunCounts` counts in how many texts each run is, `NearTexts` keeps those that may have a twin.
+five words occur in one text only, so most texts are like no other at first sight and are not even kept.
 
 Reference: Chaudhuri, Ganti and Kaushik 2006, ICDE, "A primitive operator for similarity joins", for the prefix filter;
 Xiao, Wang, Lin and Yu 2008, WWW, "Efficient similarity joins for near duplicate detection", section 3.2, for the other.
@@ -13,10 +12,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from tempfile import SpooledTemporaryFile
 from typing import TypeAlias, final
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tropism.errors import OutputError
 
 RUN_WORDS = 5
 """Words in a run; with a Jaccard index of 0.8 what near-duplicate filters of text corpora use (Lee et al. 2022,
@@ -28,6 +32,7 @@ Runs: TypeAlias = NDArray[np.uint64]
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no word of a run is lost in the product
 _NUM_BUCKETS = 2**24
 _MOST_COUNTED = 255
+_MOST_IN_MEMORY = 2**24
 _FIRST_LOOK = 16
 
 
@@ -64,86 +69,100 @@ def is_near(one: Runs, other: Runs) -> bool:
 
 
 @final
-class RunCounts:
-    """In how many texts each run is, in 16 MB however many there are; it may count too many, never too few.
+class NearTexts:
+    """Finds near-duplicates among texts that stand on shelves, such as the two sides of a split.
 
-    A count that is too high costs time and memory only: a text is kept and looked at that need not be.
+    All texts are added before the first question. Until then their runs lie in a temporary file once they are many;
+    then those stay in memory that share a rare run with another text.
     """
 
     def __init__(self) -> None:
         self._counts = np.zeros(_NUM_BUCKETS, np.uint8)
+        self._added = SpooledTemporaryFile(max_size=_MOST_IN_MEMORY)  # noqa: SIM115  (closed when all is read, or with us)
+        finalize(self, self._added.close)
+        self._sizes = array("q")
+        self._shelves: dict[str | None, list[int]] = {}
+        self._texts: _Texts | None = None
+        self._indices: dict[str | None, _Index] = {}
 
-    def add(self, runs: Runs) -> None:
-        """Count a text."""
+    def add(self, runs: Runs, *, shelf: str | None = None) -> int:
+        """Take a text, and number it, from 0 over all shelves.
+
+        Raises:
+            OutputError: where there is no room for the temporary file.
+        """
+        assert self._texts is None, "all texts are added before the first question"
         buckets = _buckets(runs)
         self._counts[buckets] = np.minimum(self._counts[buckets], _MOST_COUNTED - 1) + 1
+        number = len(self._sizes)
+        self._sizes.append(len(runs))
+        with self._in_file():
+            self._added.write(runs.tobytes())
+        self._shelves.setdefault(shelf, []).append(number)
+        return number
 
-    def rarest(self, runs: Runs) -> tuple[Runs, NDArray[np.int64]]:
+    def near(
+        self, number: int, *, shelf: str | None = None, among: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+    ) -> Iterator[int]:
+        """The numbers of the texts that are near to a text, each once, as they are found; one search at a time.
+
+        Args:
+            number: of the text.
+            shelf: where to look.
+            among: which of the texts, by their numbers, are asked about; it must leave out the text itself.
+        """
+        if shelf in self._shelves:
+            yield from self._index(shelf).near(number, among=among)
+
+    def num_looked_at(self, number: int, *, shelf: str | None = None) -> int:
+        """At most how many texts `near` would look at, or look at again."""
+        return self._index(shelf).num_holders(number) if shelf in self._shelves else 0
+
+    def are_near(self, number: int, other: int) -> bool:
+        """Are two of the texts near-duplicates?"""
+        texts = self._kept()
+        return is_near(texts.runs_of(number), texts.runs_of(other))
+
+    def _index(self, shelf: str | None) -> _Index:
+        """The texts of a shelf by their rare runs."""
+        if shelf not in self._indices:
+            self._indices[shelf] = _Index(self._kept(), np.array(self._shelves[shelf], np.int64))
+        return self._indices[shelf]
+
+    def _kept(self) -> _Texts:
+        """The texts that share a rare run with another one; the others are there without runs."""
+        if self._texts is None:
+            texts = _Texts()
+            with self._in_file():
+                self._added.seek(0)
+                for size in self._sizes:
+                    runs = np.frombuffer(self._added.read(8 * size), np.uint64)
+                    texts.add(runs, *self._rarest(runs))
+            self._added.close()
+            self._texts = texts
+        return self._texts
+
+    @contextmanager
+    def _in_file(self) -> Iterator[None]:
+        """What goes wrong with the temporary file, in words."""
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{8 * sum(self._sizes):,} bytes must fit into a temporary file ({error}).",
+                remedy="Set TMPDIR to a folder with more room.",
+            ) from None
+
+    def _rarest(self, runs: Runs) -> tuple[Runs, NDArray[np.int64]]:
         """The runs that a near-duplicate must share one of, and the places at which they stand, rarest first.
 
         Of a fifth of the runs and one, those that another text may have too. All texts have their runs in one order.
+        Counts may be too high, never too low: then a text is kept and looked at that need not be.
         """
         counts = self._counts[_buckets(runs)]
         first = np.argsort(counts, kind="stable")[: len(runs) // 5 + 1]
         places = np.flatnonzero(counts[first] > 1)
         return runs[first[places]], places
-
-
-@final
-class NearTexts:
-    """Finds the near-duplicates of a text among those that were added.
-
-    Args:
-        counts: of all texts that are added or asked about, complete before the first one is added.
-    """
-
-    def __init__(self, counts: RunCounts) -> None:
-        self._counts = counts
-        self._runs, self._ends = array("Q"), array("q", [0])
-        self._rare_runs, self._rare_places, self._rare_texts = array("Q"), array("q"), array("q")
-        self._index: _Index | None = None
-
-    def add(self, runs: Runs) -> int:
-        """Take a text, and number it, from 0."""
-        assert self._index is None, "all texts are added before the first question"
-        number = len(self._ends) - 1
-        rare, places = self._counts.rarest(runs)
-        if len(rare):
-            self._runs.frombytes(runs.tobytes())
-            self._rare_runs.frombytes(rare.tobytes())
-            self._rare_places.frombytes(places.tobytes())
-            self._rare_texts.frombytes(np.full(len(rare), number).tobytes())
-        self._ends.append(len(self._runs))
-        return number
-
-    def runs(self, number: int) -> Runs:
-        """The runs of a text that was added; none where it shares none with any other text that could make it near."""
-        return self._built().runs_of(number)
-
-    def near(self, runs: Runs, *, among: Callable[[NDArray[np.int64]], NDArray[np.bool_]]) -> Iterator[int]:
-        """The numbers of the texts that are near, each once, as they are found.
-
-        Args:
-            runs: of any text that was counted.
-            among: which of the texts, by their numbers, are asked about; it should leave out the text itself.
-        """
-        yield from self._built().near(runs, *self._counts.rarest(runs), among=among)
-
-    def num_looked_at(self, runs: Runs) -> int:
-        """At most how many texts `near` would look at."""
-        return self._built().num_holders(self._counts.rarest(runs)[0])
-
-    def _built(self) -> _Index:
-        """The index of all texts that were added."""
-        if self._index is None:
-            self._index = _Index(
-                np.frombuffer(self._runs, np.uint64),
-                np.frombuffer(self._ends, np.int64),
-                np.frombuffer(self._rare_runs, np.uint64),
-                np.frombuffer(self._rare_places, np.int64),
-                np.frombuffer(self._rare_texts, np.int64),
-            )
-        return self._index
 
 
 def near_elsewhere(texts: Sequence[Runs], places: Sequence[str]) -> NDArray[np.bool_]:
@@ -169,11 +188,13 @@ def near_elsewhere(texts: Sequence[Runs], places: Sequence[str]) -> NDArray[np.b
     codes = {place: code for code, place in enumerate(dict.fromkeys(places))}
     held = [{codes[places[row]] for row in rows} for rows in equal.values()]
     only_place = np.array([min(some) if len(some) == 1 else -1 for some in held], np.int64)
-    known = _all_of(sets)
+    known = NearTexts()
+    for runs in sets:
+        known.add(runs)
 
     def is_elsewhere(number: int) -> bool:
         here = only_place[number]
-        return here < 0 or any(True for _ in known.near(sets[number], among=lambda others: only_place[others] != here))
+        return here < 0 or any(True for _ in known.near(number, among=lambda others: only_place[others] != here))
 
     answers = np.zeros(len(texts), bool)
     for number, rows in enumerate(equal.values()):
@@ -181,67 +202,85 @@ def near_elsewhere(texts: Sequence[Runs], places: Sequence[str]) -> NDArray[np.b
     return answers
 
 
-def _all_of(texts: Sequence[Runs]) -> NearTexts:
-    """Texts that are all at hand."""
-    counts = RunCounts()
-    for runs in texts:
-        counts.add(runs)
-    found = NearTexts(counts)
-    for runs in texts:
-        found.add(runs)
-    return found
+class _Texts:
+    """Texts by their numbers: their runs, and the rare ones of these with their places."""
 
+    def __init__(self) -> None:
+        self._runs, self._ends = array("Q"), array("q", [0])
+        self._rare, self._places, self._rare_ends = array("Q"), array("q"), array("q", [0])
 
-class _Index:
-    """Texts by their rare runs.
-
-    Args:
-        runs: of all texts, one after another.
-        ends: where each text begins, and the end of the last.
-        rare: the rare runs of all texts.
-        places: where each of them stands in its text.
-        texts: whose each of them is.
-    """
-
-    def __init__(
-        self, runs: Runs, ends: NDArray[np.int64], rare: Runs, places: NDArray[np.int64], texts: NDArray[np.int64]
-    ) -> None:
-        self._runs, self._ends, self._sizes = runs, ends, np.diff(ends)
-        order = np.lexsort((self._sizes[texts], rare))
-        self._rare, self._places, self._texts = rare[order], places[order], texts[order]
-        self._sizes_of_rare = self._sizes[self._texts]
-        self._question = 0
-        self._last_asked = np.zeros(len(self._sizes), np.int64)
+    def add(self, runs: Runs, rare: Runs, places: NDArray[np.int64]) -> None:
+        """Take a text; it is kept where it has rare runs."""
+        if len(rare):
+            self._runs.frombytes(runs.tobytes())
+            self._rare.frombytes(rare.tobytes())
+            self._places.frombytes(places.tobytes())
+        self._ends.append(len(self._runs))
+        self._rare_ends.append(len(self._rare))
 
     def runs_of(self, number: int) -> Runs:
         """The runs of a text."""
-        return self._runs[self._ends[number] : self._ends[number + 1]]
+        return np.frombuffer(self._runs, np.uint64)[self._ends[number] : self._ends[number + 1]]
 
-    def num_holders(self, rare: Runs) -> int:
-        """Texts that hold each of some rare runs, added up."""
-        return int((np.searchsorted(self._rare, rare, "right") - np.searchsorted(self._rare, rare, "left")).sum())
+    def rare_of(self, number: int) -> tuple[Runs, NDArray[np.int64]]:
+        """The rare runs of a text, and where they stand in the order of rareness."""
+        part = slice(self._rare_ends[number], self._rare_ends[number + 1])
+        return np.frombuffer(self._rare, np.uint64)[part], np.frombuffer(self._places, np.int64)[part]
 
-    def near(
-        self,
-        runs: Runs,
-        rare: Runs,
-        places: NDArray[np.int64],
-        *,
-        among: Callable[[NDArray[np.int64]], NDArray[np.bool_]],
-    ) -> Iterator[int]:
+    def all_runs(self) -> tuple[Runs, NDArray[np.int64]]:
+        """The runs of all texts, one after another; where each begins, and the end of the last."""
+        return np.frombuffer(self._runs, np.uint64), np.frombuffer(self._ends, np.int64)
+
+    def all_rare(self) -> tuple[Runs, NDArray[np.int64], NDArray[np.int64]]:
+        """The rare runs of all texts, where each stands, and whose it is."""
+        ends = np.frombuffer(self._rare_ends, np.int64)
+        whose = np.repeat(np.arange(len(ends) - 1), ends[1:] - ends[:-1])
+        return np.frombuffer(self._rare, np.uint64), np.frombuffer(self._places, np.int64), whose
+
+
+class _Index:
+    """Some texts by their rare runs.
+
+    Args:
+        texts: all.
+        numbers: which of them can be found.
+    """
+
+    def __init__(self, texts: _Texts, numbers: NDArray[np.int64]) -> None:
+        self._texts = texts
+        self._runs, self._ends = texts.all_runs()
+        self._sizes = np.diff(self._ends)
+        rare, places, whose = texts.all_rare()
+        here = np.flatnonzero(np.isin(whose, numbers))
+        order = here[np.lexsort((self._sizes[whose[here]], rare[here]))]
+        self._rare, self._places, self._whose = rare[order], places[order], whose[order]
+        self._sizes_of_rare = self._sizes[self._whose]
+        self._question = 0
+        self._last_asked = np.zeros(len(self._sizes), np.int64)
+
+    def num_holders(self, number: int) -> int:
+        """Texts that hold each of the rare runs of a text, added up."""
+        firsts, ends = self._stretches(self._texts.rare_of(number)[0])
+        return int((ends - firsts).sum())
+
+    def near(self, number: int, *, among: Callable[[NDArray[np.int64]], NDArray[np.bool_]]) -> Iterator[int]:
         """The texts that are near, each once."""
         self._question += 1
-        question = self._question
-        firsts, ends = (np.searchsorted(self._rare, rare, side) for side in ("left", "right"))
+        question, runs, (rare, places) = self._question, self._texts.runs_of(number), self._texts.rare_of(number)
+        firsts, ends = self._stretches(rare)
         for place, first, end in zip(places.tolist(), firsts.tolist(), ends.tolist(), strict=True):
             for look in self._looks(first, end, len(runs), place):
-                others = self._texts[look]
+                others = self._whose[look]
                 sizes = len(runs) + self._sizes[others]
                 possible = _is_enough(self._sizes[others] - self._places[look], sizes)
                 possible &= (self._last_asked[others] != question) & among(others)
                 some = others[possible]
                 self._last_asked[some] = question
                 yield from some[_is_enough(self._shared(runs, some), sizes[possible])].tolist()
+
+    def _stretches(self, rare: Runs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the holders of each of some rare runs begin and end."""
+        return np.searchsorted(self._rare, rare, "left"), np.searchsorted(self._rare, rare, "right")
 
     def _looks(self, first: int, end: int, size: int, place: int) -> Iterator[slice]:
         """The texts with one run that are neither too small nor too large, in parts that grow: most searches end soon.

@@ -1,4 +1,4 @@
-"""The whole audit: all checks over all rows, in two passes over the files."""
+"""The whole audit: all checks over all rows."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def audit(
         tokens: the model; without it the checks that need one do not run.
         skip: names of checks to leave out.
         leaks_from: the side that a repair takes leaked prompts from.
-        progress: called after each row of the first pass with the number of rows so far.
+        progress: called after each row with the number of rows so far.
 
     Raises:
         ConfigError: for an unknown name in `skip`.
@@ -88,9 +88,6 @@ def audit(
         survey.add(unit)
         if progress:
             progress(survey.counts["rows"])
-    for unit in read_units(sources):
-        if unit.group:
-            survey.see_again(unit, unit.group)
     return survey.result(leaks_from)
 
 
@@ -109,7 +106,7 @@ class _Survey:
         self._has_evaluation = False
 
     def add(self, unit: Unit) -> None:
-        """Take a row of the first pass."""
+        """Take a row."""
         self.ledger.register(unit.place)
         self.counts["rows"] += 1
         if unit.group is None:
@@ -118,12 +115,6 @@ class _Survey:
             return
         self._has_evaluation |= unit.side == "eval"
         self._add_group(unit, unit.group)
-
-    def see_again(self, unit: Unit, group: PreferenceGroup) -> None:
-        """Take a row of the second pass."""
-        text = row_text(group)
-        self.rows.see_again(unit, group, text)
-        self.prompts.see_again(unit, text)
 
     def result(self, leaks_from: LeaksFrom) -> Audit:
         """All that was found."""

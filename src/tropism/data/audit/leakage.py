@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -14,7 +14,7 @@ from tropism.data.audit.findings import Ledger, Place
 from tropism.data.audit.units import Unit
 from tropism.data.audit.words import RowText, number_of
 from tropism.groups import PreferenceGroup, Split
-from tropism.near import NearTexts, RunCounts, Runs
+from tropism.near import NearTexts
 
 LeaksFrom: TypeAlias = Literal["train", "eval"]
 
@@ -26,36 +26,31 @@ class _Sides:
     trained: list[Place] = field(default_factory=list)
     held: list[Place] = field(default_factory=list)
 
-    def add(self, side: Split | None, place: Place) -> None:
-        """Take a row."""
-        (self.held if side == "eval" else self.trained).append(place)
+    def on(self, side: Split) -> list[Place]:
+        """The rows of a side."""
+        return self.held if side == "eval" else self.trained
 
 
 class Prompts:
-    """Finds prompts that come nearly twice, and what stands on both sides; in two passes, as `DuplicateRows` does."""
+    """Finds prompts that come nearly twice, and what stands on both sides."""
 
     def __init__(self) -> None:
         self._rows: dict[int, _Sides] = defaultdict(_Sides)
         self._authors: dict[str, _Sides] = defaultdict(_Sides)
-        self._counts = RunCounts()
-        self._trained, self._held = _Side(self._counts), _Side(self._counts)
+        self._texts = NearTexts()
+        self._keys: list[tuple[int, Split]] = []
 
     def add(self, unit: Unit, group: PreferenceGroup, text: RowText) -> None:
-        """Take a row of the first pass."""
-        key = number_of(text.prompt)
-        if key not in self._rows:
-            self._counts.add(text.prompt_runs)
-        self._rows[key].add(unit.side, unit.place)
-        for author in authors_of(group):
-            self._authors[author].add(unit.side, unit.place)
-
-    def see_again(self, unit: Unit, text: RowText) -> None:
-        """Take a row of the second pass."""
+        """Take a row."""
         key = number_of(text.prompt)
         rows = self._rows[key]
-        for side, places in ((self._trained, rows.trained), (self._held, rows.held)):
-            if places and places[0] == unit.place:
-                side.add(key, text.prompt_runs)
+        side: Split = "eval" if unit.side == "eval" else "train"
+        if not rows.on(side):
+            self._texts.add(text.prompt_runs, shelf=side)
+            self._keys.append((key, side))
+        rows.on(side).append(unit.place)
+        for author in authors_of(group):
+            self._authors[author].on(side).append(unit.place)
 
     def report(self, ledger: Ledger, *, leaks_from: LeaksFrom) -> None:
         """Say what was found.
@@ -75,66 +70,41 @@ class Prompts:
     def _report_twins(self, ledger: Ledger) -> None:
         """Prompts near an earlier one of their own side; across sides they are leaks."""
         order = {key: place for place, key in enumerate(self._rows)}
-        found = {key for side in (self._trained, self._held) for key in side.later_twins(order)}
+        places = np.array([order[key] for key, _ in self._keys], np.int64)
+
+        def has_earlier(number: int, side: Split) -> bool:
+            return self._is_near_any(number, side, lambda others: places[others] < places[number])
+
+        found = {key for number, (key, side) in enumerate(self._keys) if has_earlier(number, side)}
         for key in sorted(found, key=order.__getitem__):
             rows = self._rows[key]
             ledger.found("near-duplicate-prompts", (rows.trained or rows.held)[0])
 
     def _report_near_leaks(self, ledger: Ledger, leaks_from: LeaksFrom) -> None:
         """Prompts that are evaluated on only, and those near them that are trained on."""
-        only_held = _Side(self._counts)
-        for key, runs in self._held.texts():
-            if not self._rows[key].trained:
-                only_held.add(key, runs)
-        leaked = only_held.near(self._trained)
-        for place in sorted(place for key in leaked for place in self._rows[key].held):
+        sides = np.array([side for _, side in self._keys], object)
+        is_trained = sides == "train"
+        is_only_held = np.array([not self._rows[key].trained for key, _ in self._keys], bool)
+        leaked = self._rows_near(is_only_held, "train", is_trained)
+        for place in leaked:
             ledger.found("leaked-near-prompts", place)
-        dropped = self._trained.near(only_held) if leaks_from == "train" else leaked
-        for key in dropped:
-            for place in self._rows[key].trained if leaks_from == "train" else self._rows[key].held:
-                ledger.drop_row("leaked-near-prompts", place)
+        for place in self._rows_near(is_trained, "eval", is_only_held) if leaks_from == "train" else leaked:
+            ledger.drop_row("leaked-near-prompts", place)
+
+    def _rows_near(self, chosen: NDArray[np.bool_], side: Split, others: NDArray[np.bool_]) -> list[Place]:
+        """The rows of the chosen prompts that are near one of others on the other side."""
+        found = [n for n in np.flatnonzero(chosen).tolist() if self._is_near_any(n, side, lambda n: others[n])]
+        return sorted(place for n in found for place in self._rows[self._keys[n][0]].on(self._keys[n][1]))
+
+    def _is_near_any(self, number: int, side: Split, among: Callable[[NDArray[np.int64]], NDArray[np.bool_]]) -> bool:
+        """Is a prompt near one of some others on a side?"""
+        return any(True for _ in self._texts.near(number, shelf=side, among=among))
 
     def _report_authors(self, ledger: Ledger) -> None:
         """Evaluation rows with an author who is trained on."""
         leaked = {place for sides in self._authors.values() if sides.trained for place in sides.held}
         for place in sorted(leaked):
             ledger.found("leaked-authors", place)
-
-
-class _Side:
-    """The prompts of one side, by their keys."""
-
-    def __init__(self, counts: RunCounts) -> None:
-        self._keys: list[int] = []
-        self._texts = NearTexts(counts)
-
-    def add(self, key: int, runs: Runs) -> None:
-        """Take a prompt."""
-        self._keys.append(key)
-        self._texts.add(runs)
-
-    def texts(self) -> Iterator[tuple[int, Runs]]:
-        """The prompts, with their runs where another text may be near them."""
-        for number, key in enumerate(self._keys):
-            yield key, self._texts.runs(number)
-
-    def later_twins(self, order: Mapping[int, int]) -> list[int]:
-        """The prompts that are near one that comes before them in an order."""
-        places = np.array([order[key] for key in self._keys], np.int64)
-
-        def has_earlier(key: int, runs: Runs) -> bool:
-            return any(True for _ in self._texts.near(runs, among=lambda others: places[others] < order[key]))
-
-        return [key for key, runs in self.texts() if has_earlier(key, runs)]
-
-    def near(self, other: _Side) -> list[int]:
-        """The prompts that are near one of the other side, which holds none of these."""
-        return [key for key, runs in self.texts() if any(True for _ in other._texts.near(runs, among=_all))]
-
-
-def _all(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Ask about every text."""
-    return np.ones(len(numbers), bool)
 
 
 def authors_of(group: PreferenceGroup) -> list[str]:
