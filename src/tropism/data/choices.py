@@ -7,25 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
-from tropism.choice_tables import CHOICES_SCHEMA, STANDING, TABLES, is_choices_file, opened_choices
+from tropism.choice_tables import STANDING, opened_choices
 from tropism.errors import DataError
 from tropism.groups import Content
-
-__all__ = [
-    "CHOICES_SCHEMA",
-    "STANDING",
-    "TABLES",
-    "Choice",
-    "ChoiceItem",
-    "Option",
-    "Verdict",
-    "choice_of",
-    "is_choices_file",
-    "item_of",
-    "read_choice_items",
-    "read_choices",
-    "row_of_item",
-]
 
 Row = TypeVar("Row")
 Verdict: TypeAlias = Literal["win", "tie", "both_bad", "skip"]

@@ -12,21 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from tropism.data.choices import (
-    CHOICES_SCHEMA,
-    STANDING,
-    TABLES,
-    Choice,
-    ChoiceItem,
-    Verdict,
-    choice_of,
-    is_choices_file,
-    read_choices,
-    row_of_item,
-)
+from tropism.choice_tables import CHOICES_SCHEMA, STANDING, TABLES, is_choices_file
+from tropism.data.choices import Choice, ChoiceItem, Verdict, choice_of, read_choices, row_of_item
 from tropism.errors import DataError, OutputError
-
-__all__ = ["ChoiceStore", "Conflict", "NewChoice", "StoreBusy", "is_choices_file", "read_choices"]
 
 BUSY_SECONDS = 2.0
 NUM_TRIES = 4
