@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tropism.choice_tables import CHOICES_SCHEMA, STANDING, TABLES, is_choices_file
-from tropism.data.choices import Choice, ChoiceItem, Verdict, choice_of, read_choices, row_of_item
+from tropism.data.choices import Choice, ChoiceItem, Verdict, choice_of, row_of_item
 from tropism.errors import DataError, OutputError
 
 BUSY_SECONDS = 2.0
