@@ -157,3 +157,13 @@ def test_real_rows_are_audited_for_a_real_tokenizer(
     found = {finding["check"]: finding["count"] for finding in report["findings"]}
     assert found == {"prompt-cut": 24, "rejected-cut": 3}
     assert set(report["not_run"].values()) == {"no --eval, and no row says split: eval"}
+
+
+@pytest.mark.parametrize("given", [["-o", "x.parquet"], ["--overwrite"], ["--leaks-from", "train"]])
+def test_what_only_a_repair_needs_is_refused_without_one(
+    given: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option = {"-o": "--output"}.get(given[0], given[0])
+    assert run(["audit", "pairs.jsonl", *given]) == 2
+    expected = f"error: {option} has no effect without --fix. Add --fix, or leave {option} away.\n"
+    assert capsys.readouterr().err == expected

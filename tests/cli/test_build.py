@@ -93,6 +93,32 @@ def test_build_never_replaces_a_file_unasked(folder: Path, capsys: pytest.Captur
         (["--rank", "r"], "--rank has no effect with --signal votes. Leave it away; it belongs to rankings."),
         (["--weight", "count"], "--weight count has no meaning for votes. Use one or gap."),
         (["--salt", "x"], "--salt has no effect without --private. Add --private."),
+        (["--private", "--salt", ""], "--salt must not be empty. Leave it away to have one drawn."),
+        (
+            ["--rule", "shp", "--time", "when", "--min-prompt-score", "3"],
+            "--min-prompt-score has no effect without --prompt-score. Name a column with --prompt-score.",
+        ),
+        (
+            ["--prompt-score", "when"],
+            "--prompt-score has no effect with --rule gap. Leave it away, or use --rule shp.",
+        ),
+        (["--accepted", "when"], "--accepted has no effect with --rule gap. Leave it away, or use --rule log2."),
+        (["--keep-bots"], "--keep-bots has no effect without --author. Name a column with --author."),
+        (
+            ["--signal", "choices", "--keep-bots"],
+            "--keep-bots has no effect with --signal choices. "
+            "Leave it away; it belongs to votes, ratings, rankings, labels, posts.",
+        ),
+        (
+            ["--signal", "labels", "-o", "pairs.jsonl"],
+            "thumbs become labels of single answers, which the pairs of pairs.jsonl cannot hold. "
+            "Use -o groups.parquet.",
+        ),
+        (
+            ["--holdout", "0.5", "-o", "pairs.jsonl"],
+            "--holdout has no effect with pairs.jsonl: pairs do not say which of them are held out. "
+            "Use -o groups.parquet, or leave --holdout away.",
+        ),
         (["--holdout", "1.5"], "--holdout must lie between 0 and 1, not 1.5. Use 0.1, say."),
         (
             ["--score", "a", "--score", "b"],
@@ -195,6 +221,77 @@ def test_build_leaves_out_what_it_is_told_to(folder: Path, capsys: pytest.Captur
     )
     (group,) = read_groups_file(folder / "groups.parquet")
     assert [response.content for response in group.responses] == ["one two", "three four"]
+
+
+def aspects_file(folder: Path) -> Path:
+    """Two prompts; of each the first answer is more helpful by 4 and less honest by 2."""
+    stars = {"helpful_response_1": 5, "helpful_response_2": 1, "honest_response_1": 2, "honest_response_2": 4}
+    responses = {name: [{"value": value, "user_id": "u"}] for name, value in stars.items()}
+    records = [
+        {"id": key, "fields": {"prompt": key, "response_1": "a", "response_2": "b"}, "responses": responses}
+        for key in ("Q", "R")
+    ]
+    path = folder / "argilla.json"
+    path.write_text(json.dumps(records))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("weights", "winner"),
+    [
+        (["helpful"], "a"),
+        (["honest"], "b"),
+        (["helpful", "honest"], "a"),  # 3.5 and 2.5
+        (["helpful=1", "honest=3"], "b"),  # 2.75 and 3.25
+    ],
+)
+def test_scores_choose_and_weigh_the_aspects_of_another_tools_file(
+    weights: list[str], winner: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = [part for weight in weights for part in ("--score", weight)]
+    assert run(["build", str(aspects_file(folder)), "--signal", "argilla", *scores, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    told = ", ".join(f"{one.partition('=')[0]} ({one.partition('=')[2] or 1})" for one in weights)
+    assert report["rule"] == f"lead: the better rated is preferred; rated by the mean of {told}"
+    assert report["rows_read"] == report["rows_used"] + sum(report["dropped"].values())
+    left_out = {"rating of an aspect that --score does not name": 4} if len(weights) == 1 else {}
+    assert report["dropped"] == left_out
+    groups = list(read_groups_file(folder / "groups.parquet"))
+    winners = [group.responses[edge.winner].content for group in groups for edge in group.edges]
+    assert winners == [winner, winner]
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (
+            [],
+            "argilla.json holds ratings of 2 aspects, which mean different things: 'helpful', 'honest'. Name those "
+            "that count: --score 'helpful', or several with weights: --score 'helpful=2' --score 'honest'.",
+        ),
+        (["kind"], "--score names 'kind', which argilla.json holds no rating of. Use 'helpful', 'honest'."),
+        (
+            ["honest=-1"],
+            "the weight of the aspect 'honest' must be a number above 0, not -1.0. "
+            "Leave the aspect away to give it no weight.",
+        ),
+    ],
+)
+def test_aspects_are_never_averaged_unasked(
+    scores: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [part for score in scores for part in ("--score", score)]
+    assert run(["build", str(aspects_file(folder)), "--signal", "argilla", *given]) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
+    assert not (folder / "groups.parquet").exists()
+
+
+def test_build_writes_through_a_symbolic_link(folder: Path) -> None:
+    (folder / "disk").mkdir()
+    (folder / "groups.parquet").symlink_to(folder / "disk" / "groups.parquet")
+    assert run(["build", "votes.csv", "--overwrite"]) == 0
+    assert (folder / "groups.parquet").is_symlink()
+    assert len(list(read_groups_file(folder / "disk" / "groups.parquet"))) == 1
 
 
 def recipes_of_the_docs() -> dict[str, list[str]]:

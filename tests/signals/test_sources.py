@@ -365,18 +365,104 @@ def test_argilla_records_as_data_sets_hold_them(tmp_path: Path) -> None:
     ]
 
 
-def test_argilla_chats_stay_dialogues_and_fields_can_be_named(tmp_path: Path) -> None:
+def argilla(fields: dict[str, Any], *, flat: bool = False, **questions: object) -> dict[str, Any]:
+    """A record with one answer of `u` to each question, nested or flat."""
+    if flat:
+        answers = {f"{name.replace('_', '-')}.responses": [value] for name, value in questions.items()}
+        return {"id": "r1"} | fields | answers
+    answers = {name.replace("_", "-"): [{"value": value, "user_id": "u"}] for name, value in questions.items()}
+    return {"id": "r1", "fields": fields, "responses": answers}
+
+
+def test_argilla_chats_stay_dialogues_and_questions_name_their_responses(tmp_path: Path) -> None:
     chat = [{"role": "user", "content": "Name a tree."}]
-    record = {
-        "fields": {"dialog": chat, "left side": "Oak", "right side": "Rose"},
-        "responses": {"which": [{"value": "right side", "user_id": "u"}], "stars left side": [{"value": 3}]},
-    }
+    record = argilla({"dialog": chat, "left side": "Oak", "right side": "Rose"}, which="right side", stars_left_side=3)
     path = written(tmp_path, [record])
-    assert list(read_argilla(path)) == [Refused(1, "no field of a prompt")]
-    fields = Fields(prompt="dialog", responses=("left side", "right side"))
-    choice, rating = read_argilla(path, fields=fields)
-    assert choice == ChoiceRow(1, json.dumps(chat), "Oak", "Rose", "b", "u", "record 1", prompt_is_json=True)
-    assert rating == Refused(1, "a rating of a dialogue")
+    expected = [
+        ChoiceRow(1, json.dumps(chat), "Oak", "Rose", "b", "u", "r1", prompt_is_json=True),
+        Refused(1, "a rating of a dialogue"),
+    ]
+    assert list(read_argilla(path)) == expected
+    assert list(read_argilla(path, fields=Fields("dialog", ("left side", "right side")))) == expected
+
+
+TWO = {"response-2": "Rose", "response-1": "Oak"}
+
+
+@pytest.mark.parametrize(
+    ("others", "prompt"),
+    [
+        ({"instruction": "Translate to German.", "input": "Hello"}, "Translate to German.\n\nHello"),
+        ({"system": "Be brief.", "prompt": "Name a tree.", "context": None}, "Be brief.\n\nName a tree."),
+        ({"prompt": "Name a tree.", "context": "We are in a wood."}, "Name a tree.\n\nWe are in a wood."),
+        ({"prompt": "Name it.", "text": "A tall plant."}, "Name it.\n\nA tall plant."),
+        ({"prompt": "Name a tree.", "model_a": "gpt", "model_b": "llama"}, "Name a tree."),
+    ],
+)
+@pytest.mark.parametrize("flat", [False, True])
+def test_all_text_of_an_argilla_record_that_is_no_response_is_its_prompt(
+    others: dict[str, Any], prompt: str, flat: bool, tmp_path: Path
+) -> None:
+    rows = list(read_argilla(written(tmp_path, [argilla(others | TWO, flat=flat, which="response-1")])))
+    assert rows == [ChoiceRow(1, prompt, "Oak", "Rose", "a", None if flat else "u", "r1")]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (
+            argilla({"prompt": "P", "answer": "Elm"} | TWO, which="response-1"),
+            "unclear whether a response or a part of the prompt: field 'answer'",
+        ),
+        (
+            argilla({"prompt": "P", "answer": "Elm", "output": "Oak"}, stars_answer=2),
+            "unclear whether a response or a part of the prompt: fields 'answer', 'output'",
+        ),
+        (
+            argilla({"prompt": "P", "base": "Elm", "tuned": "Oak"}, which="tuned"),
+            "unclear whether a response or a part of the prompt: field 'base'",
+        ),
+        (
+            argilla({"prompt": "P", "topic": "trees", "grade": 3} | TWO, flat=True, which="response-1"),
+            "unclear whether metadata or a part of the prompt: field 'topic'",
+        ),
+        (
+            argilla({"prompt": "P", "image": "https://example.org/a.png"} | TWO, which="response-1"),
+            "a prompt with more than text: field 'image'",
+        ),
+        (
+            argilla({"prompt": "P", "chat": [{"role": "user", "content": "x"}]} | TWO, which="response-1"),
+            "a prompt of turns and text: fields 'prompt', 'chat'",
+        ),
+    ],
+)
+def test_an_argilla_record_that_does_not_say_what_its_prompt_is_is_refused_by_name(
+    record: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    assert list(read_argilla(written(tmp_path, [record]))) == [Refused(1, reason)]
+
+
+def test_argilla_rankings_and_ratings_name_responses_of_any_name(tmp_path: Path) -> None:
+    ranked = argilla({"prompt": "P", "base": "Elm", "tuned": "Oak"}, order=["tuned", "base"])
+    rated = argilla({"prompt": "P", "base": "Elm", "tuned": "Oak"}, quality_base=2, quality_tuned=5)
+    assert list(read_argilla(written(tmp_path, [ranked, rated]))) == [
+        RankRow(1, "P", "Oak", "r1", 0, "u"),
+        RankRow(1, "P", "Elm", "r1", 1, "u"),
+        RatingRow(2, "P", "Elm", "r1", "quality", 2.0, "u"),
+        RatingRow(2, "P", "Oak", "r1", "quality", 5.0, "u"),
+    ]
+
+
+def test_a_long_text_named_model_is_part_of_the_prompt(tmp_path: Path) -> None:
+    record = argilla({"prompt": "Explain.", "model": "def f():\n    pass"} | TWO, which="response-2")
+    assert list(read_argilla(written(tmp_path, [record]))) == [
+        ChoiceRow(1, "Explain.\n\ndef f():\n    pass", "Oak", "Rose", "b", "u", "r1")
+    ]
+
+
+def test_one_text_beside_a_prompt_is_the_response(tmp_path: Path) -> None:
+    record = argilla({"prompt": "P", "text": "Elm"}, quality=2)
+    assert list(read_argilla(written(tmp_path, [record]))) == [RatingRow(1, "P", "Elm", "r1", "quality", 2.0, "u")]
 
 
 # Label Studio

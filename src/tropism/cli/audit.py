@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FAILED = 1
 """Exit status where the data do not pass."""
 ROWS_PER_UPDATE = 500
+AUDITED = Path("audited.parquet")
 
 
 def audit(
@@ -36,10 +37,10 @@ def audit(
     ),
     fix: bool = typer.Option(False, "--fix", help="Write a new file without what can be put right."),
     target: Path = typer.Option(
-        Path("audited.parquet"), "--output", "-o", help="With --fix: the file of groups to write."
+        None, "--output", "-o", help="With --fix: the file of groups to write; audited.parquet."
     ),
     leaks_from: Literal["train", "eval"] = typer.Option(
-        "train", help="With --fix: the side that loses leaked prompts."
+        None, help="With --fix: the side that loses leaked prompts; train."
     ),
     skip: list[str] = typer.Option((), "--skip", metavar="CHECK", help="Leave out a check; may be repeated."),
     strict: bool = typer.Option(False, "--strict", help="Warnings fail, too."),
@@ -51,6 +52,9 @@ def audit(
     from tropism.data.audit.units import Sources
 
     sources = Sources(tuple(files), tuple(evaluation))
+    if not fix:
+        refuse_without_fix({"--output": target, "--leaks-from": leaks_from, "--overwrite": overwrite or None})
+    target, leaks_from = target or AUDITED, leaks_from or "train"
     if fix:
         check_fix(sources, target, leaks_from=leaks_from, overwrite=overwrite)
     tokens = open_tokens(model, max_tokens=max_tokens, min_response_tokens=min_response_tokens, template=template)
@@ -61,7 +65,7 @@ def audit(
     if fix:
         from tropism.data.audit.fix import fix as write_fixed
 
-        card = write_fixed(sources, found, target)
+        card = write_fixed(sources, found, target.resolve())
         output.table(f"Fixed: {target}", account_rows(card.account))
         fixed = Sources((str(target),), sources.evaluation)
         left = run_audit(output, fixed, tokens, skip=skipped, leaks_from=leaks_from)
@@ -73,6 +77,19 @@ def audit(
     )
     if not passed:
         raise typer.Exit(FAILED)
+
+
+def refuse_without_fix(given: dict[str, object]) -> None:
+    """Refuse options that only say how to repair.
+
+    Raises:
+        ConfigError: naming the first.
+    """
+    from tropism.errors import ConfigError
+
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(f"{option} has no effect without --fix.", remedy=f"Add --fix, or leave {option} away.")
 
 
 def check_fix(sources: Sources, target: Path, *, leaks_from: str, overwrite: bool) -> None:

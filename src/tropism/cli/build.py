@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from tropism.cli.output import JSON, Output
+from tropism.cli.signal_columns import columns_of, foreign_aspects
 from tropism.cli.signal_options import (
     COLUMNS,
     checked_salt,
     checked_share,
-    columns_of,
     exclusions_of,
     kind_of,
     refuse_foreign,
+    refuse_lonely,
     vote_rule,
 )
 
@@ -47,7 +48,9 @@ def build(
     prompt: str = typer.Option(None, help="Column of the text that was answered; `prompt` unless given."),
     response: str = typer.Option(None, help="Column of the answer's text; `response` unless given."),
     score: list[str] = typer.Option(
-        None, help="Column of the answer's votes or rating (`score`); for ratings once for each aspect, as NAME=WEIGHT."
+        None,
+        help="Column of the answer's votes or rating (`score`); for ratings once for each aspect, as NAME=WEIGHT. With "
+        "argilla, label-studio: a rated aspect.",
     ),
     rank: str = typer.Option(None, help="Column of the answer's rank, 1 or 0 is best; `rank`."),
     label: str = typer.Option(None, help="Column of the thumb: up, down, true, false, 1, 0, -1; `label`."),
@@ -140,11 +143,15 @@ def build(
         "--drop-if": drop_if, "--asker": asker, "--parent": parent, "--known-authors": known_authors or None,
         "--min-words": min_words, "--max-words": max_words, "--settled": settled, "--as-of": as_of,
     }  # fmt: skip
-    refuse_foreign({**names, **other, **left_out}, kind, weight)
+    given = {**names, **other, **left_out, "--keep-bots": keep_bots or None}
+    refuse_foreign(given, kind, weight)
+    refuse_lonely({**given, **asked}, kind)
+    check_pairs(target, kind, holdout=holdout)
     from tropism.signals.build import Settings
 
     settings = Settings(
-        rule=vote_rule(rule, kind, asked),
+        rule=vote_rule(rule, kind, asked, {name: names[name] for name in ("--accepted", "--prompt-score")}),
+        aspects=foreign_aspects(kind, score),
         pairing=pairing or "all",
         truth=truth or "soft",
         weight=weight,
@@ -208,10 +215,33 @@ def check_target(file: Path, target: Path, *, overwrite: bool) -> None:
         )
 
 
+def check_pairs(target: Path, kind: str, *, holdout: float | None) -> None:
+    """Refuse to write as pairs what pairs cannot hold.
+
+    Raises:
+        ConfigError: for labels, and for groups that are held out.
+    """
+    from tropism.errors import ConfigError
+
+    if target.suffix != ".jsonl":
+        return
+    if kind == "labels":
+        raise ConfigError(
+            f"thumbs become labels of single answers, which the pairs of {target.name} cannot hold.",
+            remedy="Use -o groups.parquet.",
+        )
+    if holdout is not None:
+        raise ConfigError(
+            f"--holdout has no effect with {target.name}: pairs do not say which of them are held out.",
+            remedy="Use -o groups.parquet, or leave --holdout away.",
+        )
+
+
 def write(made: Built, target: Path) -> None:
-    """Write groups, or pairs where the name ends in `.jsonl`; whole or not at all."""
+    """Write groups, or pairs where the name ends in `.jsonl`; whole or not at all, and through a symbolic link."""
     from tropism.data.store import write_pairs, write_tables
 
+    target = target.resolve()
     if target.suffix == ".jsonl":
         write_pairs(made.groups, target)
     else:

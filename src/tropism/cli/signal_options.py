@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tropism.signals.columns import Columns
     from tropism.signals.exclusions import Exclusions
     from tropism.signals.rules import VoteRule
 
@@ -14,11 +13,13 @@ COLUMNS = ("votes", "ratings", "rankings", "choices", "labels")
 """Signals whose columns are named on the command line; all others are files of another tool."""
 BY_VOTES = ("votes", "ratings", "posts")
 BY_ANSWER = ("votes", "ratings", "rankings", "labels")
+RATED = ("argilla", "label-studio")
+"""Files of other tools that may hold ratings of several aspects."""
 BY_PEOPLE = ("choices", "rankings", "oasst", "imagereward", "argilla", "label-studio", "label-page")
 APPLIES: dict[str, tuple[str, ...]] = {
     "--prompt": COLUMNS,
     "--response": BY_ANSWER,
-    "--score": ("votes", "ratings"),
+    "--score": ("votes", "ratings", *RATED),
     "--rank": ("rankings",),
     "--label": ("labels",),
     "--choice": ("choices",),
@@ -41,7 +42,8 @@ APPLIES: dict[str, tuple[str, ...]] = {
     "--settled": (*BY_ANSWER, "posts"),
     "--as-of": (*BY_ANSWER, "posts"),
     "--rule": BY_VOTES,
-    "--pairing": ("ratings", "argilla", "label-studio"),
+    "--pairing": ("ratings", *RATED),
+    "--keep-bots": (*BY_ANSWER, "posts"),
     "--ties": ("ratings", *BY_PEOPLE),
     "--cap": (*BY_VOTES, "rankings", "oasst", "imagereward"),
     "--margin": BY_VOTES,
@@ -61,8 +63,12 @@ RULE_OPTIONS: dict[str, tuple[str, ...]] = {
     "--high": ("quantile",),
     "--low": ("quantile",),
     "--min-prompt-score": ("shp",),
+    "--prompt-score": ("shp",),
+    "--accepted": ("log2",),
 }
 """Options that only some rules have."""
+NEEDS = {"--min-prompt-score": "--prompt-score", "--keep-bots": "--author"}
+"""Options that have no effect without another one, where columns are named."""
 
 
 def kind_of(file: Path, signal: str, *, posts: bool) -> str:
@@ -103,8 +109,27 @@ def refuse_foreign(given: dict[str, Any], kind: str, weight: str) -> None:
         )
 
 
-def vote_rule(name: str | None, kind: str, asked: dict[str, Any]) -> VoteRule | None:
+def refuse_lonely(given: dict[str, Any], kind: str) -> None:
+    """Refuse an option whose column is not named.
+
+    Raises:
+        ConfigError: naming the option and the one that it needs.
+    """
+    from tropism.errors import ConfigError
+
+    for option, needed in NEEDS.items():
+        if kind in COLUMNS and given[option] is not None and given[needed] is None:
+            raise ConfigError(f"{option} has no effect without {needed}.", remedy=f"Name a column with {needed}.")
+
+
+def vote_rule(name: str | None, kind: str, asked: dict[str, Any], columns: dict[str, Any]) -> VoteRule | None:
     """The rule that the options describe; None for signals that need none.
+
+    Args:
+        name: of the rule; None takes the kind's own.
+        kind: of signal.
+        asked: options that set the rule; None where not given.
+        columns: options that name a column which only some rules read.
 
     Raises:
         ConfigError: for an option that the rule does not have.
@@ -121,7 +146,8 @@ def vote_rule(name: str | None, kind: str, asked: dict[str, Any]) -> VoteRule | 
             )
         return None
     name = name or ("lead" if kind == "ratings" else "gap")
-    for option in given:
+    read = (option for option, column in columns.items() if column is not None)
+    for option in (*given, *read):
         if name not in RULE_OPTIONS.get(option, (name,)):
             raise ConfigError(
                 f"{option} has no effect with --rule {name}.",
@@ -132,44 +158,6 @@ def vote_rule(name: str | None, kind: str, asked: dict[str, Any]) -> VoteRule | 
         "log2": rules.Log2Rule, "quantile": rules.QuantileRule,
     }  # fmt: skip
     return kinds[name](**{option.removeprefix("--").replace("-", "_"): value for option, value in given.items()})
-
-
-def columns_of(kind: str, names: dict[str, Any]) -> Columns:
-    """The columns that the options name, with their usual names where they name none.
-
-    Raises:
-        ConfigError: for a column in two roles, or a weight that is no number.
-    """
-    from tropism.signals import columns
-
-    def name(option: str, default: str | None = None) -> Any:
-        return names[option] or default
-
-    prompt, group, times = name("--prompt", "prompt"), name("--group"), (name("--time"), name("--author"))
-    response, scores = name("--response", "response"), name("--score", "score")
-    if kind == "ratings":
-        return columns.RatingColumns(prompt, response, aspects_of(names["--score"] or ["score"]), group, *times)
-    if kind == "rankings":
-        return columns.RankingColumns(
-            prompt, response, name("--rank", "rank"), group, *times, annotator=name("--annotator")
-        )
-    if kind == "labels":
-        return columns.LabelColumns(prompt, response, name("--label", "label"), group, *times)
-    if kind == "choices":
-        return columns.ChoiceColumns(
-            prompt,
-            name("--response-a", "response_a"),
-            name("--response-b", "response_b"),
-            name("--choice", "choice"),
-            group,
-            name("--annotator"),
-            name("--source-a"),
-            name("--source-b"),
-        )
-    score = scores if isinstance(scores, str) else one_score(scores)
-    return columns.VoteColumns(
-        prompt, response, score, group, *times, accepted=name("--accepted"), prompt_score=name("--prompt-score")
-    )
 
 
 def exclusions_of(left_out: dict[str, Any]) -> Exclusions:
@@ -215,42 +203,6 @@ def seconds_of(time: str | None) -> float | None:
         ) from None
 
 
-def one_score(scores: list[str]) -> str:
-    """The one column of votes.
-
-    Raises:
-        ConfigError: where several are named.
-    """
-    from tropism.errors import ConfigError
-
-    if len(scores) > 1:
-        raise ConfigError("votes have one --score, not several.", remedy="Use --signal ratings for several aspects.")
-    return scores[0]
-
-
-def aspects_of(scores: list[str]) -> dict[str, float]:
-    """Columns of aspects with their weights, of `NAME` or `NAME=WEIGHT`.
-
-    Raises:
-        ConfigError: for a weight that is no number, or a column named twice.
-    """
-    from tropism.errors import ConfigError
-
-    aspects: dict[str, float] = {}
-    for one in scores:
-        name, equals, weight = one.rpartition("=")
-        try:
-            column, number = (name, float(weight)) if equals else (one, 1.0)
-        except ValueError:
-            raise ConfigError(
-                f"--score must be NAME or NAME=WEIGHT, not {one!r}.", remedy="Give the weight as a number."
-            ) from None
-        if column in aspects:
-            raise ConfigError(f"--score names the column {column!r} twice.", remedy="Name it once.")
-        aspects[column] = number
-    return aspects
-
-
 def checked_share(holdout: float | None) -> float | None:
     """A share of groups.
 
@@ -268,9 +220,12 @@ def checked_salt(salt: str | None, *, private: bool) -> str | None:
     """A salt that has an effect.
 
     Raises:
-        ConfigError: where it has none.
+        ConfigError: where it has none, or is empty.
     """
     from tropism.errors import ConfigError
+
+    if salt == "":
+        raise ConfigError("--salt must not be empty.", remedy="Leave it away to have one drawn.")
 
     if salt is not None and not private:
         raise ConfigError("--salt has no effect without --private.", remedy="Add --private.")

@@ -32,6 +32,7 @@ from tropism.signals.rankings import rankings_to_groups
 from tropism.signals.ratings import Pairing, ratings_to_groups
 from tropism.signals.rules import GapRule, VoteRule
 from tropism.signals.sources import READERS
+from tropism.signals.sources.aspects import weighed, words_of
 from tropism.signals.sources.rows import AnswerRow, ChoiceRow, RankRow, RatingRow
 from tropism.signals.sources.table import flattened
 from tropism.signals.votes import votes_to_groups
@@ -44,6 +45,7 @@ class Settings:
     Args:
         rule: of votes and ratings; None is every lead for ratings, and the gap rule for votes of foreign files.
         pairing: of ratings: all pairs, or the best against a random worse one.
+        aspects: which ratings of another tool's file count, with their weights; None takes the one that it has.
         truth: of choices and rankings by several annotators.
         weight: of an edge or label: `one`, `gap`, `agreement` or `count`.
         margin: of an edge: `none` or `gap`.
@@ -62,6 +64,7 @@ class Settings:
 
     rule: VoteRule | None = None
     pairing: Pairing = "all"
+    aspects: Mapping[str, float] | None = None
     truth: Truth = "soft"
     weight: Literal["one", "gap", "agreement", "count"] = "one"
     margin: Literal["none", "gap"] = "none"
@@ -107,7 +110,7 @@ def build_foreign(path: Path, source: str, settings: Settings) -> Iterator[Built
         settings: what to make of it.
 
     Raises:
-        ConfigError: for a source that is not known.
+        ConfigError: for a source that is not known, or where the file does not say which of several ratings count.
         DataError: where nothing can be used.
     """
     if source not in READERS:
@@ -116,7 +119,12 @@ def build_foreign(path: Path, source: str, settings: Settings) -> Iterator[Built
     clean = _counting(replaced) if settings.private else None
     with ExitStack() as stack:
         flat = stack.enter_context(
-            flattened(READERS[source](path), source=path.name, engine=settings.engine, clean=clean)
+            flattened(
+                weighed(READERS[source](path), settings.aspects, source=path.name),
+                source=path.name,
+                engine=settings.engine,
+                clean=clean,
+            )
         )
         _refuse_unknown(settings.exclude, flat.table, source)
         cleaning = replace(_cleaning(settings), scrub=None)
@@ -124,6 +132,9 @@ def build_foreign(path: Path, source: str, settings: Settings) -> Iterator[Built
             flat.table, _foreign_columns(flat.kind), settings, cleaning, source=path.name, is_json=flat.is_json
         )
         made = _with_left_out(made, flat.left_out, flat.examples, flat.numbers)
+        if settings.aspects is not None:
+            card = made.card.model_copy(update={"rule": f"{made.card.rule}; {words_of(settings.aspects)}"})
+            made = replace(made, card=card)
         made = _noted(made, {f"replaced: {name}": number for name, number in sorted(replaced.items())})
         yield probed(made, seed=settings.seed)
 

@@ -10,7 +10,7 @@ themselves, and for each question `NAME.responses`, `NAME.responses.users` and `
 | a list of responses, best first, or of `{value, rank}` | a ranking (its ties are lost where Argilla writes no ranks) |
 | a number, of a question whose name ends in a response's | a rating; the rest of the name is its aspect |
 
-Suggestions come from models and are passed over.
+Which fields are the prompt and the responses: `argilla_fields.py`. Suggestions come from models and are passed over.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tropism.signals.sources.names import Fields, Shown, meaning, rated_by, shown_in
+from tropism.signals.sources.argilla_fields import Question, shown_of
+from tropism.signals.sources.names import Fields, Shown, meaning, rated_by
 from tropism.signals.sources.records import Record, read_records
 from tropism.signals.sources.rows import Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
 from tropism.signals.sources.values import Unusable, key_of, number_of, object_of, rank_of, text_of
@@ -48,7 +49,10 @@ def read_argilla(path: Path, *, fields: Fields = Fields()) -> Iterator[Feedback 
             yield record
             continue
         try:
-            shown, answers = shown_in(_fields(record.values), fields), _answers(record.values)
+            answers = _answers(record.values)
+            questions = [Question(answer.question, answer.value) for answer in answers]
+            is_flat = "fields" not in record.values
+            shown = shown_of(_fields(record.values), questions, fields, is_flat=is_flat)
         except Unusable as reason:
             yield Refused(record.number, reason.reason)
             continue
@@ -73,7 +77,7 @@ class _Answer(NamedTuple):
 
 
 def _fields(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The fields of a record, nested or flat."""
+    """The fields of a record: nested, or flat with its metadata."""
     if "fields" in values:
         return object_of(values["fields"], "fields")
     return {name: value for name, value in values.items() if name not in _OWN and "." not in name}
