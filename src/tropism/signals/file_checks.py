@@ -106,12 +106,21 @@ def require_plain(path: Path, table: Table, columns: Sequence[str]) -> None:
             )
 
 
-def not_utf8(path: Path, column: str, row: int | None = None) -> DataError:
-    """The error for a column of bytes that are no text."""
-    place = f"row {row}: " if row else ""
+def not_utf8(path: Path, column: str, *, row: int | None) -> DataError:
+    """The error for a column of bytes that are no text; without a row where its number has no meaning."""
     return DataError(
-        f"{place}column {column!r} of {path} holds bytes that are not UTF-8 text.",
-        remedy="Write it as text; --skip-bad drops and counts such rows.",
+        f"{f'row {row}: ' if row else ''}column {column!r} of {path} holds bytes that are not UTF-8 text.",
+        remedy="Write it as text" + ("; --skip-bad drops and counts such rows." if row else "."),
+    )
+
+
+def not_flat(path: Path, column: str, *, number: int, row: int | None) -> DataError:
+    """The error for a column of which some values are lists or objects; without a row as above."""
+    return DataError(
+        f"{f'row {row}: ' if row else ''}column {column!r} of {path} holds a list or an object, but text or numbers "
+        f"were expected ({number} such row{'s' if number > 1 else ''}).",
+        remedy="Name a column of plain values, or flatten it first"
+        + ("; --skip-bad drops and counts such rows." if row else "."),
     )
 
 

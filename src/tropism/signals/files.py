@@ -75,7 +75,7 @@ def _require_utf8(path: Path, table: Table, columns: Sequence[str]) -> None:
     for name in columns:
         first = scalar(table.filter(table[name].notnull() & _text(table[name]).isnull())[ROW].min())
         if first is not None:
-            raise not_utf8(path, name, first)
+            raise not_utf8(path, name, row=first)
 
 
 def _text(value: Value) -> StringValue:

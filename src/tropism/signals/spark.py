@@ -15,7 +15,18 @@ from pyarrow import Table as Rows
 
 from tropism.errors import ConfigError, DataError
 from tropism.signals.engines import ROW, ROWS_AT_ONCE, Engine
-from tropism.signals.files import require_columns, require_plain, suffix_of
+from tropism.signals.file_checks import (
+    csv_header,
+    is_packed,
+    not_flat,
+    not_utf8,
+    require_columns,
+    require_plain,
+    require_sound_gzip,
+    scanned,
+    suffix_of,
+)
+from tropism.signals.text_files import with_equal_ends
 
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
@@ -24,6 +35,7 @@ SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.adaptive.enabled": "true",
+    "spark.sql.caseSensitive": "true",
     # a checkpointed table may carry constraints on columns that it has no more, on which a union then fails (4.3)
     "spark.sql.constraintPropagation.enabled": "false",
     "spark.sql.warehouse.dir": f"{tempfile.gettempdir()}/tropism-warehouse",
@@ -98,28 +110,89 @@ def open_in_spark(path: Path, columns: Sequence[str], *, master: str) -> Table:
     apart and no more.
     """
     backend = connect(master)
-    suffix = suffix_of(path) if path.exists() else path.suffixes[-1]
-    reader = backend._session.read
+    suffix = _suffix(path)
     try:
-        if suffix == ".parquet":
-            frame = reader.parquet(str(path))
-        elif suffix in (".csv", ".tsv"):
-            frame = reader.csv(
-                str(path), header=True, sep="\t" if suffix == ".tsv" else ",", quote='"', escape='"', multiLine=True
-            )
+        if suffix in (".csv", ".tsv"):
+            frame = _read_csv(backend, path, columns, tab=suffix == ".tsv")
+        elif suffix == ".parquet":
+            frame = _with_texts(path, backend._session.read.parquet(str(path)), columns)
         else:
-            frame = reader.option("primitivesAsString", "true").json(str(path), multiLine=suffix == ".json")
+            reader = backend._session.read.option("primitivesAsString", "true")
+            frame = reader.json(str(path), multiLine=suffix == ".json")
+            require_columns(path, columns, frame.columns)
+            _require_flat(backend, path, frame, columns, many_lines=suffix == ".json")
     except Exception as error:
         reason = SparkEngine(backend).problem(error)
         if reason is None:
             raise
         raise DataError(f"{path} {reason}.", remedy="Check the path; all workers must see it.") from None
-    require_columns(path, columns, frame.columns)
     name = ibis.util.gen_name("tropism_file")
-    frame.select(*(f"`{column}`" for column in columns)).createOrReplaceTempView(name)
+    frame.select(*map(_quoted, columns)).createOrReplaceTempView(name)
     table = backend.table(name)
     require_plain(path, table, columns)
     return _numbered(backend, table)
+
+
+def _suffix(path: Path) -> str:
+    """The kind of a file by its name; a file that this machine sees is checked, too."""
+    if not path.exists():
+        return (path.with_suffix("") if is_packed(path) else path).suffix.lower()
+    suffix = suffix_of(path)
+    if is_packed(path):
+        require_sound_gzip(path)
+    return suffix
+
+
+def _read_csv(backend: Any, path: Path, columns: Sequence[str], *, tab: bool) -> Any:
+    """Read with the names of the first line, as DuckDB does, where this machine sees the file; else as Spark does."""
+    options = {"header": True, "quote": '"', "escape": '"', "multiLine": True}
+    reader = backend._session.read
+    if not path.exists():
+        frame = reader.csv(str(path), sep="\t" if tab else ",", **options)
+        require_columns(path, columns, frame.columns)
+        return frame
+    names, separator = csv_header(path, tab=tab)
+    require_columns(path, columns, names)
+    if scanned(path).num_ends > 1:
+        path = with_equal_ends(backend, path, separator=separator, num_columns=len(names), lenient=False)
+    places = [f"c{place}" for place in range(len(names))]
+    frame = reader.schema(", ".join(f"{place} string" for place in places)).csv(str(path), sep=separator, **options)
+    return frame.select(*(frame[places[names.index(name)]].alias(name) for name in columns))
+
+
+def _with_texts(path: Path, frame: Any, columns: Sequence[str]) -> Any:
+    """A frame with bytes as text."""
+    from pyspark.sql import functions
+
+    require_columns(path, columns, frame.columns)
+    kinds = dict(frame.dtypes)
+    for name in columns:
+        if kinds[name] == "binary":
+            text = frame[_quoted(name)].cast("string")
+            if not frame.filter(~functions.is_valid_utf8(text)).isEmpty():
+                raise not_utf8(path, name, row=None)
+            frame = frame.withColumn(name, text)
+    return frame
+
+
+def _require_flat(backend: Any, path: Path, frame: Any, columns: Sequence[str], *, many_lines: bool) -> None:
+    """Refuse columns that hold texts in some rows and lists or objects in others, of which Spark makes texts."""
+    from pyspark.sql import functions
+
+    kinds = dict(frame.dtypes)
+    for name in columns:
+        if kinds[name] != "string" or frame.filter(frame[_quoted(name)].rlike(r"^[\[{]")).isEmpty():
+            continue
+        told = backend._session.read.schema(f"{_quoted(name)} variant").json(str(path), multiLine=many_lines)
+        number = told.filter(functions.schema_of_variant(_quoted(name)).rlike("^(ARRAY|OBJECT)")).count()
+        if number:
+            raise not_flat(path, name, number=number, row=None)
+
+
+def _quoted(name: str) -> str:
+    """A column's name as Spark's SQL takes it."""
+    escaped = name.replace("`", "``")
+    return f"`{escaped}`"
 
 
 def _numbered(backend: Any, table: Table) -> Table:

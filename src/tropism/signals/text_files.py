@@ -23,7 +23,16 @@ from ibis.backends.duckdb import Backend
 
 from tropism.errors import DataError
 from tropism.signals.engines import ROW, rows, scalar
-from tropism.signals.file_checks import csv_header, empty, is_packed, opened, require_columns, require_plain, scanned
+from tropism.signals.file_checks import (
+    csv_header,
+    empty,
+    is_packed,
+    not_flat,
+    opened,
+    require_columns,
+    require_plain,
+    scanned,
+)
 
 LONGEST_LINE = 32_000_000
 """Bytes of a line of CSV; one buffer of DuckDB's, whose size stays as it is."""
@@ -71,8 +80,7 @@ def open_csv(connection: Backend, path: Path, columns: Sequence[str], *, tab: bo
         ).select(**wanted)
 
     if told.invalid or (told.num_ends > 1 and not _parses(read(path))):
-        copy = _scratch(connection) / "records.csv"
-        _write_records(path, copy, separator=separator, num_columns=len(names), lenient=lenient)
+        copy = with_equal_ends(connection, path, separator=separator, num_columns=len(names), lenient=lenient)
         told_by, options = copy, {"new_line": "\\n"}
     else:
         told_by, options = path, {}
@@ -93,11 +101,13 @@ def _parses(table: Table) -> bool:
     return True
 
 
-def _write_records(path: Path, copy: Path, *, separator: str, num_columns: int, lenient: bool) -> None:
-    """The same records, all with the same line end; a record that cannot be read gets a cell too many, if lenient.
+def with_equal_ends(owner: Any, path: Path, *, separator: str, num_columns: int, lenient: bool) -> Path:
+    """A copy of a CSV file whose records all end in LF, for as long as its owner, a connection, is there.
 
-    DuckDB then leaves it out whatever columns it reads. Invalid UTF-8 it would find only in the columns that it reads.
+    A record that cannot be read is an error, or if lenient gets a cell too many: DuckDB then leaves it out whatever
+    columns it reads. (Invalid UTF-8 it would find only in the columns that it reads.)
     """
+    copy = _scratch(owner) / "records.csv"
     limit = csv.field_size_limit(sys.maxsize)
     try:
         with (
@@ -110,6 +120,7 @@ def _write_records(path: Path, copy: Path, *, separator: str, num_columns: int, 
                 writer.writerow(cells)
     finally:
         csv.field_size_limit(limit)
+    return copy
 
 
 def _next_record(path: Path, reader: Any, *, num_columns: int, lenient: bool) -> list[str] | None:
@@ -189,11 +200,7 @@ def _flat(
         told = numbered(connection, table)
         number = found[f"c{columns.index(nested[0])}"]
         first = told.filter(_json_type(told[nested[0]]).isin(["ARRAY", "OBJECT"]))[ROW].min()
-        raise DataError(
-            f"row {scalar(first)}: column {nested[0]!r} of {path} holds a list or an object, but text or numbers were "
-            f"expected ({number} such row{'s' if number > 1 else ''}).",
-            remedy="Name a column of plain values, or flatten it first; --skip-bad drops and counts such rows.",
-        )
+        raise not_flat(path, nested[0], number=number, row=scalar(first))
     bad = ibis.or_(*(is_nested[name] for name in nested))
     return table.select(**{name: bad.ifelse(ibis.null("string"), _json_text(table[name], "$")) for name in columns})
 
@@ -209,10 +216,10 @@ def _without_mark(connection: Backend, path: Path) -> Path:
     return copy
 
 
-def _scratch(connection: Backend) -> Path:
-    """A folder for copies that is gone when the connection is, or the program ends."""
+def _scratch(owner: Any) -> Path:
+    """A folder for copies that is gone when its owner is, or the program ends."""
     folder = Path(tempfile.mkdtemp(prefix="tropism-"))
-    weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
