@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+from types import FrameType
 from typing import Any
 
 import typer
 
 from tropism.cli import audit, build, doctor, gate, label, losses, quickstart, report, sample, sweep, train
 from tropism.cli import eval as evaluation
-from tropism.cli.output import fail
+from tropism.cli.output import fail, not_written, unwritten
 from tropism.errors import Interrupted, OutputError, TropismError
 
 USAGE_ERRORS: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -57,22 +61,102 @@ def options(
 
 def main() -> None:
     """Run the command line; every error that a user can put right ends in one line and a non-zero exit."""
-    sys.exit(run(sys.argv[1:]))
+    terminated = Terminated()
+    signal.signal(signal.SIGTERM, terminated.stop)
+    sys.unraisablehook = interrupt_again
+    status = run(sys.argv[1:], terminated)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(status))  # the command is over: nothing is left to stop
+    sys.exit(status)
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command and return its exit status."""
+def interrupt_again(ignored: sys.UnraisableHookArgs) -> None:
+    """Interrupt once more, a moment later, where an interruption met a destructor, in which Python drops it."""
+    if not came_of_interrupt(ignored.exc_value):
+        sys.__unraisablehook__(ignored)
+        return
+    main_thread = threading.main_thread().ident or 0
+    later = threading.Timer(0.05, signal.pthread_kill, [main_thread, signal.SIGINT])
+    later.daemon = True
+    later.start()
+
+
+class Terminated(Interrupted):
+    """A termination signal, which ends a command as Ctrl-C does, but with an exit status of its own."""
+
+    exit_status = 143
+
+    def __init__(self) -> None:
+        super().__init__("Stopped by a termination signal.", remedy="Run the same command again to start over.")
+        self.came = False
+        self._process = os.getpid()
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        """Handle the signal: clean up by way of an exception; a process that was split off just ends."""
+        if os.getpid() != self._process:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        signal.signal(number, signal.SIG_IGN)  # a second one must not cut the cleaning short
+        self.came = True
+        raise KeyboardInterrupt
+
+
+def run(arguments: list[str], terminated: Terminated | None = None) -> int:
+    """Run one command and return its exit status.
+
+    Args:
+        arguments: what stands behind `tropism`.
+        terminated: knows whether a termination signal came; None where it is not handled.
+    """
+    terminated = terminated or Terminated()
+    if sys.stdout is None:
+        return fail(OutputError("standard output is closed.", remedy="Send it to a file or to /dev/null."), arguments)
     try:
-        status = app(args=arguments, prog_name="tropism", standalone_mode=False)
-    except TropismError as error:
-        return fail(error, arguments)
+        ended = status_of(arguments) or unwritten() or 0
+    except (KeyboardInterrupt, Exception) as error:
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        ended = problem
+    if ended == Interrupted.exit_status:
+        ended = Interrupted("Interrupted.", remedy="Run the same command again to start over.")
+        ended = terminated if terminated.came else ended
+    if not isinstance(ended, TropismError):
+        return ended
+    status = fail(ended, arguments)
+    return terminated.exit_status if terminated.came and isinstance(ended, Interrupted) else status
+
+
+def status_of(arguments: list[str]) -> TropismError | int:
+    """Run one command; what typer makes of its end."""
+    try:
+        return int(app(args=arguments, prog_name="tropism", standalone_mode=False) or 0)
     except USAGE_ERRORS as error:
         error.show()
-        return error.exit_code
-    except OSError as error:
+        return int(error.exit_code)
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # typer has taken standard output away already
+            return not_written(error.__context__)
+        raise
+
+
+def problem_of(error: BaseException) -> TropismError | int | None:
+    """What an error says to a user; None where it is a fault of ours."""
+    if isinstance(error, Interrupted):
+        return error
+    if came_of_interrupt(error):
+        return Interrupted.exit_status
+    if isinstance(error, TropismError):
+        return error
+    if isinstance(error, OSError):
         place = f" ({error.filename})" if error.filename else ""
         problem = f"{error.strerror or error}{place}."
-        return fail(OutputError(problem, remedy="Free some space or choose another folder."), arguments)
-    if status == Interrupted.exit_status:
-        return fail(Interrupted("Interrupted.", remedy="Run the same command again to start over."), arguments)
-    return int(status or 0)
+        return unwritten() or OutputError(problem, remedy="Free some space or choose another folder.")
+    return None
+
+
+def came_of_interrupt(error: BaseException | None) -> bool:
+    """Whether an error was raised because of an interruption: DuckDB, for one, makes it a RuntimeError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -12,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tropism.errors import TropismError
+from tropism.errors import OutputError, TropismError
 from tropism.records import Account, DataCard, Estimate
 
 JSON = typer.Option(False, "--json", help="End with one JSON object on standard output; all else to standard error.")
@@ -92,10 +94,37 @@ def estimate(value: Estimate) -> str:
 
 
 def fail(error: TropismError, arguments: list[str]) -> int:
-    """Print an error in one line (and as JSON where asked) and return its exit status."""
+    """Print an error in one line (and as JSON where asked and possible) and return its exit status."""
     line = " ".join(str(error).split())
-    print(f"error: {line}", file=sys.stderr)  # noqa: T201  (standard error, before any console exists)
+    with suppress(OSError):
+        if sys.stderr is not None:
+            print(f"error: {line}", file=sys.stderr)  # noqa: T201  (standard error, before any console exists)
     if "--json" in arguments:
         report = {"error": {"kind": type(error).__name__, "problem": error.problem, "remedy": error.remedy}}
-        print(json.dumps(report, ensure_ascii=False), flush=True)  # noqa: T201  (this line is the interface)
+        with suppress(OSError):
+            print(json.dumps(report, ensure_ascii=False))  # noqa: T201  (this line is the interface)
+    unwritten()
     return error.exit_status
+
+
+def unwritten() -> OutputError | None:
+    """Write what waits for standard output; where that fails, throw it away, so that Python does not try again."""
+    if sys.stdout is None:
+        return None
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        sys.stdout.flush()
+        return not_written(error)
+    return None
+
+
+def not_written(error: OSError) -> OutputError:
+    """What hindered the writing of standard output."""
+    return OutputError(
+        f"standard output cannot be written ({error.strerror}).",
+        remedy="Free some space, or keep open what reads it.",
+    )

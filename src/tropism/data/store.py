@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,17 +153,17 @@ def _open(path: Path) -> Any:
 @contextmanager
 def _replacing(path: Path) -> Iterator[str]:
     """The name of a temporary neighbour that takes the path's place when the block ends well."""
-    name = ""
+    # named before it is there: an interruption between the two would leave it behind
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(handle)
-        yield name
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        beside.touch(0o600, exist_ok=False)
+        yield str(beside)
+        beside.chmod(0o644)
+        beside.replace(path)
     except BaseException as error:
-        if name:
-            Path(name).unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise OutputError(
                 f"{path} cannot be written ({error.strerror or error}).", remedy="Choose another place."

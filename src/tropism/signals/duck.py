@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 
 import duckdb
@@ -65,12 +67,14 @@ class DuckEngine(Engine):
 def connect() -> Backend:
     """A connection that counts in UTC, shows no bar of its own, and uses disk before it uses all memory."""
     backend = ibis.duckdb.connect()
+    folder = tempfile.mkdtemp(prefix="tropism-")  # for nobody else to read; DuckDB would leave it behind
+    weakref.finalize(backend, shutil.rmtree, folder, ignore_errors=True)
     memory = min(MOST_MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
     for setting in (
         "TimeZone = 'UTC'",
         "enable_progress_bar = false",
         f"memory_limit = '{memory // 1_000_000}MB'",
-        f"temp_directory = '{tempfile.gettempdir()}/tropism-{os.getpid()}.tmp'",
+        f"temp_directory = '{folder}'",
     ):
         backend.raw_sql(f"SET {setting}")
     return backend
