@@ -12,7 +12,7 @@ from tropism.choice_tables import is_choices_file, opened_choices
 from tropism.data.choices import Choice, ChoiceItem, Option, read_choice_items, read_choices
 from tropism.errors import DataError, OutputError
 from tropism.label import store as store_module
-from tropism.label.store import ChoiceStore, Conflict, NewChoice, StoreBusy
+from tropism.label.store import ChoiceStore, Conflict, NewChoice, StoreBusy, TakenBack
 
 TURNS = ({"role": "user", "content": "Häh?"},)
 ITEMS = (
@@ -85,7 +85,9 @@ def test_an_undo_is_a_row_that_revokes_and_the_item_can_be_answered_again(path: 
         assert store.undo("bob", "u2") is None
         assert store.standing() == []
         again = store.add(new("c2"))
-        assert store.add(new("c1")) is None  # a late repetition does not bring it back
+        for late in (new("c1"), new("c1")._replace(winner="y")):
+            with pytest.raises(TakenBack):  # a late repetition does not bring it back, and does not seem to
+                store.add(late)
         assert store.standing() == [again]
         with pytest.raises(Conflict, match="id of a choice"):
             store.undo("ann", "c2")

@@ -19,7 +19,8 @@ from tropism.data.choices import read_choice_items, read_choices
 from tropism.data.store import read_groups_file, write_groups
 from tropism.groups import PreferenceGroup
 
-TOKEN = "annotators-token"
+TOKEN = "0123456789abcdef" * 4
+"""As long as `openssl rand -hex 32` makes it: longer than a column of a table."""
 
 
 class Running(NamedTuple):

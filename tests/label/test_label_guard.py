@@ -151,8 +151,11 @@ def test_a_network_needs_a_token_that_cannot_be_guessed() -> None:
     check_token("localhost", TOKEN)
     with pytest.raises(ConfigError, match=r"--host 0\.0\.0\.0 can be reached from other machines and needs --token"):
         check_token("0.0.0.0", None)
-    with pytest.raises(ConfigError, match="at least 12 ASCII characters, not 5"):
+    with pytest.raises(ConfigError, match="needs at least 12 characters, not 5"):
         check_token("0.0.0.0", "short")
+    for token in ("unverwüstlich und geheim", "two\nlines of a token"):
+        with pytest.raises(ConfigError, match="needs printable ASCII characters only"):
+            check_token("0.0.0.0", token)
 
 
 def test_addresses_carry_the_token_that_opens_them() -> None:

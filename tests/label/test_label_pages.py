@@ -98,6 +98,23 @@ def test_undo_brings_the_item_back(make_desk: Callable[..., Desk]) -> None:
     assert "nothing to take back" in visitor(desk, "Bob").post("/undo", data={"undo_id": "0123-4567"}).text
 
 
+@pytest.mark.parametrize("answer", ["1", "2"])
+def test_an_old_page_whose_choice_was_taken_back_saves_nothing_and_says_so(
+    answer: str, make_desk: Callable[..., Desk]
+) -> None:
+    desk = make_desk()
+    client = visitor(desk, "Ann")
+    old = client.get("/").text
+    back = client.post("/undo", data=fields_of(send(client, old, "1"))).text
+    late = client.post("/choose", data=fields_of(old) | {"answer": answer}, follow_redirects=False)
+    assert late.status_code == 409
+    assert "so it was not saved again" in late.text
+    assert desk.store.standing() == []
+    assert fields_of(client.get("/").text)["item_id"] == fields_of(old)["item_id"] == fields_of(back)["item_id"]
+    send(client, back, answer)
+    assert len(desk.store.standing()) == 1
+
+
 def test_work_goes_on_where_it_was_left_after_a_restart(make_desk: Callable[..., Desk]) -> None:
     client = visitor(make_desk(), "Ann")
     page = client.get("/").text

@@ -123,10 +123,9 @@ def serve_until_stopped(
     address = page_address(access, for_owner=False)
 
     def show_addresses() -> None:
-        output.table(
-            "Serving; Ctrl-C ends it",
-            {"choose": address, "results": page_address(access, for_owner=True)},
-        )
+        output.say("Serving; Ctrl-C ends it")  # lines and no table, which would cut long addresses
+        output.say(f"choose   {address}")
+        output.say(f"results  {page_address(access, for_owner=True)}")
         if open_page:
             typer.launch(address)
 

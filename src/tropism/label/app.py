@@ -19,7 +19,7 @@ from tropism.label.desk import Desk, Refused, Sent, annotator_name
 from tropism.label.guard import YEAR_SECONDS, Guard, cookies_of
 from tropism.label.images import ImageFolder
 from tropism.label.results import ResultsDesk
-from tropism.label.store import Conflict, StoreBusy
+from tropism.label.store import Conflict, StoreBusy, TakenBack
 
 MOST_FIELDS = 40
 SAVED, UNDONE, NOTHING_TO_UNDO = "Saved.", "Taken back.", "There is nothing to take back."
@@ -62,6 +62,7 @@ def make_app(desk: Desk, images: ImageFolder, access: Access) -> ASGIApp:
     handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
         Refused: _refused,
         Conflict: _conflict,
+        TakenBack: _taken_back,
         StoreBusy: _busy,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
@@ -186,6 +187,12 @@ async def _conflict(request: Request, error: Exception) -> Response:
     """The answer to a second choice on one item."""
     sentence = "You have answered this one already. Go on to the next; Undo takes back the last answer."
     return HTMLResponse(pages.message_page("Answered already", sentence), 409)
+
+
+async def _taken_back(request: Request, error: Exception) -> Response:
+    """The answer to an old page whose choice was undone since: nothing was stored."""
+    sentence = "You took back the answer of this page, so it was not saved again. Go on: the same answers come next."
+    return HTMLResponse(pages.message_page("Not saved", sentence), 409)
 
 
 async def _busy(request: Request, error: Exception) -> Response:

@@ -104,6 +104,7 @@ class Desk:
         Raises:
             Refused: where no page of ours would send this.
             Conflict: where the annotator has answered the item, or the id is another choice's.
+            TakenBack: where the annotator took back the choice with this id.
             StoreBusy: where it could not be stored; the same may be sent again.
         """
         item = self.queue.find(sent.item_id)

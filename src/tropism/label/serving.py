@@ -38,10 +38,11 @@ def check_token(host: str, token: str | None, *, allowed_hosts: Sequence[str] = 
         raise ConfigError(
             f"--allow-host {allowed_hosts[0]} lets other machines in and needs --token.", remedy=f"Add --token {fresh}."
         )
-    if token is not None and (len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable())):
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise ConfigError("--token needs printable ASCII characters only.", remedy=f"Use --token {fresh}.")
+    if token is not None and len(token) < SHORTEST_TOKEN:
         raise ConfigError(
-            f"--token needs at least {SHORTEST_TOKEN} ASCII characters, not {len(token)}.",
-            remedy=f"Use --token {fresh}.",
+            f"--token needs at least {SHORTEST_TOKEN} characters, not {len(token)}.", remedy=f"Use --token {fresh}."
         )
 
 

@@ -24,6 +24,10 @@ class Conflict(Exception):  # noqa: N818  (what a page may ask for and not get i
     """A choice that cannot stand beside those that are there: another one has its id, or its item is answered."""
 
 
+class TakenBack(Conflict):
+    """A choice that was undone and is sent again, by its old page: it does not come back to life."""
+
+
 class StoreBusy(Exception):  # noqa: N818
     """The file could not be written now; nothing was stored, and the same choice may be sent again."""
 
@@ -82,11 +86,14 @@ class ChoiceStore:
 
         Raises:
             Conflict: where its id belongs to another choice, or the annotator has answered the item already.
+            TakenBack: where the annotator took back the choice with its id.
             StoreBusy: where the file could not be written.
         """
         with self._lock, self._transaction() as connection:
             stored = self._find(choice.choice_id)
             if stored is not None:
+                if self._is_revoked(choice.choice_id) and stored.annotator == choice.annotator:
+                    raise TakenBack(f"{choice.choice_id} was taken back")
                 if _same(stored, choice):
                     return None
                 raise Conflict(f"{choice.choice_id} is the id of another choice")
@@ -174,6 +181,11 @@ class ChoiceStore:
             (choice_id,),
         ).fetchone()
         return choice_of(row) if row else None
+
+    def _is_revoked(self, choice_id: str) -> bool:
+        """Whether an undo took a choice back."""
+        found = self._connection.execute("SELECT 1 FROM choices WHERE revokes = ?", (choice_id,)).fetchone()
+        return found is not None
 
     def _insert(self, choice: Choice, *, verdict: str, revokes: str | None) -> None:
         """Add a row."""
