@@ -20,6 +20,8 @@ from tropism.signals.columns import refuse_shared
 from tropism.signals.engines import scalar
 
 _DAY_SECONDS = 86_400
+_SPECIAL = "special"
+"""A third thing that Reddit's `distinguished` may say, beside `moderator` and `admin`."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ class Exclusions:
         if self.asker is not None:
             reasons.append((text.author == values.filled(text.asker), "written by the asker"))
         if self.known_authors:
-            reasons.append((text.author.isnull(), "author is missing or deleted"))
+            is_gone = text.author.isnull() | privacy.is_deleted(text.author, ibis.literal(""))
+            reasons.append((is_gone, "author is missing or deleted"))
         if self.parent is not None:
             reasons.append((values.filled(text.parent) != values.filled(text.group), "reply to another answer"))
         reasons += [reason for role in responses for reason in self._by_length(text[role])]
@@ -157,8 +160,8 @@ class Exclusions:
 def is_marked(value: Value) -> BooleanValue:
     """Whether a value marks its row; null where it is neither a mark nor none.
 
-    A mark is true, a number other than 0 (such as the time of an edit), or one of `yes`, `moderator`, `admin` and their
-    like; a missing value, false, 0 and `no` are none.
+    A mark is true, a number other than 0 (such as the time of an edit), or one of `yes`, `moderator`, `admin`,
+    `special` and their like; a missing value, false, 0 and `no` are none.
     """
     if value.type().is_boolean():
         return value.fill_null(False)
@@ -170,7 +173,8 @@ def is_marked(value: Value) -> BooleanValue:
 
 def _said(value: Value) -> BooleanValue:
     """What a text says of its row, where it is one of the usual words."""
-    return privacy.is_moderator(value).ifelse(True, values.flag(value))
+    is_special = values.filled(value).lower() == _SPECIAL
+    return (privacy.is_moderator(value) | is_special).ifelse(True, values.flag(value))
 
 
 def _stamp(seconds: float) -> str:
