@@ -480,6 +480,37 @@ def test_csv_counts_records_weights_and_dialogues(tmp_path: Path) -> None:
     assert only(tmp_path / "turns.csv").prompts == ((user("Hi"),),)
 
 
+def test_csv_columns_without_a_name_are_passed_over_and_repeated_ones_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(",Chosen,prompt,chosen,rejected,\n0,z,p,a,b,\n")
+    found = loaded(path)
+    assert contents(found.groups[0]) == ["a", "b"]
+    assert found.cards[0].account.notes == {"columns not read (Chosen)": 1}
+    path.write_text("prompt,chosen,rejected,chosen\np,a,b,c\n")
+    assert problem(path) == f"{path} has two columns named 'chosen'. Rename one of them."
+
+
+def test_bytes_in_parquet_are_text_where_they_are_utf8(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    chosen = ["größer".encode(), b"\xff"]
+    pq.write_table(
+        pa.table({"prompt": ["p", "q"], "chosen": chosen, "rejected": ["b", "b"]}), tmp_path / "rows.parquet"
+    )
+    found = loaded(tmp_path / "rows.parquet")
+    assert [contents(group) for group in found.groups] == [["größer", "b"]]
+    assert found.cards[0].account.dropped == {"'chosen' is neither text nor messages": 1}
+
+
+@pytest.mark.parametrize("cut", [0, 3])
+def test_a_damaged_gzip_is_one_clear_error(tmp_path: Path, cut: int) -> None:
+    packed = bytearray(gzip.compress(b"prompt,chosen,rejected\np,a,b\n"))
+    packed[-8] ^= 1
+    (tmp_path / "rows.csv.gz").write_bytes(packed[: len(packed) - cut])
+    assert "rows.csv.gz cannot be read (" in problem(tmp_path / "rows.csv.gz")
+
+
 def test_broken_utf8_costs_a_row_of_csv(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_bytes(b"prompt,chosen,rejected\np,a\xff,b\nq,a,b\n")
     assert account(tmp_path / "rows.csv").examples == {"text that is not valid UTF-8": ["1"]}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from tropism.data.store import open_parquet
-from tropism.data.values import NOT_UTF8
+from tropism.data.values import NOT_UTF8, plain
 from tropism.errors import DataError
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
@@ -125,6 +125,7 @@ def _csv_rows(path: Path) -> Iterator[Row]:
         with io.TextIOWrapper(_open(path), "utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter)
             header = [name.strip() for name in next(reader, [])]
+            _refuse_repeated(path, header)
             number = 0
             while True:
                 number += 1
@@ -147,7 +148,14 @@ def _csv_row(number: int, header: Sequence[str], cells: Sequence[str]) -> Row:
     """One record of a CSV file as a row."""
     if len(cells) > len(header):
         return Row(number, problem="more cells than columns")
-    return Row(number, {name: _cell(cell) for name, cell in zip(header, cells, strict=False)})
+    return Row(number, {name: _cell(cell) for name, cell in zip(header, cells, strict=False) if name})
+
+
+def _refuse_repeated(path: Path, header: Sequence[str]) -> None:
+    """Refuse two columns of one name; those without a name are not read."""
+    for place, name in enumerate(header):
+        if name and name in header[:place]:
+            raise DataError(f"{path} has two columns named {name!r}.", remedy="Rename one of them.")
 
 
 def _cell(cell: str) -> Any:
@@ -228,16 +236,9 @@ def _dataset_rows(found: Any, path: str, split: str) -> Iterator[Row]:
 
 
 def _numbered(rows: Iterable[Mapping[str, Any]], first: int) -> Iterator[Row]:
-    """Arrow's rows, without the nulls that its structs add to objects whose keys differ."""
+    """Arrow's rows, bytes as text, without the nulls that its structs add to objects whose keys differ."""
     for number, row in enumerate(rows, first):
-        yield Row(number, {name: _without_nulls(value) for name, value in row.items()})
-
-
-def _without_nulls(value: Any) -> Any:
-    """A nested value without the keys whose value is None."""
-    if isinstance(value, dict):
-        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+        yield Row(number, {name: plain(value) for name, value in row.items()})
 
 
 def _object_row(number: int, value: object) -> Row:

@@ -90,3 +90,23 @@ def check_json(value: object, depth: int = 0) -> None:
             check_json(item, depth + 1)
     elif not isinstance(value, int | type(None)):
         raise Unusable("a value that JSON does not know")
+
+
+def plain(value: Any) -> Any:
+    """A value of Arrow's without the nulls that its structs add to objects whose keys differ.
+
+    Bytes become text where they are UTF-8, for some writers of Parquet make bytes of texts; other bytes stay.
+    """
+    if not isinstance(value, bytes):
+        return _without_nulls(value)
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value
+
+
+def _without_nulls(value: Any) -> Any:
+    """A nested value without the keys whose value is None."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
