@@ -203,7 +203,12 @@ def csv_header(path: Path, *, tab: bool) -> tuple[list[str], str]:
     found = []
     for separator in "\t" if tab else ",;\t|":
         with io.TextIOWrapper(opened(path), "utf-8-sig", errors="replace", newline="") as file:
-            found.append((next(csv.reader(file, delimiter=separator), []), separator))
+            try:
+                found.append((next(csv.reader(file, delimiter=separator), []), separator))
+            except csv.Error as error:
+                raise DataError(
+                    f"{path} does not begin with the names of its columns ({error}).", remedy="Check what the file is."
+                ) from None
     names, separator = max(found, key=lambda one: len(one[0]))
     if not names:
         raise empty(path)

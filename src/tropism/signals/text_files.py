@@ -87,7 +87,7 @@ def open_csv(connection: Backend, path: Path, columns: Sequence[str], *, tab: bo
     if lenient:
         return read(told_by, ignore_errors=True, store_rejects=True, **options)
     table = read(told_by, **options)
-    with _explained(path, _csv_reason):
+    with _explained(path, _csv_reason, can_skip=True):
         scalar(table.count())
     return table
 
@@ -139,7 +139,7 @@ def _next_record(path: Path, reader: Any, *, num_columns: int, lenient: bool) ->
         return cells
     if lenient:
         return ["?"] * (num_columns + 1)
-    raise _unreadable(path, f"line {reader.line_num}: {reason}")
+    raise _unreadable(path, f"line {reader.line_num}: {reason}", can_skip=True)
 
 
 def _is_utf8(cells: Sequence[str]) -> bool:
@@ -163,7 +163,7 @@ def open_json(connection: Backend, path: Path, columns: Sequence[str], *, lines:
     def read(kinds: dict[str, str]) -> Table:
         return connection.read_json(literal(source), columns=kinds, **options)
 
-    with _explained(path, _json_reason):
+    with _explained(path, _json_reason, can_skip=lines):
         for sample in (20_480, -1):
             guessed = connection.read_json(literal(source), sample_size=sample, map_inference_threshold=-1, **options)
             if set(columns) <= set(guessed.columns):
@@ -174,7 +174,8 @@ def open_json(connection: Backend, path: Path, columns: Sequence[str], *, lines:
             if not options["ignore_errors"]:
                 raise DataError(
                     f"{path} has values that are no JSON objects.",
-                    remedy="Write each answer as one object, its columns by name; --skip-bad drops the others.",
+                    remedy="Write each answer as one object, its columns by name"
+                    + ("; --skip-bad drops and counts the others." if lines else "."),
                 )
         else:
             # DuckDB renames one of two names that differ only in case
@@ -183,7 +184,7 @@ def open_json(connection: Backend, path: Path, columns: Sequence[str], *, lines:
             found = [name for name in hidden if scalar(read({name: "JSON"})[name].count())]
             require_columns(path, columns, [*guessed.columns, *found])
             require_plain(path, guessed, [name for name in columns if name not in found])
-        return _flat(connection, path, read, columns, lenient=options["ignore_errors"])
+        return _flat(connection, path, read, columns, lenient=lenient)
 
 
 def _flat(
@@ -224,7 +225,7 @@ def _scratch(owner: Any) -> Path:
 
 
 @contextmanager
-def _explained(path: Path, reason: Callable[[str], str | None]) -> Iterator[None]:
+def _explained(path: Path, reason: Callable[[str], str | None], *, can_skip: bool) -> Iterator[None]:
     """Turn what DuckDB says of a broken file into one line with the row and the reason."""
     try:
         yield
@@ -232,14 +233,15 @@ def _explained(path: Path, reason: Callable[[str], str | None]) -> Iterator[None
         told = reason(str(error))
         if told is None:
             raise
-        raise _unreadable(path, told) from None
+        raise _unreadable(path, told, can_skip=can_skip) from None
 
 
-def _unreadable(path: Path, reason: str) -> DataError:
-    return DataError(
-        f"{path} cannot be read: {reason}.",
-        remedy="Correct or remove that part of the file; --skip-bad drops and counts such rows.",
+def _unreadable(path: Path, reason: str, *, can_skip: bool) -> DataError:
+    """The error for a record that cannot be read; a list of objects has none that could be left out."""
+    remedy = "Correct or remove that part of the file" + (
+        "; --skip-bad drops and counts such rows." if can_skip else "."
     )
+    return DataError(f"{path} cannot be read: {reason}.", remedy=remedy)
 
 
 def _csv_reason(message: str) -> str | None:
