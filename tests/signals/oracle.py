@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tropism.signals.rules import GapRule, Log2Rule, QuantileRule, RatioRule, ShpRule, VoteRule
@@ -43,26 +44,36 @@ def edges(rows: Iterable[dict[str, Any]], rule: VoteRule) -> set[tuple[Any, str,
 def _condition(rule: VoteRule, scores: list[float]) -> Callable[[Answer, Answer], bool]:
     match rule:
         case GapRule():
-            return lambda w, o: w.score > o.score and w.score - o.score >= rule.min_gap
+            return lambda w, o: w.score > o.score and _leads(w.score, o.score, rule.min_gap)
         case RatioRule():
-            return lambda w, o: w.score > o.score and w.score >= rule.min_ratio * o.score
+            return lambda w, o: w.score > o.score and _is_times(w.score, o.score, rule.min_ratio)
         case ShpRule():
             return lambda w, o: (
                 w.score > o.score
                 and w.time is not None
                 and o.time is not None
                 and w.time >= o.time
-                and w.score >= rule.min_ratio * o.score
-                and w.score - o.score >= rule.min_gap
+                and _is_times(w.score, o.score, rule.min_ratio)
+                and _leads(w.score, o.score, rule.min_gap)
             )
         case Log2Rule():
-            return lambda w, o: _level(w) - _level(o) >= rule.min_gap
+            return lambda w, o: _leads(_level(w), _level(o), rule.min_gap)
         case QuantileRule():
             ordered = sorted(scores)
             high = ordered[max(0, math.ceil((1 - rule.high) * len(ordered) - 1e-9) - 1)]
             low = ordered[max(0, math.ceil(rule.low * len(ordered) - 1e-9) - 1)]
-            return lambda w, o: w.score >= high and o.score <= low and w.score - o.score >= rule.min_gap
+            return lambda w, o: w.score >= high and o.score <= low and _leads(w.score, o.score, rule.min_gap)
     raise AssertionError(rule)
+
+
+def _leads(winner: float, loser: float, least: float) -> bool:
+    """In decimals as they are written, without rounding."""
+    return Decimal(str(winner)) - Decimal(str(loser)) >= Decimal(str(least))
+
+
+def _is_times(winner: float, loser: float, ratio: float) -> bool:
+    """In decimals as they are written, without rounding."""
+    return Decimal(str(winner)) >= Decimal(str(ratio)) * Decimal(str(loser))
 
 
 def _level(answer: Answer) -> float:

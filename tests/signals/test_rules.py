@@ -8,6 +8,7 @@ import pytest
 
 from tests.signals.oracle import edges as slow_edges
 from tropism.errors import ConfigError
+from tropism.groups import PreferenceGroup
 from tropism.signals import engines
 from tropism.signals.columns import VoteColumns
 from tropism.signals.made import Built
@@ -18,15 +19,46 @@ WITH_MARKS = VoteColumns("q", "a", "votes", group="thread", time="at", accepted=
 
 def pairs(made: Built) -> set[str]:
     """Every edge as `winner>loser`."""
-    return {
-        f"{group.responses[edge.winner].content}>{group.responses[edge.loser].content}"
-        for group in made.groups
-        for edge in group.edges
-    }
+    return {pair for group in made.groups for pair in edges(group)}
+
+
+def edges(group: PreferenceGroup) -> list[str]:
+    """Every edge of a group as `winner>loser`."""
+    return [f"{group.responses[edge.winner].content}>{group.responses[edge.loser].content}" for edge in group.edges]
 
 
 def answers(**scores: float) -> list[dict[str, Any]]:
     return [{"a": name, "votes": score} for name, score in scores.items()]
+
+
+def test_leads_and_quotients_are_those_of_the_decimals(votes: Callable[..., Built]) -> None:
+    # in binary 4.3 - 4 = 0.29999999999999982, 1.1 - 1 = 0.10000000000000009 and 3 * 0.1 = 0.30000000000000004
+    assert pairs(votes(answers(a=4.3, b=4), GapRule(0.3))) == {"a>b"}
+    assert pairs(votes(answers(a=4.3, b=4.0000000001, c=0), GapRule(0.3))) == {"a>c", "b>c"}
+    assert pairs(votes(answers(a=1.1, b=1), GapRule(0.1))) == {"a>b"}
+    assert pairs(votes(answers(a=-4, b=-4.3, c=-4.29), GapRule(0.3))) == {"a>b"}
+    assert pairs(votes(answers(a=100_000_000.3, b=100_000_000, c=0), GapRule(0.3))) == {"a>b", "a>c", "b>c"}
+    assert pairs(votes(answers(a=2_000_000_002, b=2_000_000_000, c=1_999_999_999), GapRule(3))) == {"a>c"}
+    assert pairs(votes(answers(a=0.3, b=0.1), RatioRule(3, min_score=0.1))) == {"a>b"}
+    assert pairs(votes(answers(a=2_000_000_001, b=1_000_000_001, c=1_000_000_000), RatioRule(2))) == {"a>c"}
+    shp = ShpRule(min_ratio=3, min_score=0.1, min_gap=0.2)
+    assert pairs(votes([row | {"at": 1} for row in answers(a=0.3, b=0.1)], shp)) == {"a>b"}
+    assert pairs(votes(answers(a=4.3, b=4), QuantileRule(0.5, 0.5, min_gap=0.3))) == {"a>b"}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_decimals_agree_with_loops_whether_pairs_are_pruned_or_not(seed: int, votes: Callable[..., Built]) -> None:
+    rng = random.Random(seed)
+    rows = [
+        {"q": f"Q{thread}", "thread": thread, "a": f"a{place}", "votes": rng.randint(-50, 50) / 10}
+        for thread in range(15)
+        for place in range(12)
+    ]
+    for rule in (GapRule(0.3), GapRule(0.7), RatioRule(1.1, min_score=0.1), RatioRule(3, min_score=0.1)):
+        expected = slow_edges(rows, rule)
+        for cap in (None, 66):
+            made = votes(rows, rule, cap=cap)
+            assert {(int(group.id), *pair.split(">")) for group in made.groups for pair in edges(group)} == expected
 
 
 def test_ratio_asks_for_a_multiple_and_for_votes_at_all(votes: Callable[..., Built]) -> None:

@@ -12,6 +12,9 @@ from ibis.expr.types import BooleanValue, NumericValue
 from tropism.errors import ConfigError
 from tropism.signals.engines import rows
 
+SLACK = 1e-14
+"""Share of a number by which rounding may have moved it: 4.3 - 4.0 is less than 0.3 in binary, yet leads by 0.3."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class VoteRule(ABC):
@@ -109,7 +112,7 @@ class GapRule(VoteRule):
         return f"gap: the winner leads by at least {self.min_gap:g}{self.limits()}"
 
     def prefers(self, pairs: Table) -> BooleanValue:
-        return pairs.winner_level - pairs.loser_level >= self.min_gap
+        return leads_by(pairs.winner_level, pairs.loser_level, self.min_gap)
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ class RatioRule(VoteRule):
         return f"ratio: the winner has at least {self.min_ratio:g} times the votes{self.limits()}"
 
     def prefers(self, pairs: Table) -> BooleanValue:
-        return pairs.winner_score >= self.min_ratio * pairs.loser_score
+        return is_times(pairs.winner_score, pairs.loser_score, self.min_ratio)
 
 
 @dataclass(frozen=True)
@@ -206,8 +209,8 @@ class ShpRule(VoteRule):
     def prefers(self, pairs: Table) -> BooleanValue:
         return (
             (pairs.winner_time >= pairs.loser_time)
-            & (pairs.winner_score >= self.min_ratio * pairs.loser_score)
-            & (pairs.winner_score - pairs.loser_score >= self.min_gap)
+            & is_times(pairs.winner_score, pairs.loser_score, self.min_ratio)
+            & leads_by(pairs.winner_score, pairs.loser_score, self.min_gap)
         )
 
 
@@ -248,7 +251,7 @@ class Log2Rule(VoteRule):
         return (answers.score < 0).ifelse(-1.0, doublings)
 
     def prefers(self, pairs: Table) -> BooleanValue:
-        return pairs.winner_level - pairs.loser_level >= self.min_gap
+        return leads_by(pairs.winner_level, pairs.loser_level, self.min_gap)
 
 
 @dataclass(frozen=True)
@@ -308,7 +311,7 @@ class QuantileRule(VoteRule):
         return (
             (pairs.winner_score >= self.high_at)
             & (pairs.loser_score <= self.low_at)
-            & (pairs.winner_score - pairs.loser_score >= self.min_gap)
+            & leads_by(pairs.winner_score, pairs.loser_score, self.min_gap)
         )
 
 
@@ -320,6 +323,19 @@ def _bound(told: list[tuple[float, int]], rank: float) -> float:
         if seen >= rank - 1e-9:
             return score
     return told[-1][0] if told else 0.0
+
+
+def leads_by(winner: NumericValue, loser: NumericValue, least: float) -> BooleanValue:
+    """Whether one number leads another by so much, as decimals are written and not as binary numbers round them.
+
+    A larger winner or a smaller loser never turns true to false: each side is moved by itself, and keeps its order.
+    """
+    return (winner + SLACK * winner.abs()) - (loser - SLACK * loser.abs()) >= least
+
+
+def is_times(winner: NumericValue, loser: NumericValue, ratio: float) -> BooleanValue:
+    """Whether one number is so many times another or more, as decimals are written; see `leads_by`."""
+    return winner + SLACK * winner.abs() >= ratio * loser
 
 
 def require(name: str, value: float | None, *, least: float | None = None, above: float | None = None) -> None:
