@@ -72,6 +72,28 @@ def test_build_uses_the_shp_rule(folder: Path) -> None:
     assert [group.responses[edge.loser].content for edge in group.edges] == ["c"]
 
 
+SHP = ["build", "asked.csv", "--rule", "shp", "--time", "when", "--prompt-score", "asked", "--min-prompt-score", "3"]
+
+
+def test_votes_of_prompts_are_asked_for_in_the_rule_and_unknown_ones_pass(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "Q,a,5,2,3\nQ,b,2,1,\nR,a,5,2,2.9\nR,b,2,1,2.9\n"
+    (folder / "asked.csv").write_text(f"prompt,response,score,when,asked\n{rows}")
+    assert run([*SHP, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["edges"], report["dropped"]) == (1, {"prompt has fewer than 3 votes": 2})
+    assert report["rule"].endswith("; prompts have at least 3 votes")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_votes_of_prompts_are_finite(number: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "asked.csv").write_text(f"prompt,response,score,when,asked\nQ,a,5,2,{number}\nQ,b,2,1,9\n")
+    assert run(SHP) == 2
+    problem = capsys.readouterr().err
+    assert problem.startswith("error: row 1: column 'asked' must hold a finite number, not ")
+
+
 def test_build_never_replaces_a_file_unasked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "groups.parquet").write_text("mine")
     assert run(["build", "votes.csv"]) == 3

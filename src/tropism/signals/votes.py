@@ -101,6 +101,7 @@ class _Votes(OneAnswer):
         if "prompt_score" in text.columns and isinstance(self.rule, ShpRule):
             prompt_score, least = values.number(text.prompt_score), self.rule.min_prompt_score
             is_missing = values.is_missing(text.prompt_score)
+            reasons.append((~is_missing & ~values.is_finite(prompt_score), "prompt score is not finite"))
             reasons.append((~is_missing & prompt_score.isnull(), "prompt score is not a number"))
             reasons.append((prompt_score < least, f"prompt has fewer than {least:g} votes"))
         return Measure(columns, tuple(reasons))
@@ -118,12 +119,18 @@ class _Votes(OneAnswer):
             answers,
             members=answers.select("row", "thread", "size"),
             edges=pairs,
-            rule=describe(rule, cap=self.cap, weight=self.weight, margin=self.margin),
+            rule=describe(rule, cap=self.cap, weight=self.weight, margin=self.margin) + self._of_prompts(),
             nothing=partial(nothing_made, answers=answers, rule=rule),
             lost=copies.select("row", reason=ibis.literal(REPEATED)),
             notes={OVER_CAP: num_over},
             passing=(copies,),
         )
+
+    def _of_prompts(self) -> str:
+        """What is asked of prompts, for the card."""
+        if self.columns.prompt_score is None or not isinstance(self.rule, ShpRule):
+            return ""
+        return f"; prompts have at least {self.rule.min_prompt_score:g} votes"
 
     def _pairs(self, rule: VoteRule, answers: Table) -> Table:
         pairs = capped(to_pairs(answers, rule, cap=self.cap), self.cap)
