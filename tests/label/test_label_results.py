@@ -1,12 +1,17 @@
 """The owner's numbers, against numbers worked by hand."""
 
 import math
+import random
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from tropism.data.choices import Choice, ChoiceItem, Option, Verdict
 from tropism.label.desk import Desk, Sent
 from tropism.label.results import ResultsDesk, annotator_lines, kappa_lines, results_of, strength_table
 from tropism.label.results import _ratings as ratings_of
+from tropism.signals.build import Settings, build_foreign
 
 
 def item(name: str, *, ids: tuple[str, ...] = ("large", "small")) -> ChoiceItem:
@@ -27,7 +32,8 @@ def choice(
 
 
 def test_kappa_of_two_annotators_is_the_hand_worked_one() -> None:
-    # 50 items: both large 20, Ann large and Bob small 5, Ann small and Bob large 10, both small 15: kappa 0.4
+    # 50 items: both large 20, Ann large and Bob small 5, Ann small and Bob large 10, both small 15: 0.7 agree, and by
+    # chance 1/2, because no side is the first: (0.7 - 0.5) / 0.5
     said = [("large", "large")] * 20 + [("large", "small")] * 5 + [("small", "large")] * 10 + [("small", "small")] * 15
     items = {f"i{place}": item(f"i{place}") for place in range(50)}
     choices = [
@@ -39,6 +45,26 @@ def test_kappa_of_two_annotators_is_the_hand_worked_one() -> None:
     (line,) = kappa_lines(ratings_of(choices, items))
     assert (line.first, line.second, line.kappa.n) == ("Ann", "Bob", 50)
     assert abs(line.kappa.value - 0.4) < 1e-12
+
+
+def test_kappa_does_not_ask_which_answer_stands_first_in_the_file() -> None:
+    # 20 items, "chosen" always first in the file: both choose it 17 times, one of them the other one 3 times
+    items = {f"i{place}": item(f"i{place}", ids=("chosen", "rejected")) for place in range(20)}
+    said = [(name, f"i{place}") for name in ("Ann", "Bob") for place in range(20)]
+    odd = {("Ann", "i0"), ("Ann", "i1"), ("Bob", "i2")}
+    choices = [choice(place, name, "rejected" if (name, place) in odd else "chosen") for name, place in said]
+    (line,) = kappa_lines(ratings_of(choices, items))
+    assert abs(line.kappa.value - (17 / 20 - 0.5) / 0.5) < 1e-12
+
+
+def test_a_best_of_three_is_three_pairs_and_both_bad_is_none() -> None:
+    ids = ("large", "middle", "small")
+    items = {"i0": item("i0", ids=ids), "i1": item("i1")}
+    choices = [choice("i0", "Ann", "large", shown=ids), choice("i0", "Bob", "small", shown=ids)]
+    choices += [choice("i1", "Ann", "large"), choice("i1", "Bob", None, verdict="both_bad")]
+    table = ratings_of(choices, items)
+    assert (table.annotators, table.items, table.groups) == (("Ann", "Bob"), ["i0"] * 3, ["group i0"] * 3)
+    assert table.values.tolist() == [[1.0, 1.0, 0.5], [0.5, 0.0, 0.0]]  # large-middle, large-small, middle-small
 
 
 def test_strengths_of_two_are_the_closed_form() -> None:
@@ -107,3 +133,28 @@ def test_results_follow_a_desk_and_are_not_computed_at_every_look(make_desk: Cal
     desk.undo("Bob", "undo-0000")
     assert results_of(desk)[2:5] == (2, 9, 11)
     assert results_of(desk).num_complete == 4
+
+
+def test_build_says_the_same_of_the_same_choices(make_desk: Callable[..., Desk], tmp_path: Path) -> None:
+    desk = make_desk(overlap=2)
+    drawn = random.Random(2)
+    for name in ("Ann", "Bob"):
+        for place in range(5):
+            served = desk.serve(name)
+            assert served is not None
+            better = "1" if served.options[0].id == "model-x" else "2"
+            answer = drawn.choice([better, better, better, "3" if better == "1" else "1", "tie"]).replace("3", "2")
+            desk.choose(name, Sent(f"{name}-{place}-0000", served.item.item_id, answer))
+    page = results_of(desk)
+    firsts = [line.first_chosen for line in page.annotators if line.first_chosen]
+    with build_foreign(tmp_path / "choices.sqlite", "label-page", Settings()) as made:
+        card = made.card
+    assert page.alpha is not None
+    assert page.raw is not None
+    for told, one in ((page.alpha, "krippendorff_alpha"), (page.raw, "annotator_agreement")):
+        built = card.confounds[one]
+        assert [told.value, told.low, told.high, told.n] == pytest.approx([built.value, built.low, built.high, built.n])
+    assert page.raw.value < 1
+    first = card.confounds["chosen_first"]
+    won, ties = sum(one.value * one.n for one in firsts), first.n - sum(one.n for one in firsts)
+    assert first.value == pytest.approx((won + ties / 2) / first.n)

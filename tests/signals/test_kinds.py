@@ -3,6 +3,7 @@
 from typing import Any
 
 import ibis
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -204,6 +205,7 @@ def test_gate_turns_edges_and_labels_and_counts_every_hit() -> None:
     assert set(edges(made)) == {"kind>bad one", "fine>bad four", "fine>good"}
     assert made.card.account.notes == {
         "edges turned round: the safety gate stops the winner": 1,
+        "edges made certain: the safety gate stops one side of a tie, or the loser of a soft label": 1,
         "edges dropped: the safety gate stops both sides": 1,
         "responses that the safety gate stops: names a method": 4,
     }
@@ -216,6 +218,124 @@ def test_gate_turns_edges_and_labels_and_counts_every_hit() -> None:
         "nice": True,
     }
     assert labelled.card.account.notes["labels turned to undesirable by the safety gate"] == 1
+
+
+def test_edges_that_the_gate_decides_weigh_one_and_each_change_is_counted() -> None:
+    gate = Cleaning(gate=SafetyGate("words", lambda text: "bad" in text))
+    said = {
+        "turned": ("bad t", "kind", "aaab"),  # a won 3 of 4, is stopped: the lead was for the other side
+        "tied": ("fine", "bad u", "ab"),
+        "soft": ("fine", "bad v", "aaab"),  # goes on to weigh what people said of it
+        "plain": ("fine", "bad w", "aaaa"),  # was certain before
+        "apart": ("fine", "kind", "aaab"),
+    }
+    rows = [
+        {"q": q, "x": x, "y": y, "said": one, "who": str(who)}
+        for q, (x, y, told) in said.items()
+        for who, one in enumerate(told)
+    ]
+    made = choices_to_groups(table(rows), CHOICES, weight="agreement", cleaning=gate)
+    assert edges(made) == {
+        "kind>bad t": (1.0, 1.0),
+        "fine>bad u": (1.0, 1.0),
+        "fine>bad v": (0.5, 1.0),
+        "fine>bad w": (1.0, 1.0),
+        "fine>kind": (0.5, 0.75),
+    }
+    notes = made.card.account.notes
+    assert notes["edges turned round: the safety gate stops the winner"] == 1
+    assert notes["edges made certain: the safety gate stops one side of a tie, or the loser of a soft label"] == 2
+
+
+def test_chosen_first_is_what_stood_first_on_the_page_where_that_is_known() -> None:
+    rows = [
+        {"q": f"Q{at}", "x": f"x{at}", "y": f"y{at}", "said": said, "shown_first": shown}
+        for at, (said, shown) in enumerate([("a", "b"), ("a", "b"), ("a", "a"), ("b", "b"), ("tie", "b"), ("a", None)])
+    ]
+    # the first column won four times, the side shown first twice; where nobody knows, the column counts
+    shown = choices_to_groups(table(rows), CHOICES).card.confounds["chosen_first"]
+    assert (shown.value, shown.n) == (pytest.approx((2 + 0.5 + 1) / 6), 6)
+    for row in rows:
+        del row["shown_first"]
+    columns = choices_to_groups(table(rows), CHOICES).card.confounds["chosen_first"]
+    assert columns.value == pytest.approx((4 + 0.5) / 6)
+
+
+def test_choices_on_deleted_prompts_are_dropped_and_counted() -> None:
+    rows = [{"x": "a", "y": "b", "said": "a"}, {"q": "[deleted]", "x": "a", "y": "b", "said": "a"}]
+    account = choices_to_groups(table(rows), CHOICES).card.account
+    assert (account.rows_used, account.dropped) == (1, {"deleted prompt": 1})
+
+
+def renamed(rows: list[dict[str, Any]], suffix: str) -> list[dict[str, Any]]:
+    return [row | {"x": row["x"] + suffix, "y": row["y"] + suffix} for row in rows]
+
+
+def shares(made: Built) -> dict[str, float]:
+    """The probability that the good answer is better, by prompt."""
+    found = {}
+    for group in made.groups:
+        (edge,) = group.edges
+        good = str(group.responses[edge.winner].content).startswith("good")
+        found[str(group.prompts[0])] = edge.prob if good else 1 - edge.prob
+    return found
+
+
+@pytest.mark.parametrize("suffix", ["", "x", "y", "?"])
+def test_what_is_said_of_choices_does_not_hang_on_how_answers_are_spelled(suffix: str) -> None:
+    rng = np.random.default_rng(5)
+    rows = [
+        {
+            "q": f"Q{at}",
+            "x": f"good {at}",
+            "y": f"bad {at}",
+            "who": who,
+            "said": str(rng.choice(list("ab"), p=[p, 1 - p])),
+        }
+        for at in range(40)
+        for who, p in {"ann": 0.9, "bob": 0.7, "cem": 0.6}.items()
+    ]
+    made = choices_to_groups(table(rows), CHOICES, truth="dawid-skene")
+    other = choices_to_groups(table(renamed(rows, suffix)), CHOICES, truth="dawid-skene")
+    for name in ("annotator_agreement", "krippendorff_alpha", "chosen_first"):
+        one, two = made.card.confounds[name], other.card.confounds[name]
+        assert [one.value, one.low, one.high] == pytest.approx([two.value, two.low, two.high], abs=1e-9)
+    assert shares(other) == pytest.approx(shares(made), abs=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["", "x", "y", "?"])
+def test_a_pair_that_was_only_called_a_tie_stays_a_tie(suffix: str) -> None:
+    rows = [
+        {"q": "p", "x": "good 1", "y": "bad 1", "said": "tie", "who": "x"},
+        {"q": "q", "x": "good 2", "y": "bad 2", "said": "a", "who": "x"},
+    ]
+    found = shares(choices_to_groups(table(renamed(rows, suffix)), CHOICES, truth="dawid-skene"))
+    assert found["p"] == 0.5
+    assert found["q"] > 0.95
+
+
+def test_someone_who_judged_a_pair_several_times_counts_once_in_agreement() -> None:
+    said = {"ann": "aab", "bob": "a", "cem": "ab"}  # the first, the first, even
+    rows = [{"x": "good", "y": "bad", "said": one, "who": who} for who, told in said.items() for one in told]
+    for suffix in ("", "x", "y"):
+        found = choices_to_groups(table(renamed(rows, suffix)), CHOICES).card.confounds["annotator_agreement"]
+        assert (found.value, found.n) == (pytest.approx(1 / 3), 1)
+
+
+def test_sources_that_are_personal_are_hashed_where_keys_are() -> None:
+    rows = [
+        {"q": f"Q{at}", "x": f"x{at}", "y": f"y{at}", "said": "a" if at % 4 else "b", "m": "ana@x.org", "n": "gpt"}
+        for at in range(8)
+    ]
+    columns = ChoiceColumns("q", "x", "y", "said", first_source="m", second_source="n")
+    (told,) = choices_to_groups(table(rows), columns, cleaning=Cleaning(hash_key=lambda key: key + "#")).card.tables
+    assert told.rows == ["ana@x.org#", "gpt"]  # the build's own hash is one of SHA-256 with a salt
+
+
+def test_sources_that_nobody_knows_make_no_strengths() -> None:
+    rows = [{"x": "a", "y": "b", "said": "a", "m": None, "n": "gpt"}]
+    columns = ChoiceColumns("q", "x", "y", "said", first_source="m", second_source="n")
+    assert choices_to_groups(table(rows), columns).card.tables == []
 
 
 def test_nothing_to_learn_is_one_clear_error() -> None:

@@ -609,7 +609,7 @@ def test_choices_that_stand(tmp_path: Path) -> None:
     )
     rows = list(read_choices_file(tmp_path / "choices.sqlite"))  # while the page still holds it open
     connection.close()
-    one = ChoiceRow(1, "Name a tree.", "Oak", "Rose", "a", "ada", "g1", 1.5, "oak", "rose", 9.0, "b")
+    one = ChoiceRow(1, "Name a tree.", "Oak", "Rose", "a", "ada", "g1", 1.5, time=9.0, shown_first="b")
     three = [
         RankRow(5, "Name a tree.", text, "g2", rank, "ada") for text, rank in (("Oak", 1), ("Rose", 0), ("Elm", 1))
     ]
@@ -630,15 +630,31 @@ def test_choices_that_stand(tmp_path: Path) -> None:
             "ada",
             "g3",
             1.5,
-            "a",
-            "b",
-            9.0,
-            "a",
+            time=9.0,
+            shown_first="a",
             prompt_is_json=True,
             response_is_json=True,
         ),
         Aside(9, "attention check"),
         Refused(10, "a winner that was not shown"),
+    ]
+
+
+def test_choices_name_a_source_where_ids_say_who_answered(tmp_path: Path) -> None:
+    again = PAIR._replace(item_id="i4", group_id="g4")
+    places = ChoiceItem("i5", "g5", "Name a tree.", (Option("a", "Oak"), Option("b", "Rose")))
+    shown = ["oak", "rose"]
+    wins = [("1", "i1", "ada", shown, "win", "oak", 0, None), ("2", "i5", "ada", ["a", "b"], "win", "a", 0, None)]
+    connection = choices_file(tmp_path, [PAIR, CHATS, places, CHECK._replace(group_id="g9")], wins)
+    rows = list(read_choices_file(tmp_path / "choices.sqlite"))
+    # oak stands in one group and in an attention check; a and b stand in two groups but say a place
+    assert [(row.source_a, row.source_b) for row in rows if isinstance(row, ChoiceRow)] == [(None, None)] * 2
+    connection.execute("INSERT INTO items VALUES (?, ?, ?, ?)", row_of_item(again))
+    connection.close()
+    rows = list(read_choices_file(tmp_path / "choices.sqlite"))
+    assert [(row.source_a, row.source_b) for row in rows if isinstance(row, ChoiceRow)] == [
+        ("oak", "rose"),
+        (None, None),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 import threading
 import time
@@ -18,19 +17,16 @@ from tropism.errors import DataError
 from tropism.label.checks import CheckRecord, record_of
 from tropism.label.desk import Desk
 from tropism.records import Estimate
-from tropism.signals.agreement import cohen_kappa, krippendorff_alpha, raw_agreement, wilson
+from tropism.signals.agreement import wilson
 from tropism.signals.bradley_terry import Games, Strengths, bootstrap_bradley_terry, to_elo
+from tropism.signals.pair_agreement import FIRST, SECOND, TIE, pair_agreement, pair_kappa
+from tropism.signals.sources.choices_file import who_answered
 
 FRESH_SECONDS = 3.0
 """Results are computed again at most this often."""
 
 FEWEST_SHARED = 2
 WEAK_PRIOR = 0.1
-NO_NAME = re.compile(r"(\d+|[a-z]|[a-z]?\d+|chosen|rejected)", re.IGNORECASE)
-"""Ids of responses that say a place and not who answered."""
-
-RATINGS = {"tie": 1000, "both_bad": 1001}
-"""What a verdict without a winner is among the places of winners; agreement takes all of them as names."""
 
 
 class AnnotatorLine(NamedTuple):
@@ -88,8 +84,9 @@ class Results(NamedTuple):
         num_rows: rows in the file, undone choices and undos among them.
         checks: attention checks answered and passed, by all.
         annotators: by name.
-        alpha: Krippendorff's alpha over all annotators; None where no item has two verdicts.
-        raw: the chance that two annotators of an item say the same.
+        alpha: Krippendorff's alpha of all annotators on pairs, as `tropism build` tells it; None where no pair has two
+            verdicts, or all are ties.
+        raw: the chance that two annotators of a pair say the same.
         kappas: every two annotators with items in common.
         strengths: whose answers win.
     """
@@ -139,6 +136,7 @@ def results_of(desk: Desk) -> Results:
     choices = [choice for choice in standing if choice.item_id in queue.items]
     expected = {key: check.expected for key, check in queue.checks.items() if check.expected is not None}
     table = _ratings(choices, queue.items)
+    agreed = pair_agreement(table.values, table.groups)
     return Results(
         num_items=len(queue.items),
         num_complete=queue.num_complete(),
@@ -147,8 +145,8 @@ def results_of(desk: Desk) -> Results:
         num_rows=num_rows,
         checks=record_of(standing, expected),
         annotators=annotator_lines(standing, expected),
-        alpha=krippendorff_alpha(table.values) if table.num_shared else None,
-        raw=raw_agreement(table.values) if table.num_shared else None,
+        alpha=agreed.alpha,
+        raw=agreed.raw,
         kappas=kappa_lines(table),
         strengths=strength_table(choices, queue.items),
     )
@@ -183,22 +181,28 @@ def annotator_lines(choices: Sequence[Choice], expected: Mapping[str, str]) -> t
 
 
 class _Ratings(NamedTuple):
-    """Verdicts as numbers, NaN where there is none, [annotators, items with two verdicts or more]."""
+    """Judgements of pairs on items with two verdicts or more.
+
+    Args:
+        annotators: by name.
+        values: `FIRST`, `SECOND` or `TIE`, NaN where there is none, [annotators, pairs].
+        groups: the group of each pair, [pairs].
+        items: the item of each pair; a best of three holds three, [pairs].
+    """
 
     annotators: tuple[str, ...]
     values: np.ndarray
-    num_shared: int
+    groups: list[str]
+    items: list[str]
 
 
 def kappa_lines(table: _Ratings) -> tuple[KappaLine, ...]:
     """Cohen's kappa of every two annotators with items in common."""
     lines = []
     for (place, first), (other, second) in combinations(enumerate(table.annotators), 2):
-        both = ~np.isnan(table.values[place]) & ~np.isnan(table.values[other])
-        if both.sum() >= FEWEST_SHARED:
-            kappa = cohen_kappa(table.values[place][both].tolist(), table.values[other][both].tolist())
-            if kappa is not None:
-                lines.append(KappaLine(first, second, kappa))
+        kappa = pair_kappa(table.values[place], table.values[other], table.items)
+        if kappa is not None and kappa.n >= FEWEST_SHARED:
+            lines.append(KappaLine(first, second, kappa))
     return tuple(lines)
 
 
@@ -211,11 +215,7 @@ def strength_table(choices: Sequence[Choice], items: Mapping[str, ChoiceItem]) -
         choices: that stand, without attention checks.
         items: what they were made on.
     """
-    groups_of: dict[str, set[str]] = defaultdict(set)
-    for item in items.values():
-        for option in item.options:
-            groups_of[option.id].add(item.group_id)
-    shared = {one for one, groups in groups_of.items() if len(groups) > 1 and not NO_NAME.fullmatch(one)}
+    shared = who_answered((item.group_id, [option.id for option in item.options]) for item in items.values())
     games = [
         (first, second, choice.verdict != "win", items[choice.item_id].group_id)
         for choice in choices
@@ -266,20 +266,24 @@ def _beaten(choice: Choice) -> list[tuple[str, str]]:
 
 
 def _ratings(choices: Sequence[Choice], items: Mapping[str, ChoiceItem]) -> _Ratings:
-    """Verdicts of items that two annotators or more have judged; skips are none."""
-    verdicts: dict[str, dict[str, int]] = defaultdict(dict)
+    """Verdicts of items that two annotators or more have judged, as pairs; skips and "both bad" name no better one."""
+    by_item: dict[str, dict[str, Choice]] = defaultdict(dict)
     for choice in choices:
-        if choice.verdict != "skip":
-            ids = [option.id for option in items[choice.item_id].options]
-            rating = RATINGS[choice.verdict] if choice.winner is None else ids.index(choice.winner)
-            verdicts[choice.item_id][choice.annotator] = rating
-    shared = [judged for judged in verdicts.values() if len(judged) > 1]
-    annotators = tuple(sorted({name for judged in shared for name in judged}))
-    values = np.full((len(annotators), len(shared)), np.nan)
-    for column, judged in enumerate(shared):
-        for name, rating in judged.items():
-            values[annotators.index(name), column] = rating
-    return _Ratings(annotators, values, len(shared))
+        if choice.verdict in ("win", "tie"):
+            by_item[choice.item_id][choice.annotator] = choice
+    shared = {item_id: judged for item_id, judged in by_item.items() if len(judged) > 1}
+    annotators = tuple(sorted({name for judged in shared.values() for name in judged}))
+    pairs = [
+        (item_id, *pair)
+        for item_id in shared
+        for pair in combinations([option.id for option in items[item_id].options], 2)
+    ]
+    values = np.full((len(annotators), len(pairs)), np.nan)
+    rows = {name: row for row, name in enumerate(annotators)}
+    for column, (item_id, first, second) in enumerate(pairs):
+        for name, choice in shared[item_id].items():
+            values[rows[name], column] = {first: FIRST, second: SECOND}.get(choice.winner or "", TIE)
+    return _Ratings(annotators, values, [items[pair[0]].group_id for pair in pairs], [pair[0] for pair in pairs])
 
 
 def _share(hits: Sequence[bool]) -> Estimate | None:

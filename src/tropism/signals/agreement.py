@@ -2,7 +2,7 @@
 
 Each comes as an estimate whose `n` is the number of items that two annotators have judged. Items that all agree alike
 are no certainty, though no resample would differ: the bounds are then those of the raw agreement (Wilson's), corrected
-for chance.
+for chance. Choices between two answers have labels without names; `pair_agreement` is for them.
 
 Reference: Cohen 1960, Educational and Psychological Measurement 20(1); Fleiss, Cohen and Everitt 1969, Psychological
 Bulletin 72(5), eq. 8 and 9, for the standard error; Krippendorff 2011, Computing Krippendorff's Alpha-Reliability.
@@ -44,16 +44,7 @@ def raw_agreement(ratings: ArrayLike, *, num_resamples: int = 2000, seed: int = 
         0.75
     """
     table = _counts(ratings)
-    counts = table.counts
-    if not len(counts):
-        return None
-    agreed = table.agreed()
-    drawn = np.array([weights @ agreed / len(counts) for weights in _draws(len(counts), num_resamples, seed)])
-    value = float(agreed.mean())
-    low, high = _percentiles(drawn)
-    if high - low < _SAME:
-        low, high = wilson(value, len(counts))
-    return Estimate(value=value, low=low, high=high, n=len(counts))
+    return raw_of(table, np.arange(len(table.counts)), len(table.counts), num_resamples, seed)
 
 
 def cohen_kappa(
@@ -82,15 +73,7 @@ def cohen_kappa(
         raise DataError(f"two annotators with {len(first)} and {len(second)} items.", remedy="Give None for no label.")
     both = [pair for pair in zip(first, second, strict=True) if not (_missing(pair[0]) or _missing(pair[1]))]
     table = _table(both)
-    credit = _credit(len(table), weights)
-    if not both or (expected := float(table.sum(axis=1) @ credit @ table.sum(axis=0))) >= 1 - 1e-12:
-        return None
-    observed = float((table * credit).sum())
-    value = (observed - expected) / (1 - expected)
-    low, high = (value + sign * _Z * _kappa_error(table, credit, observed, expected, len(both)) for sign in (-1, 1))
-    if observed == 1.0:
-        low = (wilson(1.0, len(both))[0] - expected) / (1 - expected)
-    return Estimate(value=value, low=max(-1.0, low), high=min(1.0, high), n=len(both))
+    return kappa_of(table, _credit(len(table), weights), len(both))
 
 
 def krippendorff_alpha(
@@ -117,16 +100,7 @@ def krippendorff_alpha(
     if level not in ("nominal", "ordinal", "interval"):
         raise ConfigError(f"level must be nominal, ordinal or interval, not {level!r}.", remedy="Use 'nominal'.")
     table = _counts(ratings)
-    num_items = len(table.counts)
-    if not num_items or np.count_nonzero(table.counts.sum(axis=0)) < 2:
-        return None
-    value = table.alpha(np.ones(num_items), level)
-    drawn = np.array([table.alpha(weights, level) for weights in _draws(num_items, num_resamples, seed)])
-    low, high = _percentiles(drawn[np.isfinite(drawn)])
-    if high - low < _SAME:
-        by_chance = 1 - table.chance_of_a_match()
-        low, high = (1 - (1 - bound) / by_chance for bound in wilson(float(table.agreed().mean()), num_items))
-    return Estimate(value=value, low=max(-1.0, min(low, value)), high=min(1.0, max(high, value)), n=num_items)
+    return alpha_of(table, level, np.arange(len(table.counts)), len(table.counts), num_resamples, seed)
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
@@ -144,7 +118,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
-class _Counts:
+class Counts:
     """How often each item got each value; items with fewer than two ratings are left out."""
 
     def __init__(self, counts: NDArray[np.float64], values: NDArray[np.float64]) -> None:
@@ -183,7 +157,37 @@ class _Counts:
         return float((marginal * (marginal - 1)).sum() / (total * (total - 1)))
 
 
-def _counts(ratings: ArrayLike) -> _Counts:
+def raw_of(table: Counts, unit: NDArray[np.int64], num_items: int, num_resamples: int, seed: int) -> Estimate | None:
+    """Raw agreement; items of one unit are drawn together, [items]."""
+    if not len(unit):
+        return None
+    agreed, num_units = table.agreed(), int(unit.max()) + 1
+    right, items = np.bincount(unit, weights=agreed), np.bincount(unit)
+    drawn = np.array([weights @ right / (weights @ items) for weights in _draws(num_units, num_resamples, seed)])
+    value = float(agreed.mean())
+    low, high = _percentiles(drawn)
+    if high - low < _SAME:
+        low, high = wilson(value, num_units)
+    return Estimate(value=value, low=low, high=high, n=num_items)
+
+
+def alpha_of(
+    table: Counts, level: Level, unit: NDArray[np.int64], num_items: int, num_resamples: int, seed: int
+) -> Estimate | None:
+    """Krippendorff's alpha; items of one unit are drawn together, [items]."""
+    if not len(unit) or np.count_nonzero(table.counts.sum(axis=0)) < 2:
+        return None
+    num_units = int(unit.max()) + 1
+    value = table.alpha(np.ones(len(unit)), level)
+    drawn = np.array([table.alpha(weights[unit], level) for weights in _draws(num_units, num_resamples, seed)])
+    low, high = _percentiles(drawn[np.isfinite(drawn)])
+    if high - low < _SAME:
+        by_chance = 1 - table.chance_of_a_match()
+        low, high = (1 - (1 - bound) / by_chance for bound in wilson(float(table.agreed().mean()), num_units))
+    return Estimate(value=value, low=max(-1.0, min(low, value)), high=min(1.0, max(high, value)), n=num_items)
+
+
+def _counts(ratings: ArrayLike) -> Counts:
     """Count the values of every item that two annotators have rated."""
     table = np.asarray(ratings, dtype=np.float64)
     if table.ndim != 2 or np.isinf(table).any():
@@ -196,7 +200,7 @@ def _counts(ratings: ArrayLike) -> _Counts:
     items = np.nonzero(given)[1]
     cells = np.bincount(items * len(values) + codes, minlength=table.shape[1] * len(values))
     counts = cells.reshape(table.shape[1], len(values)).astype(np.float64)
-    return _Counts(counts[counts.sum(axis=1) >= 2], values)
+    return Counts(counts[counts.sum(axis=1) >= 2], values)
 
 
 def _draws(num_items: int, num_resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
@@ -238,6 +242,18 @@ def _credit(num_labels: int, weights: KappaWeights) -> NDArray[np.float64]:
         return np.eye(num_labels)
     apart = np.abs(np.subtract.outer(np.arange(num_labels), np.arange(num_labels))) / max(1, num_labels - 1)
     return np.asarray(1 - (apart if weights == "linear" else apart**2))
+
+
+def kappa_of(table: NDArray[np.float64], credit: NDArray[np.float64], count: int) -> Estimate | None:
+    """Kappa of a table of shares that stands on so many items."""
+    if not count or (expected := float(table.sum(axis=1) @ credit @ table.sum(axis=0))) >= 1 - 1e-12:
+        return None
+    observed = float((table * credit).sum())
+    value = (observed - expected) / (1 - expected)
+    low, high = (value + sign * _Z * _kappa_error(table, credit, observed, expected, count) for sign in (-1, 1))
+    if observed >= 1 - 1e-12:
+        low = (wilson(1.0, count)[0] - expected) / (1 - expected)
+    return Estimate(value=value, low=max(-1.0, low), high=min(1.0, high), n=count)
 
 
 def _kappa_error(

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 
 import ibis
 from ibis import Table
-from ibis.expr.types import NumericValue, Value
+from ibis.expr.types import NumericValue, StringValue, Value
 
 from tropism.errors import DataError
 from tropism.records import Account, Estimate
-from tropism.signals import values
+from tropism.signals import privacy, values
 from tropism.signals.answers import UNREAD, Cleaning, Threaded, merged, nothing_said, to_answers, with_texts
 from tropism.signals.columns import ChoiceColumns
 from tropism.signals.confounds import share_of
 from tropism.signals.engines import count, keep, release
-from tropism.signals.exclusions import Exclusions
 from tropism.signals.games import GameWeight, Truth, agreement, judged_pairs, strengths
 from tropism.signals.made import Built, nothing_used
 from tropism.signals.spine import Kind, Middle, to_groups
@@ -26,6 +25,9 @@ _SECOND = ("b", "2", "2.0", "second", "right", "response_b", "answer_b", "model_
 _TIE = ("tie", "t", "both", "equal", "same", "0", "0.0", "draw", "both_good", "tie (both good)")
 _BAD = ("both_bad", "both bad", "neither", "none", "tie (bothbad)", "bothbad")
 _SKIP = ("skip", "skipped", "unsure", "discarded")
+SHOWN_FIRST = "shown_first"
+"""Column of a table that says, by `a` or `b`, which answer of a row an annotator saw first."""
+
 _TEXTS = ("prompt", "first", "second")
 _TRUTHS = {
     "soft": "an edge's probability is the share of those who judged it",
@@ -50,10 +52,12 @@ def choices_to_groups(
     """Make preference groups of choices between two answers.
 
     Equal responses to a prompt are one response, whichever side they stood on; several choices of one pair become one
-    edge. The card tells how far annotators agree and, where both answers name a source, how strong each source is.
+    edge. The card tells how far annotators agree, how often the answer that was shown first won and, where both answers
+    name a source, how strong each source is.
 
     Args:
-        table, skip_bad, cleaning, holdout, source: as in `votes_to_groups`; a row is one choice.
+        table, skip_bad, cleaning, holdout, source: as in `votes_to_groups`; a row is one choice. Its column
+            `shown_first`, if there is one, says which answer stood first; otherwise the order of the columns does.
         columns: the names of the columns.
         truth, weight, ties: what an edge says where people disagree; see `judged_pairs`.
         is_json: whether prompt and answers are JSON text already (turns of dialogues).
@@ -76,7 +80,8 @@ class _Choices(Kind):
 
     def read(self, table: Table, cleaning: Cleaning) -> Table:
         given = self.columns.given()
-        return _read(with_texts(table, given, cleaning, _TEXTS), given, cleaning.exclude)
+        shown = {SHOWN_FIRST: SHOWN_FIRST} if SHOWN_FIRST in table.columns else {}
+        return _read(with_texts(table, given | shown, cleaning, _TEXTS), given, cleaning)
 
     def texts(self, table: Table, cleaning: Cleaning) -> Table:
         """The texts of both sides, under the rows of `_sides`."""
@@ -115,20 +120,26 @@ def _nothing(account: Account, source: str) -> DataError:
     )
 
 
-def _read(texts: Table, given: dict[str, str], exclude: Exclusions) -> Table:
-    """One lean row per choice; `value` is 1 where the first answer won, 0 where the second did, 0.5 for a tie."""
+def _read(texts: Table, given: dict[str, str], cleaning: Cleaning) -> Table:
+    """One lean row per choice; `value` is 1 where the first answer won, 0 where the second did, 0.5 for a tie.
+
+    `swapped` is true where the second answer was shown first.
+    """
     value = _value(texts.choice)
     word = values.filled(texts.choice).lower()
     empty = [
         (texts[role].isnull() | ~values.is_filled(texts[role]), f"empty {called}")
         for role, called in (("prompt", "prompt"), ("first", "response"), ("second", "response"))
     ]
-    deleted = [(values.is_deleted(texts[role]), "deleted response") for role in ("first", "second")]
+    deleted = [
+        (values.is_deleted(texts[role]), f"deleted {called}")
+        for role, called in (("prompt", "prompt"), ("first", "response"), ("second", "response"))
+    ]
     reason = ibis.cases(
         (nothing_said(texts, given), UNREAD),
         *empty,
         *deleted,
-        *exclude.reasons(texts, ("first", "second")),
+        *cleaning.exclude.reasons(texts, ("first", "second")),
         (texts.first == texts.second, "both responses are equal"),
         (texts.key.isnull(), "empty group key"),
         (values.is_missing(texts.choice), "missing choice"),
@@ -138,7 +149,7 @@ def _read(texts: Table, given: dict[str, str], exclude: Exclusions) -> Table:
         else_=ibis.null("string"),
     )
     sources = {
-        role: texts[role].cast("string") if role in given else ibis.null("string")
+        role: _source(texts[role].cast("string"), cleaning) if role in given else ibis.null("string")
         for role in ("first_source", "second_source")
     }
     return texts.select(
@@ -150,10 +161,18 @@ def _read(texts: Table, given: dict[str, str], exclude: Exclusions) -> Table:
         first_length=texts.first.length().cast("int32"),
         second_length=texts.second.length().cast("int32"),
         value=value,
+        swapped=(texts[SHOWN_FIRST] == "b").fill_null(False) if SHOWN_FIRST in texts.columns else ibis.literal(False),
         annotator=values.filled(texts.annotator).fill_null("") if "annotator" in given else ibis.literal(""),
         **sources,
         reason=reason,
     )
+
+
+def _source(name: StringValue, cleaning: Cleaning) -> StringValue:
+    """Who wrote an answer; a salted hash in the place of a name that holds personal data, where keys are hashed."""
+    if cleaning.hash_key is None:
+        return name
+    return (privacy.scrub(name) == name).ifelse(name, cleaning.hash_key(name))
 
 
 def _value(choice: Value) -> NumericValue:
@@ -195,7 +214,7 @@ def _games(good: Table, answers: Table, keys: Table) -> Table:
         low=in_order.ifelse(told.first_place, told.second_place),
         high=in_order.ifelse(told.second_place, told.first_place),
         value=in_order.ifelse(told.value, 1 - told.value),
-        said=told.value,
+        said=told.swapped.ifelse(1 - told.value, told.value),
         low_source=in_order.ifelse(told.first_source, told.second_source),
         high_source=in_order.ifelse(told.second_source, told.first_source),
     )

@@ -1,6 +1,7 @@
 """Dawid-Skene: what is true of each item, and how each annotator errs, told apart by expectation-maximization.
 
-Runs on counts, in NumPy, from a start without chance (every item's majority), so that one table gives one answer.
+Runs on counts, in NumPy, from a start without chance (every item's majority), so that one table gives one answer. The
+sides of a pair have no names, so that `fit_pairs` ties what annotators do to both: swapped pairs give swapped answers.
 
 Reference: Dawid and Skene 1979, Applied Statistics 28(1), eq. 2.3 to 2.5.
 """
@@ -19,6 +20,9 @@ from tropism.signals.agreement import wilson
 
 FIRST_WINS, SECOND_WINS, TIE = 0, 1, 2
 """Labels of a pair."""
+
+_SWAPPED = np.array([SECOND_WINS, FIRST_WINS, TIE])
+"""The label of a pair when its sides are swapped."""
 
 
 class DawidSkene(NamedTuple):
@@ -80,25 +84,47 @@ def fit_dawid_skene(
         >>> [int(place) for place in fit.posterior.argmax(axis=1)]
         [0, 1]
     """
-    if not (math.isfinite(smoothing) and smoothing >= 0):
-        raise ConfigError(f"smoothing must be finite and >= 0, not {smoothing}.", remedy="Use 0.01.")
     rows = _rows(item, annotator, label, num_labels)
-    state, num_iterations, converged = _round(rows, _majority(rows), smoothing), 1, False
-    while not converged and num_iterations < max_iterations:
-        before, state = state, _round(rows, state.posterior, smoothing)
-        num_iterations += 1
-        converged = bool(state.objective - before.objective < tolerance * rows.times.sum())
-    return DawidSkene(
-        rows.items,
-        rows.annotators,
-        state.prior,
-        state.confusion,
-        state.posterior,
-        _reliability(rows, state.posterior),
-        state.log_likelihood,
-        num_iterations,
-        converged,
-    )
+    model = _Model(np.arange(num_labels), np.full((num_labels, num_labels), smoothing), smoothing)
+    return _fit(rows, model, tolerance, max_iterations)
+
+
+def fit_pairs(
+    pair: ArrayLike,
+    annotator: ArrayLike,
+    label: ArrayLike,
+    *,
+    smoothing: float = 0.01,
+    right: float = 1.0,
+    tolerance: float = 1e-8,
+    max_iterations: int = 500,
+) -> DawidSkene:
+    """Fit which of two answers is better to judgements of pairs, the same whichever answer is called the first.
+
+    Departs from the paper: what an annotator does where the first is better is tied to what the annotator does, sides
+    swapped, where the second is, and both are equally common. Half as many numbers are fitted to the same labels, and
+    none of them hangs on how the sides are called. And every annotator starts with a right answer of each kind: where
+    one person judged every pair, nothing else says whether ties are true or that person's way to answer.
+
+    Args:
+        pair: what was judged, [rows].
+        annotator: by whom, [rows].
+        label: `FIRST_WINS`, `SECOND_WINS` or `TIE`, [rows].
+        smoothing, tolerance, max_iterations: as in `fit_dawid_skene`.
+        right: pseudo-counts of every annotator's right answers, for each label.
+
+    Raises:
+        DataError: as `fit_dawid_skene`.
+
+    Reference: Kim and Ghahramani 2012, Bayesian Classifier Combination, for priors on what annotators do.
+
+    Example:
+        >>> fit = fit_pairs([1, 2], ["ann", "ann"], [FIRST_WINS, TIE])
+        >>> [round(float(share), 3) for share in first_is_better(fit)]
+        [0.981, 0.5]
+    """
+    model = _Model(_SWAPPED, smoothing + right * np.eye(3), smoothing)
+    return _fit(_rows(pair, annotator, label, 3), model, tolerance, max_iterations)
 
 
 def first_is_better(fit: DawidSkene) -> NDArray[np.float64]:
@@ -147,6 +173,42 @@ def _rows(item: ArrayLike, annotator: ArrayLike, label: ArrayLike, num_labels: i
     return _Rows(items, annotators, distinct[0], distinct[1], distinct[2], times, num_labels)
 
 
+class _Model(NamedTuple):
+    """What is tied, and what is thought before any answer.
+
+    Args:
+        mirror: the label that each label is tied to, itself where to none, [labels].
+        answers: pseudo-counts of an annotator's answers, [true labels, labels].
+        truths: pseudo-counts of each label.
+    """
+
+    mirror: NDArray[np.int64]
+    answers: NDArray[np.float64]
+    truths: float
+
+
+def _fit(rows: _Rows, model: _Model, tolerance: float, max_iterations: int) -> DawidSkene:
+    """Rounds until they add nothing."""
+    if not (np.isfinite(model.answers).all() and math.isfinite(model.truths) and (model.answers >= 0).all()):
+        raise ConfigError(f"smoothing must be finite and >= 0, not {model.truths}.", remedy="Use 0.01.")
+    state, num_iterations, converged = _round(rows, model, _majority(rows)), 1, False
+    while not converged and num_iterations < max_iterations:
+        before, state = state, _round(rows, model, state.posterior)
+        num_iterations += 1
+        converged = bool(state.objective - before.objective < tolerance * rows.times.sum())
+    return DawidSkene(
+        rows.items,
+        rows.annotators,
+        state.prior,
+        state.confusion,
+        state.posterior,
+        _reliability(rows, state.posterior),
+        state.log_likelihood,
+        num_iterations,
+        converged,
+    )
+
+
 class _State(NamedTuple):
     """A round's result; `objective` is the log-likelihood with the pseudo-counts' part, which never falls."""
 
@@ -157,11 +219,11 @@ class _State(NamedTuple):
     objective: float
 
 
-def _round(rows: _Rows, posterior: NDArray[np.float64], smoothing: float) -> _State:
+def _round(rows: _Rows, model: _Model, posterior: NDArray[np.float64]) -> _State:
     """One maximization and one expectation."""
-    prior, confusion = _maximise(rows, posterior, smoothing)
+    prior, confusion = _maximise(rows, model, posterior)
     posterior, log_likelihood = _expect(rows, prior, confusion)
-    pseudo = smoothing * float(_log(prior).sum() + _log(confusion).sum())
+    pseudo = model.truths * float(_log(prior).sum()) + float((model.answers * _log(confusion)).sum())
     return _State(prior, confusion, posterior, log_likelihood, log_likelihood + pseudo)
 
 
@@ -174,10 +236,10 @@ def _majority(rows: _Rows) -> NDArray[np.float64]:
 
 
 def _maximise(
-    rows: _Rows, posterior: NDArray[np.float64], smoothing: float
+    rows: _Rows, model: _Model, posterior: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Label frequencies and confusion matrices that fit the posteriors best; eq. 2.3 and 2.4."""
-    num_annotators, k = len(rows.annotators), rows.num_labels
+    """Label frequencies and confusion matrices that fit the posteriors best: eq. 2.3 and 2.4, means where tied."""
+    num_annotators, k, mirror = len(rows.annotators), rows.num_labels, model.mirror
     cell = rows.annotator * k + rows.label
     given = np.stack(
         [
@@ -186,11 +248,13 @@ def _maximise(
         ],
         axis=1,
     )
-    counts = given.reshape(num_annotators, k, k).swapaxes(1, 2) + smoothing
+    given = given.reshape(num_annotators, k, k).swapaxes(1, 2)
+    counts = (given + given[:, mirror][:, :, mirror]) / 2 + model.answers
     totals = counts.sum(axis=2, keepdims=True)
     # a label that is true of nothing the annotator saw says nothing of them: every answer is as likely
     confusion = np.divide(counts, totals, out=np.full_like(counts, 1 / k), where=totals > 0)
-    prior = posterior.sum(axis=0) + smoothing
+    prior = posterior.sum(axis=0)
+    prior = (prior + prior[mirror]) / 2 + model.truths
     return prior / prior.sum(), confusion
 
 

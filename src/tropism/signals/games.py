@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from tropism.records import Estimate, Matrix
 from tropism.signals import values
-from tropism.signals.agreement import krippendorff_alpha, raw_agreement, wilson
+from tropism.signals.agreement import wilson
 from tropism.signals.bradley_terry import Games, bootstrap_bradley_terry
-from tropism.signals.dawid_skene import first_is_better, fit_dawid_skene
+from tropism.signals.dawid_skene import FIRST_WINS, SECOND_WINS, TIE, first_is_better, fit_pairs
 from tropism.signals.engines import count, engine_of, in_memory
+from tropism.signals.pair_agreement import FIRST, SECOND, pair_agreement
 from tropism.signals.pairs import in_halves
 
 Truth: TypeAlias = Literal["soft", "majority", "dawid-skene"]
@@ -81,21 +82,23 @@ def judged_pairs(games: Table, answers: Table, *, truth: Truth, weight: GameWeig
 def agreement(games: Table) -> dict[str, Estimate]:
     """How far annotators agree: on pairs that several of them judged, at most `MOST_ITEMS`, chosen by a hash.
 
+    Someone who judged a pair several times counts once, with what was said more often. Which answer is `low` does not
+    matter: see `pair_agreement`.
+
     Returns:
         `annotator_agreement`, the share of two annotators of one pair who said the same, and `krippendorff_alpha`
         (nominal); nothing where no pair was judged twice.
     """
-    told = _sample(games)
-    if not len(told["value"]):
-        return {}
-    items, item = np.unique(np.stack([told["thread"], told["low"], told["high"]]), axis=1, return_inverse=True)
+    told = _sample(games.group_by(["thread", "low", "high", "annotator", "key", "prompt_id"]).agg(value=_said(games)))
     people, person = np.unique(told["annotator"].astype(str), return_inverse=True)
     if len(people) < 2:
         return {}
-    ratings = np.full((len(people), items.shape[1]), np.nan)
-    ratings[person, item.ravel()] = told["value"]
-    found = {"annotator_agreement": raw_agreement(ratings), "krippendorff_alpha": krippendorff_alpha(ratings)}
-    return {name: estimate for name, estimate in found.items() if estimate is not None}
+    pairs, pair = np.unique(np.stack([told["thread"], told["low"], told["high"]]), axis=1, return_inverse=True)
+    ratings = np.full((len(people), pairs.shape[1]), np.nan)
+    ratings[person, pair.ravel()] = told["value"]
+    found = pair_agreement(ratings, pairs[0])
+    named = {"annotator_agreement": found.raw, "krippendorff_alpha": found.alpha}
+    return {name: estimate for name, estimate in named.items() if estimate is not None}
 
 
 def strengths(games: Table) -> Matrix | None:
@@ -140,6 +143,12 @@ def strengths(games: Table) -> Matrix | None:
     )  # fmt: skip
 
 
+def _said(games: Table) -> ibis.expr.types.NumericValue:
+    """1, 0 or 0.5 of several judgements: the side that won more of them."""
+    lead = games.value.sum() * 2 - games.count()
+    return (lead.sign().cast("float64") + 1) / 2
+
+
 def _wilson(wins: float, played: float) -> Estimate:
     """A share of games with its interval."""
     low, high = wilson(wins / played, int(played))
@@ -147,13 +156,15 @@ def _wilson(wins: float, played: float) -> Estimate:
 
 
 def _true_shares(games: Table) -> Table:
-    """thread, low, high and `share`: the probability that `low` is better, by Dawid and Skene's model of annotators."""
+    """thread, low, high and `share`: the probability that `low` is better, by Dawid and Skene's model of annotators.
+
+    Which answer is `low` hangs on a hash of its text, so that the model is the one that knows no sides.
+    """
     told = _columns(games.select("thread", "low", "high", "value", "annotator"))
     keys = np.stack([told["thread"], told["low"], told["high"]])
     items, item = np.unique(keys, axis=1, return_inverse=True)
-    label = np.select([told["value"] == 1, told["value"] == 0], [0, 1], 2)
-    fit = fit_dawid_skene(item.ravel(), told["annotator"].astype(str), label, num_labels=3)
-    share = first_is_better(fit)
+    label = np.select([told["value"] == FIRST, told["value"] == SECOND], [FIRST_WINS, SECOND_WINS], TIE)
+    share = first_is_better(fit_pairs(item.ravel(), told["annotator"].astype(str), label))
     table = pa.table(
         {
             "thread": pa.array(items[0].astype(np.int64)),

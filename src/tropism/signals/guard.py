@@ -14,6 +14,7 @@ from tropism.signals.gate import SafetyGate, gate_texts
 from tropism.signals.sources.contents import words_of
 
 TURNED = "edges turned round: the safety gate stops the winner"
+SURE = "edges made certain: the safety gate stops one side of a tie, or the loser of a soft label"
 CLOSED = "edges dropped: the safety gate stops both sides"
 UNWANTED = "labels turned to undesirable by the safety gate"
 _BATCH = 2_000
@@ -32,7 +33,9 @@ class Guarded(NamedTuple):
 
 
 def guard_edges(pairs: Table, answers: Table, texts: Table, gate: SafetyGate, *, is_json: bool = False) -> Guarded:
-    """Turn edges whose winner the gate stops, and drop those whose two sides it stops.
+    """Turn edges whose winner the gate stops, make sure of those whose loser it stops, drop those where it stops both.
+
+    An edge whose direction is the gate's word and not people's, turned or a tie before, weighs 1 and has no margin.
 
     Args:
         pairs: with thread, winner, loser, prob and the rest.
@@ -51,9 +54,11 @@ def guard_edges(pairs: Table, answers: Table, texts: Table, gate: SafetyGate, *,
     told = keep(told)
     both = told.bad_winner & told.bad_loser
     turned = told.bad_winner & ~told.bad_loser
-    counts = _counts(told, {TURNED: turned & (told.prob != 0.5), CLOSED: both})
+    sure = ((turned | told.bad_loser) & (told.prob == 0.5)) | (told.bad_loser & (told.prob != 1.0))
+    counts = _counts(told, {TURNED: turned & (told.prob != 0.5), SURE: sure & ~both, CLOSED: both})
     left = told.filter(~both)
     turned = left.bad_winner
+    decided = turned | (left.bad_loser & (left.prob == 0.5))
     even = ibis.literal(2).cast("int8")
     changed = left.mutate(
         winner=turned.ifelse(left.loser, left.winner),
@@ -62,7 +67,8 @@ def guard_edges(pairs: Table, answers: Table, texts: Table, gate: SafetyGate, *,
         earlier=turned.ifelse((even - left.earlier).cast("int8"), left.earlier),
         # a tie with a text that is stopped is no tie any more
         prob=(turned | left.bad_loser).ifelse(1.0, left.prob),
-        margin=turned.ifelse(0.0, left.margin),
+        weight=decided.ifelse(1.0, left.weight),
+        margin=decided.ifelse(0.0, left.margin),
     ).drop("bad_winner", "bad_loser")
     kept = keep(changed)
     release(told)

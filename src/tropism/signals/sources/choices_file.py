@@ -7,8 +7,10 @@ anybody, so a row that cannot be used is told with its reason, and the others co
 from __future__ import annotations
 
 import json
+import re
+import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +29,9 @@ from tropism.signals.sources.values import (
     text_of,
     time_of,
 )
+
+NO_NAME = re.compile(r"(\d+|[a-z]|[a-z]?\d+|chosen|rejected)", re.IGNORECASE)
+"""Ids of responses that say a place and not who answered."""
 
 UNDO, REVOKED, CHECK = "undo", "choice that was taken back", "attention check"
 
@@ -48,6 +53,25 @@ class CheckRate(NamedTuple):
     passed: Estimate
 
 
+def who_answered(shown: Iterable[tuple[str, Iterable[str]]]) -> frozenset[str]:
+    """The ids of responses that say who answered: those that stand in several groups and are no mere place.
+
+    Args:
+        shown: the group of each item, and the ids of its responses.
+
+    Example:
+        >>> sorted(who_answered([("g1", ["gpt", "a", "x7f3e"]), ("g2", ["gpt", "a", "99"])]))
+        ['gpt']
+    """
+    group_of: dict[str, str] = {}
+    several = set()
+    for group, ids in shown:
+        for one in ids:
+            if group_of.setdefault(one, group) != group and not NO_NAME.fullmatch(one):
+                several.add(one)
+    return frozenset(several)
+
+
 def read_choices_file(path: Path) -> Iterator[ChoiceRow | RankRow | Aside | Refused]:
     """The choices that stand, in the order in which they were made.
 
@@ -57,16 +81,18 @@ def read_choices_file(path: Path) -> Iterator[ChoiceRow | RankRow | Aside | Refu
     Yields:
         For each stored row: a choice where two responses were shown; where more were, a ranking in which the winner
         has rank 0 and the others rank 1, or all rank 0 in a tie; an aside for undone choices, their undoings and
-        attention checks; or a refusal. Which response is a does not depend on the order shown.
+        attention checks; or a refusal. Which response is a does not depend on the order shown. Responses have a source
+        where their ids say who answered.
 
     Raises:
         DataError: where the file is no such file.
     """
     with opened_choices(path) as connection:
         connection.text_factory = _text
+        known = who_answered(_shown(connection))
         for row in connection.execute(_CHOICES):
             try:
-                yield from _rows(row)
+                yield from _rows(row, known)
             except Unusable as reason:
                 yield Refused(row["number"], reason.reason)
 
@@ -79,7 +105,7 @@ def check_rates(path: Path) -> tuple[CheckRate, ...]:
     """
     with opened_choices(path) as connection:
         connection.text_factory = _text
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'checks'").fetchone():
+        if not _has_checks(connection):
             return ()
         stand = connection.execute(_CHECKS).fetchall()
     found = Counter(key_of(row["annotator"]) or "unknown" for row in stand)
@@ -99,7 +125,22 @@ class _Option(NamedTuple):
     content: Content
 
 
-def _rows(row: Mapping[str, Any]) -> Iterator[ChoiceRow | RankRow | Aside]:
+def _has_checks(connection: sqlite3.Connection) -> bool:
+    """Whether the file has attention checks; older ones have no table of them."""
+    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'checks'").fetchone())
+
+
+def _shown(connection: sqlite3.Connection) -> Iterator[tuple[str, list[str]]]:
+    """The group and the ids of every item that can be read, attention checks apart."""
+    apart = " WHERE item_id NOT IN (SELECT item_id FROM checks)" if _has_checks(connection) else ""
+    for row in connection.execute(f"SELECT item_id, group_id, responses, 0 AS number FROM items{apart}"):  # noqa: S608
+        try:
+            yield _group(row), [option.id for option in _options(row)]
+        except Unusable:
+            continue  # told where a choice was made on it
+
+
+def _rows(row: Mapping[str, Any], known: frozenset[str]) -> Iterator[ChoiceRow | RankRow | Aside]:
     """What becomes of one stored row."""
     number, is_revoked = row["number"], row["is_revoked"]
     if row["verdict"] == "undo" or is_revoked or row["is_check"]:
@@ -111,7 +152,7 @@ def _rows(row: Mapping[str, Any]) -> Iterator[ChoiceRow | RankRow | Aside]:
         raise Unusable("a choice on an item that is not in the file")
     options = _options(row)
     if len(options) == 2:
-        yield _choice(row, options)
+        yield _choice(row, options, known)
         return
     if row["verdict"] in ("skip", "both_bad"):
         raise Unusable("skipped" if row["verdict"] == "skip" else "none of several responses was good")
@@ -123,7 +164,7 @@ def _rows(row: Mapping[str, Any]) -> Iterator[ChoiceRow | RankRow | Aside]:
         yield RankRow(number, prompt.text, content.text, group, rank, annotator, prompt.is_json, content.is_json)
 
 
-def _choice(row: Mapping[str, Any], options: list[_Option]) -> ChoiceRow:
+def _choice(row: Mapping[str, Any], options: list[_Option], known: frozenset[str]) -> ChoiceRow:
     """A choice between two responses."""
     first, second = options
     if first.content.is_json != second.content.is_json:
@@ -139,8 +180,8 @@ def _choice(row: Mapping[str, Any], options: list[_Option]) -> ChoiceRow:
         annotator=key_of(row["annotator"]),
         group=_group(row),
         seconds=None if row["seconds"] is None else number_of(row["seconds"], "seconds"),
-        source_a=first.id,
-        source_b=second.id,
+        source_a=first.id if first.id in known else None,
+        source_b=second.id if second.id in known else None,
         time=time_of(row["created_at"]),
         shown_first={first.id: "a", second.id: "b"}.get(str(shown[0])) if isinstance(shown, list) and shown else None,  # type: ignore[arg-type]
         prompt_is_json=prompt.is_json,
