@@ -84,9 +84,12 @@ def choice_rows(seed: int) -> list[dict[str, Any]]:
 
 
 def marked_rows(seed: int) -> list[dict[str, Any]]:
-    """The same comments with marks, askers and what they reply to; two of three have nothing against them."""
+    """The same comments with marks, askers and what they reply to; more than half have nothing against them."""
     rng = random.Random(seed)
-    unmarked, marked = [None, "", "0", "false", False, "no"], [" Moderator", True, 1614592800.5, "1", "hm", "NaN"]
+    unmarked, marked = (
+        [None, "", "0", "false", False, "no"],
+        [" Moderator", "special", True, 1614592800.5, "1", "hm", "NaN"],
+    )
     rows = []
     for row in vote_rows(seed):
         fault = rng.randrange(9)
@@ -95,7 +98,7 @@ def marked_rows(seed: int) -> list[dict[str, Any]]:
             "op": rng.choice(["ann", "José ", "Bob"] if fault == 1 else ["olga", None, ""]),
             "reply_to": "t1" if fault == 2 else rng.choice([f" {row['thread']}", row["thread"], None]),
         }
-        rows.append(row | more)
+        rows.append(row | more | ({"who": " [Deleted]"} if fault == 3 else {}))
     return rows
 
 
