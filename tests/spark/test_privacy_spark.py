@@ -16,10 +16,39 @@ pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("Future
 
 EXAMPLES = Path(__file__).parents[1] / "signals" / "personal_examples.txt"
 PIECES = [
-    *" .,;:!?()[]{}@/+-–_#$1\\\n\r\u0085\u2028\u00a0\ufdd0\ufdd1\ufdd2\ufdd3'",
+    *" .,;:!?()[]{}@/+-–_#$1\\\n\r\u0085\u2028\u00a0\ufdd0\ufdd1\ufdd2\ufdd3\ufdd4'",
     *("$1", "\\1", "$2", "030", "1234567", "+49", "00", "555", "123-4567", "(555)", "1999", "0171", "12", "tel: "),
     *("a", "É", "ß", "Main", "Street", "St.", "Haupt", "straße", "str.", "Berliner", "10115", "Berlin", "Way"),
     *("www.", "http://", ".com", ".de/", "x.org", "@jo", "u/joe", "/u/", "mail@", "jo at x dot com", "(at)"),
+    *(
+        "git@",
+        "x.net",
+        "asp.net",
+        "@property",
+        "@wraps(",
+        "\n def ",
+        " dot com",
+        " bubble",
+        "me at ",
+        " @ ",
+        "＠",
+        "<at>",
+    ),
+    *("@gmail", " at gmail", ",com", "ann#1234", "issue#", "skype: ", "j.d9", "by user ", "müller.de", "@10.0.0.1"),
+    *(
+        "10 ",
+        "Miles ",
+        "Great ",
+        "GB ",
+        "Drive",
+        "Stellplatz ",
+        "hauptstr.",
+        "12 main st",
+        "rue de la Paix ",
+        "–",
+        " is my number",
+    ),
+    *("Unter den Linden ", "Platz der ", "One ", ", CA 95014", "http : //", "555-123-45-67"),
     *("[URL]", "[EMAIL]", "[USER]", "[PHONE]", "[ADDRESS]", "P.O. Box 1", "call me at ", "日本", "😀", "\u0130", "ſ"),
 ]
 

@@ -5,13 +5,14 @@ The same on DuckDB and on Spark. `personal.py` has the patterns and says the sam
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TypeAlias
 
 import ibis
 from ibis.expr.types import BooleanValue, IntegerValue, StringValue, Value
 
-from tropism.signals.personal import ANY, END, MARKS, NUMBER, OPEN, PLACEHOLDERS, SHUT, START, STEPS, replacements
+from tropism.signals.personal import ANY, MARKS, OPEN, PLACEHOLDERS, SHUT, STEPS, replacements
 
 Hits: TypeAlias = dict[str, IntegerValue]
 """Per kind of `PLACEHOLDERS`, the number of spots that were replaced."""
@@ -53,10 +54,8 @@ def scrub(text: StringValue) -> StringValue:
     """
     clean = text.re_replace(MARKS, "")
     for step in STEPS:
-        if step.name == "phone":
-            clean = _put_back(clean, NUMBER, f"{START}{{1}}{END}")
-        for regex in replacements(step):
-            clean = _put_back(clean, regex, f"{{1}}{step.placeholder}{{2}}")
+        for regex, template in replacements(step):
+            clean = _put_back(clean, regex, template)
     clean = clean.re_replace(MARKS, "")
     return text.re_search(f"{ANY}|{MARKS}").ifelse(clean, text)
 
@@ -131,14 +130,13 @@ def is_moderator(flag: Value) -> BooleanValue:
 
 
 def _put_back(text: StringValue, regex: str, template: str) -> StringValue:
-    """Replace every match by a template in which {1} and {2} stand for groups.
+    """Replace every match by a template in which {1}, {2} and so on stand for groups.
 
     RE2 writes a group as \\1, Java as $1, and each takes the other's name for plain text. So both are written, with
     marks that tell which text to take away again.
     """
-    both = {"{1}": f"{OPEN}$1{SHUT}\\1", "{2}": f"{OPEN}$2{SHUT}\\2"}
-    written = text.re_replace(regex, template.replace("{1}", both["{1}"]).replace("{2}", both["{2}"]))
-    return written.re_replace(f"{OPEN}[$][12]{SHUT}|{SHUT}[12]|{OPEN}", "")
+    written = text.re_replace(regex, re.sub("[{]([0-9])[}]", rf"{OPEN}$\1{SHUT}\\\1", template))
+    return written.re_replace(f"{OPEN}[$][0-9]{SHUT}|{SHUT}[0-9]|{OPEN}", "")
 
 
 def _occurrences(text: StringValue, placeholder: str) -> IntegerValue:
