@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Callable
 
 import ibis
 from ibis.expr.types import BooleanValue, NumericValue, StringValue, Value
@@ -17,11 +18,15 @@ _AROUND = r"^\s|\s$"
 _DELETED_TEXT = r"^\s*\[(deleted|removed)\]\s*$"
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _INFINITE = ("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity", "nan", "+nan", "-nan")
-_STAMP = (
-    r"^([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-    r"([T ]([01][0-9]|2[0-3]):([0-5][0-9])(:([0-5][0-9])(\.([0-9]+))?)?)?"
-    r"(Z|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})?$"
+_DATE = r"(0[1-9]|1[0-2]){0}(0[1-9]|[12][0-9]|3[01])"
+_CLOCK = (
+    r"(([01][0-9]|2[0-3])({0}[0-5][0-9]({0}([0-5][0-9]|60)([.,][0-9]+)?)?)?"
+    r"|24({0}00({0}00([.,]0+)?)?)?)"
 )
+_ZONE = r"(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?$"
+_BASIC = rf"^[0-9]{{4}}{_DATE.format('')}T{_CLOCK.format('')}{_ZONE}"
+_EXTENDED = rf"^[0-9]{{4}}-{_DATE.format('-')}([T ]{_CLOCK.format(':')})?{_ZONE}"
+_BARE_DATE = rf"^(19|20|21)[0-9]{{2}}{_DATE.format('')}$"
 _HEX = "0123456789abcdef"
 
 
@@ -68,13 +73,35 @@ def is_finite(value: NumericValue) -> BooleanValue:
 
 
 def seconds(value: Value) -> NumericValue:
-    """Seconds since 1970 of a number, a timestamp, or a text of either kind (UTC unless it names a zone)."""
+    """Seconds since 1970 of a number, a timestamp, or a text of either kind (UTC unless it names a zone).
+
+    Text may be a number or ISO 8601: a calendar date, then a time of hours, minutes or seconds with or without a
+    fraction, then a zone, each as far as it is known; with separators (2026-03-01T10:15:00Z) or, where there is a time,
+    without (20260301T101500Z). 24:00 is the next day, a leap second the second that follows it. Null for anything
+    else; also for a bare 20260301, which is a date to one reader and a number of seconds to another.
+    """
     if value.type().is_numeric():
         return value.cast("float64")
     if value.type().is_timestamp() or value.type().is_date():
-        return _seconds_of(value.cast("timestamp").cast("string"))
-    text = value.cast("string").strip()
-    return ibis.coalesce(number(text), _seconds_of(text))
+        return _once(value.cast("timestamp").cast("string"), _seconds_of)
+    return _once(filled(value), _number_or_time)
+
+
+def _number_or_time(text: StringValue) -> NumericValue:
+    """Seconds since 1970 that a text without blanks around it spells."""
+    spelled = text.try_cast("float64")
+    is_date = (text.length() == 8).ifelse(text.re_search(_BARE_DATE), False)
+    return ibis.cases(
+        (text.re_search(_NUMBER), is_date.ifelse(ibis.null("float64"), spelled)),
+        (text.re_search("^[0-9]"), _seconds_of(text)),
+        (text.lower().isin(_INFINITE), ibis.literal(float("nan"))),
+        else_=ibis.null("float64"),
+    )
+
+
+def _once(value: StringValue, then: Callable[[StringValue], NumericValue]) -> NumericValue:
+    """What a function makes of a value that is computed once, however often the function names it."""
+    return ibis.array([value]).map(then)[0]
 
 
 def fingerprint(text: StringValue) -> StringValue:
@@ -97,44 +124,38 @@ def words(text: StringValue) -> NumericValue:
 
 
 def _seconds_of(text: StringValue) -> NumericValue:
-    """Seconds since 1970 of a text in ISO 8601; null where it is none.
+    """Seconds since 1970 of a text in ISO 8601; null where it is none."""
+    separated = text.substr(0, 4) + "-" + text.substr(4, 2) + "-" + text.substr(6, 2)
+    return ibis.cases(
+        (text.re_search(_EXTENDED), _moment(text.substr(0, 10), text.substr(10))),
+        (text.re_search(_BASIC), _moment(separated, text.substr(8))),
+        else_=ibis.null("float64"),
+    )
 
-    Days are counted as in Howard Hinnant's `days_from_civil` (public domain): the year begins in March.
-    """
-    is_stamp = text.re_search(_STAMP)
-    stamp = is_stamp.ifelse(text, ibis.null("string"))
 
-    def part(start: int, length: int) -> NumericValue:
-        digits = stamp.substr(start, length)
-        return digits.re_search("^[0-9]+$").ifelse(digits, ibis.literal("0")).cast("int64")
+def _moment(date: StringValue, rest: StringValue) -> NumericValue:
+    """Seconds since 1970 of a date, and of the time and the zone behind it; null for a day that no month has."""
+    clock = _once(rest.re_extract("^[T ][0-9:.,]+", 0).replace(":", "").replace(",", "."), _seconds_of_day)
+    zone = _once(rest.re_extract("[+-][0-9:]+$", 0).replace(":", ""), _offset)
+    has_zone = rest.re_search("[+-]")
+    return date.try_cast("date").epoch_days().cast("int64") * 86_400 - has_zone.ifelse(zone, 0) + clock
 
-    year, month, day = part(0, 4), part(5, 2), part(8, 2)
-    has_time = stamp.re_search("^.{10}[T ]")
-    has_seconds = stamp.re_search("^.{16}:")
-    shifted = (month <= 2).ifelse(year - 1, year)
-    era = (shifted / 400).floor().cast("int64")
-    year_of_era = shifted - era * 400
-    from_march = (month > 2).ifelse(month - 3, month + 9)
-    day_of_year = ((153 * from_march + 2) / 5).floor().cast("int64") + day - 1
-    leap_days = (year_of_era / 4).floor().cast("int64") - (year_of_era / 100).floor().cast("int64")
-    days = era * 146_097 + year_of_era * 365 + leap_days + day_of_year - 719_468
-    clock = has_time.ifelse(part(11, 2) * 3600 + part(14, 2) * 60, 0) + has_seconds.ifelse(part(17, 2), 0)
-    fraction = stamp.re_extract(r"^.{19}\.([0-9]+)", 1)
-    fraction = (fraction != "").ifelse(ibis.literal("0.").concat(fraction), ibis.literal("0")).cast("float64")
-    sign_text = stamp.re_extract(r"^.{16}.*([+-])[0-9]{2}:?([0-9]{2})?$", 1)
-    hours = stamp.re_extract(r"^.{16}.*[+-]([0-9]{2}):?([0-9]{2})?$", 1)
-    minutes = stamp.re_extract(r"^.{16}.*[+-][0-9]{2}:?([0-9]{2})$", 1)
-    offset = _digits(hours) * 3600 + _digits(minutes) * 60
-    sign = (sign_text == "-").ifelse(-1, 1)
-    leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
-    month_days = ibis.cases((month == 2, leap.ifelse(29, 28)), (month.isin([4, 6, 9, 11]), 30), else_=31)
-    total = days * 86_400 + clock - sign * offset + fraction
-    return (is_stamp & (day <= month_days)).ifelse(total.cast("float64"), ibis.null("float64"))
+
+def _seconds_of_day(clock: StringValue) -> NumericValue:
+    """Seconds since midnight of `T101500.5`, where all but the letter may be missing from the right."""
+    minutes = _digits(clock.substr(1, 2)) * 60 + _digits(clock.substr(3, 2))
+    return minutes * 60 + clock.substr(5).try_cast("float64").fill_null(0.0)
+
+
+def _offset(zone: StringValue) -> NumericValue:
+    """Seconds by which the clocks of a zone such as `+0530` or `-08` are ahead of UTC."""
+    size = _digits(zone.substr(1, 2)) * 3_600 + _digits(zone.substr(3, 2)) * 60
+    return (zone.substr(0, 1) == "-").ifelse(-size, size)
 
 
 def _digits(text: StringValue) -> NumericValue:
-    """The number that one or more digits spell; 0 for nothing."""
-    return (text == "").ifelse(ibis.literal("0"), text).cast("int64")
+    """The number that digits spell; 0 for nothing."""
+    return text.try_cast("int64").fill_null(0)
 
 
 def flag(value: Value) -> BooleanValue:
