@@ -198,7 +198,7 @@ NUMBER = f"((?:[(][+]?[0-9]{{1,5}}[)][ \u00a0./–-]?|[+][(]?)?[0-9]{_DIGIT}{{0,
 _SAID = (
     "(?:^|[^A-Za-z0-9])(?:[Tt]el(?:efon(?:nummer)?|ephone)?|TEL|[Pp]hone|PHONE|[Mm]obile?|[Cc]ell|[Hh]andy(?:nummer)?"
     "|[Ff]ax|[Ww]hats[Aa]pp|[Rr]ufnummer|[Nn]umber is|[Nn]ummer ist|[Pp]h[.:]|[Mm]obil(?:nummer)?)"
-    "(?: number| no[.]?| nr[.]?| ?#)?(?: is| ist)?[.:]{0,2} {0,2}"
+    f"(?: number| no[.]?| nr[.]?| ?{KEEP}?#)?(?: is| ist)?[.:]{{0,2}} {{0,2}}"
 )
 _ASKED = (
     f"(?:^|[^A-Za-z0-9])(?:[Cc]all|[Tt]ext|[Rr]ing|[Rr]each|[Dd]ial)(?: me| us| him| her| them)? {KEEP}?(?:at |on )?"
