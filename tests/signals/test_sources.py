@@ -485,6 +485,13 @@ def result(kind: str, value: Any, *, name: str = "x", to: str = "text") -> dict[
     return {"type": kind, "value": value, "from_name": name, "to_name": to}
 
 
+def test_label_studio_prompts_have_all_their_parts(tmp_path: Path) -> None:
+    data = {"instruction": "To German:", "input": "Hello", "id": "t-9", "text1": "Hallo", "text2": "Tschau"}
+    rows = list(read_label_studio(written(tmp_path, [task(result("pairwise", {"selected": "left"}), data=data)])))
+    choice = next(row for row in rows if isinstance(row, ChoiceRow))
+    assert (choice.prompt, choice.response_a, choice.response_b) == ("To German:\n\nHello", "Hallo", "Tschau")
+
+
 def test_label_studio_tasks(tmp_path: Path) -> None:
     rows = list(
         read_label_studio(

@@ -242,7 +242,7 @@ def split_keys(keys: Table) -> Table:
 
 def _author(value: Value) -> StringValue:
     name = values.filled(value)
-    return name.isin(_DELETED).ifelse(ibis.null("string"), name)
+    return name.lower().isin(_DELETED).ifelse(ibis.null("string"), name)
 
 
 def _reason(

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tropism.signals.sources.names import PROMPTS, Fields, Shown
+from tropism.signals.sources.names import PARTS, PROMPTS, Fields, Shown, joined, told
 from tropism.signals.sources.values import Content, Unusable, content_of
 
 _SUFFIX = r"[ _-]*([0-9]+|[a-z])"
@@ -29,9 +29,7 @@ _WEAK = [re.compile(rf"(?:{stems})s?{_SUFFIX}", re.IGNORECASE) for stems in ("te
 _WRITER = re.compile(rf"(?:model|generator)s?(?:{_SUFFIX})?", re.IGNORECASE)
 _LONGEST_WRITER = 100
 _IMAGE = re.compile(r"(?:https?://|data:image/)", re.IGNORECASE)
-_KNOWN_PROMPTS = frozenset(
-    [*PROMPTS, "system", "system prompt", "user", "task", "title", "body", "post", "document", "passage", "background"]
-)
+_KNOWN_PROMPTS = frozenset([*PROMPTS, *PARTS, "user", "task"])
 """Names under which a flat export, where fields and metadata are one, may hold a part of the prompt."""
 
 
@@ -80,12 +78,12 @@ def _responses(filled: Mapping[str, Any], questions: Sequence[Question]) -> tupl
     lone = [name for name in filled if _LONE.fullmatch(name)]
     if numbered or lone:
         if unclear := [name for name in lone if name not in named and len({*numbered, *named, *lone}) > 1]:
-            raise Unusable(f"unclear whether a response or a part of the prompt: {_told(unclear)}")
+            raise Unusable(f"unclear whether a response or a part of the prompt: {told(unclear)}")
         return tuple(sorted({*named, *numbered, *lone}, key=_order))
     asked = [name for name in filled if name in named or (not _is_prompt(name) and _is_rated(name, questions))]
     if asked:
         if unclear := [name for name, value in filled.items() if name not in asked and _may_be_response(name, value)]:
-            raise Unusable(f"unclear whether a response or a part of the prompt: {_told(unclear)}")
+            raise Unusable(f"unclear whether a response or a part of the prompt: {told(unclear)}")
         return tuple(asked)
     for pattern in _WEAK:
         found = [name for name in filled if pattern.fullmatch(name)]
@@ -111,18 +109,11 @@ def _prompt(rest: Mapping[str, Any], *, is_flat: bool) -> Content:
     if is_flat:
         rest = {name: value for name, value in rest.items() if isinstance(value, str | list)}
         if unclear := [name for name in rest if not _is_prompt(name)]:
-            raise Unusable(f"unclear whether metadata or a part of the prompt: {_told(unclear)}")
-    if not rest:
-        raise Unusable("no field of a prompt")
+            raise Unusable(f"unclear whether metadata or a part of the prompt: {told(unclear)}")
     for name, value in rest.items():
         if isinstance(value, dict) or (isinstance(value, str) and _IMAGE.match(value) and "image" in name.lower()):
-            raise Unusable(f"a prompt with more than text: {_told([name])}")
-    parts = [content_of(value, "prompt") for value in rest.values()]
-    if len(parts) == 1:
-        return parts[0]
-    if any(part.is_json for part in parts):
-        raise Unusable(f"a prompt of turns and text: {_told(rest)}")
-    return Content("\n\n".join(part.text for part in parts))
+            raise Unusable(f"a prompt with more than text: {told([name])}")
+    return joined(rest)
 
 
 def _labels(questions: Iterable[Question]) -> Iterator[str]:
@@ -156,10 +147,3 @@ def _order(name: str) -> tuple[bool, int, str]:
     plain = _plain(name)
     last = plain.split()[-1]
     return (False, int(last), plain) if last.isdigit() else (True, 0, plain)
-
-
-def _told(names: Iterable[str]) -> str:
-    """Names of fields, a few at most."""
-    listed = [*names]
-    more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
-    return "field " * (len(listed) == 1) + "fields " * (len(listed) > 1) + ", ".join(map(repr, listed[:4])) + more

@@ -194,7 +194,7 @@ def _ranking(task: _Task, by: _By, value: Mapping[str, Any]) -> Iterator[RankRow
     items = _items(task)
     if len(order) < 2 or len(set(order)) < len(order):
         raise Unusable("a ranking without two different responses")
-    prompt = content_of(task.data.get(prompt_in(task.data, task.fields)), "prompt")
+    prompt = prompt_in(task.data, task.fields)
     for rank, name in enumerate(order):
         if name is None or name not in items:
             raise Unusable("an answer that names no response")

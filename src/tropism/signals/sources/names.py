@@ -6,13 +6,16 @@ Labelling tools let everyone name things as they like. What is found by name her
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from tropism.signals.sources.values import Content, Unusable, content_of
 
 PROMPTS = ("prompt", "instruction", "question", "query", "input", "context", "chat", "conversation", "caption", "text")
-"""Names of a prompt; the first that a record has is its prompt."""
+"""Names of a prompt."""
+
+PARTS = ("system", "system prompt", "title", "body", "post", "document", "passage", "background")
+"""Names of further parts of a prompt."""
 
 Meaning: TypeAlias = int | Literal["tie", "both_bad", "skip"]
 """What a label means: the response of an index, or none."""
@@ -73,22 +76,49 @@ def shown_in(values: Mapping[str, Any], fields: Fields) -> Shown:
         >>> shown_in({"instruction": "Hi", "response-2": "B", "response-1": "A"}, Fields()).names
         ('response-1', 'response-2')
     """
-    prompt = prompt_in(values, fields)
-    names = fields.responses or tuple(
-        sorted((name for name in values if name != prompt and _RESPONSE.fullmatch(name)), key=_order)
-    )
+    names = _responses(values, fields)
     if not names:
         raise Unusable("no field of a response")
     responses = tuple(content_of(values.get(name), "response") for name in names)
-    return Shown(content_of(values.get(prompt), "prompt"), names, responses)
+    return Shown(prompt_in(values, fields), names, responses)
 
 
-def prompt_in(values: Mapping[str, Any], fields: Fields) -> str:
-    """The name of the prompt's field."""
-    name = fields.prompt or next((name for name in PROMPTS if values.get(name) is not None), None)
-    if name is None:
+def prompt_in(values: Mapping[str, Any], fields: Fields) -> Content:
+    """The prompt of a record: all its parts that have the name of one, in the record's order.
+
+    Example:
+        >>> prompt_in({"instruction": "To German:", "input": "Hello", "response": "Hallo"}, Fields()).text
+        'To German:\\n\\nHello'
+    """
+    if fields.prompt is not None:
+        return content_of(values.get(fields.prompt), "prompt")
+    responses = _responses(values, fields)
+    return joined(
+        {
+            name: value
+            for name, value in values.items()
+            if _plain(name) in (*PROMPTS, *PARTS) and name not in responses and isinstance(value, str | list) and value
+        }
+    )
+
+
+def joined(parts: Mapping[str, object]) -> Content:
+    """The parts of a prompt, by their names, as one text with blank lines between them, or the turns of a dialogue."""
+    if not parts:
         raise Unusable("no field of a prompt")
-    return name
+    contents = [content_of(value, "prompt") for value in parts.values()]
+    if len(contents) == 1:
+        return contents[0]
+    if any(content.is_json for content in contents):
+        raise Unusable(f"a prompt of turns and text: {told(parts)}")
+    return Content("\n\n".join(content.text for content in contents))
+
+
+def told(names: Iterable[str]) -> str:
+    """Names of fields, a few at most, for a reason."""
+    listed = [*names]
+    more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
+    return "field " * (len(listed) == 1) + "fields " * (len(listed) > 1) + ", ".join(map(repr, listed[:4])) + more
 
 
 def meaning(label: object, names: Sequence[str]) -> Meaning:
@@ -132,6 +162,13 @@ def rated_by(question: str, names: Sequence[str]) -> tuple[int, str]:
                 words = [word for word in plain.removesuffix(end).split() if word not in _FILLERS]
                 return place, " ".join(words) or "rating"
     raise Unusable("a rating that names no response")
+
+
+def _responses(values: Mapping[str, Any], fields: Fields) -> tuple[str, ...]:
+    """The names of the responses, in order; a `text` is the prompt where nothing else is."""
+    prompt = fields.prompt or next((name for name in PROMPTS if values.get(name) is not None), None)
+    found = (name for name in values if name != prompt and _RESPONSE.fullmatch(name))
+    return fields.responses or tuple(sorted(found, key=_order))
 
 
 def _plain(name: str) -> str:
