@@ -30,7 +30,7 @@ def page() -> str:
         parts.append(f"Keys of `--json`:\n\n| key | meaning |\n|---|---|\n{keys}\n")
     parts.append(
         "## Exit statuses\n\n0: done. 2: something to put right (data, recipe, model, option). 3: a place that cannot "
-        "be written. 130: interrupted. With `--json` an error is the object "
+        "be written. 130: interrupted. 143: terminated. With `--json` an error is the object "
         '`{"error": {"kind", "problem", "remedy"}}`.\n'
     )
     return "\n".join(parts)

@@ -66,6 +66,16 @@ def test_build_writes_pairs(folder: Path) -> None:
     assert {(pair["prompt"], pair["chosen"], pair["weight"]) for pair in pairs} == {("Q", "a a", 3.0)}
 
 
+def test_build_writes_labels_as_trl_reads_them(folder: Path) -> None:
+    (folder / "thumbs.csv").write_text("prompt,response,label\nQ,good,up\nQ,bad,down\nQ,good,up\n")
+    assert run(["build", "thumbs.csv", "--signal", "labels", "--weight", "count", "-o", "labels.jsonl"]) == 0
+    lines = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
+    assert sorted(lines, key=lambda line: line["completion"]) == [
+        {"prompt": "Q", "completion": "bad", "label": False},
+        {"prompt": "Q", "completion": "good", "label": True, "weight": 2.0},
+    ]
+
+
 def test_build_uses_the_shp_rule(folder: Path) -> None:
     assert run(["build", "votes.csv", "--rule", "shp", "--time", "when", "--min-ratio", "2.5"]) == 0
     (group,) = read_groups_file(folder / "groups.parquet")
@@ -132,13 +142,8 @@ def test_build_never_replaces_a_file_unasked(folder: Path, capsys: pytest.Captur
             "Leave it away; it belongs to votes, ratings, rankings, labels, posts.",
         ),
         (
-            ["--signal", "labels", "-o", "pairs.jsonl"],
-            "thumbs become labels of single answers, which the pairs of pairs.jsonl cannot hold. "
-            "Use -o groups.parquet.",
-        ),
-        (
             ["--holdout", "0.5", "-o", "pairs.jsonl"],
-            "--holdout has no effect with pairs.jsonl: pairs do not say which of them are held out. "
+            "--holdout has no effect with pairs.jsonl: TRL's columns do not say what is held out. "
             "Use -o groups.parquet, or leave --holdout away.",
         ),
         (["--holdout", "1.5"], "--holdout must lie between 0 and 1, not 1.5. Use 0.1, say."),
@@ -179,7 +184,7 @@ def test_build_never_replaces_a_file_unasked(folder: Path, capsys: pytest.Captur
         ),
         (
             ["-o", "groups.csv"],
-            "--output must end in .parquet (groups) or .jsonl (pairs), not 'groups.csv'. "
+            "--output must end in .parquet (groups) or .jsonl (pairs or labels), not 'groups.csv'. "
             "Use groups.parquet for `tropism train`.",
         ),
         (

@@ -36,7 +36,10 @@ Signal = Literal[
 def build(
     file: Path = typer.Argument(help="The feedback: JSONL, JSON, CSV, TSV or Parquet, or a file of another tool."),
     target: Path = typer.Option(
-        Path("groups.parquet"), "--output", "-o", help="Groups (.parquet), or pairs in TRL's columns (.jsonl)."
+        Path("groups.parquet"),
+        "--output",
+        "-o",
+        help="Groups (.parquet); or pairs, or labels, in TRL's columns (.jsonl).",
     ),
     signal: Signal = typer.Option(
         "auto",
@@ -146,7 +149,7 @@ def build(
     given = {**names, **other, **left_out, "--keep-bots": keep_bots or None}
     refuse_foreign(given, kind, weight)
     refuse_lonely({**given, **asked}, kind)
-    check_pairs(target, kind, holdout=holdout)
+    check_lines(target, holdout=holdout)
     from tropism.signals.build import Settings
 
     settings = Settings(
@@ -202,7 +205,7 @@ def check_target(file: Path, target: Path, *, overwrite: bool) -> None:
 
     if target.suffix not in (".parquet", ".jsonl"):
         raise ConfigError(
-            f"--output must end in .parquet (groups) or .jsonl (pairs), not {target.name!r}.",
+            f"--output must end in .parquet (groups) or .jsonl (pairs or labels), not {target.name!r}.",
             remedy="Use groups.parquet for `tropism train`.",
         )
     if target.resolve() == file.resolve():
@@ -215,35 +218,28 @@ def check_target(file: Path, target: Path, *, overwrite: bool) -> None:
         )
 
 
-def check_pairs(target: Path, kind: str, *, holdout: float | None) -> None:
-    """Refuse to write as pairs what pairs cannot hold.
+def check_lines(target: Path, *, holdout: float | None) -> None:
+    """Refuse to write as lines what TRL's columns cannot hold.
 
     Raises:
-        ConfigError: for labels, and for groups that are held out.
+        ConfigError: for groups that are held out.
     """
     from tropism.errors import ConfigError
 
-    if target.suffix != ".jsonl":
-        return
-    if kind == "labels":
+    if target.suffix == ".jsonl" and holdout is not None:
         raise ConfigError(
-            f"thumbs become labels of single answers, which the pairs of {target.name} cannot hold.",
-            remedy="Use -o groups.parquet.",
-        )
-    if holdout is not None:
-        raise ConfigError(
-            f"--holdout has no effect with {target.name}: pairs do not say which of them are held out.",
+            f"--holdout has no effect with {target.name}: TRL's columns do not say what is held out.",
             remedy="Use -o groups.parquet, or leave --holdout away.",
         )
 
 
 def write(made: Built, target: Path) -> None:
-    """Write groups, or pairs where the name ends in `.jsonl`; whole or not at all, and through a symbolic link."""
-    from tropism.data.store import write_pairs, write_tables
+    """Write groups, or TRL's columns where the name ends in `.jsonl`; whole or not at all, through a symbolic link."""
+    from tropism.data.store import write_labels, write_pairs, write_tables
 
     target = target.resolve()
     if target.suffix == ".jsonl":
-        write_pairs(made.groups, target)
+        (write_labels if made.card.account.labels else write_pairs)(made.groups, target)
     else:
         write_tables(made.groups.tables(), target, card=made.card)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,26 +182,24 @@ def exclusions_of(left_out: dict[str, Any]) -> Exclusions:
 
 
 def seconds_of(time: str | None) -> float | None:
-    """Seconds since 1970 of what --as-of says.
+    """Seconds since 1970 of what --as-of says, which is read as the times of a table are.
 
     Raises:
         ConfigError: where it is no time.
     """
+    import ibis
+
     from tropism.errors import ConfigError
-    from tropism.signals.sources.values import Unusable, number_of, time_of
+    from tropism.signals.values import seconds
 
     if time is None:
         return None
-    try:
-        return number_of(float(time), "time")
-    except (ValueError, Unusable):
-        pass
-    try:
-        return time_of(time)
-    except Unusable:
+    told = seconds(ibis.literal(time)).to_pyarrow().as_py()
+    if told is None or not math.isfinite(told):
         raise ConfigError(
             f"--as-of must be a time (ISO 8601, or seconds since 1970), not {time!r}.", remedy="Use 2026-03-01, say."
-        ) from None
+        )
+    return float(told)
 
 
 def checked_share(holdout: float | None) -> float | None:

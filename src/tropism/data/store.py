@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tropism.data.keys import PROMPT_EXTRAS
 from tropism.errors import DataError, OutputError
-from tropism.groups import Edge, PreferenceGroup
+from tropism.groups import Edge, Label, PreferenceGroup
 from tropism.records import DataCard
 from tropism.tables import SCHEMA, SCHEMA_VERSION, group_of, row_of
 
@@ -106,6 +106,30 @@ def write_pairs(groups: Iterable[PreferenceGroup], path: Path) -> int:
     return num_pairs
 
 
+def write_labels(groups: Iterable[PreferenceGroup], path: Path) -> int:
+    """Write every label as one JSON line with TRL's columns `prompt`, `completion`, `label`, as its KTO trainer reads.
+
+    `weight` is added where it is not 1, and `tools` and `chat_template_kwargs` where the group has them. Edges and
+    responses without a label have no place there.
+
+    Returns:
+        How many labels were written.
+
+    Raises:
+        DataError: where a labelled response is no text or dialogue (items, answers still to be generated).
+        OutputError: where the file cannot be written; an old file stays as it was.
+
+    Reference: TRL's documentation, "Dataset formats and types", unpaired preference.
+    """
+    num_labels = 0
+    with _replacing(path) as name, open(name, "w", encoding="utf-8") as file:
+        for group in groups:
+            for label in group.labels:
+                file.write(json.dumps(_labelled(group, label), ensure_ascii=False, default=dict) + "\n")
+                num_labels += 1
+    return num_labels
+
+
 def is_groups_file(path: Path) -> bool:
     """Whether a Parquet file carries our schema's version in its metadata.
 
@@ -183,3 +207,17 @@ def _pair(group: PreferenceGroup, edge: Edge) -> dict[str, Any]:
     plain = {"weight": 1.0, "margin": 0.0, "prob": 1.0}
     changed = {name: getattr(edge, name) for name, value in plain.items() if getattr(edge, name) != value}
     return row | changed | {name: group.extra[name] for name in PROMPT_EXTRAS if group.extra.get(name)}
+
+
+def _labelled(group: PreferenceGroup, label: Label) -> dict[str, Any]:
+    """A label as a row of TRL's columns."""
+    response = group.responses[label.response]
+    row = {"prompt": group.prompts[response.prompt], "completion": response.content}
+    if not all(isinstance(content, str | tuple) for content in row.values()):
+        raise DataError(
+            f"a label of group {group.id!r} cannot be written as a line: lines hold text or messages.",
+            remedy="Keep these groups as Parquet.",
+        )
+    weight = {"weight": label.weight} if label.weight != 1.0 else {}
+    extras = {name: group.extra[name] for name in PROMPT_EXTRAS if group.extra.get(name)}
+    return row | {"label": label.desirable} | weight | extras
