@@ -15,7 +15,7 @@ from tropism.data.store import read_card, read_groups_file, write_groups, write_
 from tropism.errors import ConfigError, DataError
 from tropism.signals import stream
 from tropism.signals.build import Settings, build_file, build_foreign
-from tropism.signals.columns import VoteColumns
+from tropism.signals.columns import ChoiceColumns, VoteColumns
 from tropism.signals.rules import GapRule, Log2Rule
 from tropism.tables import json_texts, to_json
 
@@ -64,12 +64,13 @@ def test_real_files_make_the_counted_edges(
         assert all(isinstance(group.prompts[0], tuple) for group in found)
 
 
-@pytest.mark.parametrize("per_bucket", [7, 20_000])
+@pytest.mark.parametrize(("per_bucket", "text"), [(7, 10**6), (20_000, 10**6), (20_000, 300)])
 def test_written_tables_are_the_groups_one_by_one(
-    per_bucket: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    per_bucket: int, text: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The way by columns, in one bucket or several, against the way through Python objects."""
     monkeypatch.setattr(stream, "GROUPS_PER_BUCKET", per_bucket)
+    monkeypatch.setattr(stream, "BYTES_PER_BUCKET", text)
     path = write_rows(tmp_path / "votes.jsonl", forum(60))
     with build_file(path, VOTES, Settings(rule=GapRule(1), holdout=0.3)) as made:
         groups = list(made.groups)
@@ -127,6 +128,29 @@ def test_private_builds_hold_no_names_and_no_keys(tmp_path: Path) -> None:
             ids.append(next(iter(again.groups)).id)
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
+
+
+def test_sources_that_are_hashed_are_counted(tmp_path: Path) -> None:
+    rows = [
+        {"q": f"Q{place}", "x": "a", "y": "b", "said": "a", "by_x": "jane.doe@example.org", "by_y": "model-2"}
+        for place in range(3)
+    ]
+    path = write_rows(tmp_path / "choices.jsonl", rows)
+    columns = ChoiceColumns("q", "x", "y", "said", first_source="by_x", second_source="by_y")
+    for private, hashed in ((True, 3), (False, None)):
+        with build_file(path, columns, Settings(private=private)) as made:
+            assert made.card.account.notes.get("hashed: names of sources that hold personal data") == hashed
+
+
+def test_rankings_of_nobody_in_particular_know_no_truth(tmp_path: Path) -> None:
+    lists = [{"id": "x", "prompt": "a cat", "generations": ["a", "b"], "ranking": [1, 2]}]
+    (tmp_path / "images.json").write_text(json.dumps(lists))
+    for settings in (Settings(truth="dawid-skene"), Settings(weight="agreement")):
+        with (
+            pytest.raises(ConfigError, match=r"no effect on rankings whose annotators are not known"),
+            build_foreign(tmp_path / "images.json", "imagereward", settings),
+        ):
+            pass
 
 
 def test_bots_are_dropped_and_counted_unless_they_are_kept(tmp_path: Path) -> None:

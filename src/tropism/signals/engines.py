@@ -20,11 +20,11 @@ ROW = "__row__"
 """Column that `open_file` adds: the record's number, from 1 and without a header. For messages, never for results."""
 
 ROWS_PER_PART = 2_000_000
-"""Rows that are sorted at one time; more are taken in parts."""
+"""Rows that are sorted at one time, about: twice as many or more are taken in parts."""
 
 
 ROWS_AT_ONCE = 50_000
-"""Rows of a large table that are in memory at one time."""
+"""Rows of a large table that are fetched at one time where every fetching is a query; elsewhere it is fewer."""
 
 
 class Engine(ABC):
@@ -54,7 +54,7 @@ class Engine(ABC):
 
     def stream(self, table: Table) -> Iterator[RecordBatch]:
         """The rows of a large table in any order, some at a time; nothing else may ask the engine meanwhile."""
-        return self.batches(table, num_rows=ROWS_AT_ONCE)
+        return self.batches(table, num_rows=4_096)  # texts may be long
 
     def json_text(self, text: StringValue) -> StringValue | None:
         """A text as JSON text, where the engine knows how; None leaves it to Arrow."""

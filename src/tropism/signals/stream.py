@@ -1,14 +1,15 @@
 """Threads with edges or labels become the rows of `groups.parquet`, a bucket of threads at a time.
 
 No row becomes a Python object on this way. The texts are read from the file again, in whatever order it has them, and
-parted into buckets on disk: memory holds one bucket, and twelve bytes for each answer. In a bucket NumPy sorts the rows
-and cuts the columns into lists.
+parted into buckets on disk: memory holds one bucket, and thirteen bytes for each answer. In a bucket NumPy sorts the
+rows and cuts the columns into lists.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -21,11 +22,13 @@ from numpy.typing import NDArray
 
 from tropism.groups import PreferenceGroup
 from tropism.signals import values
-from tropism.signals.engines import Engine, count, data_errors, engine_of, keep, release
+from tropism.signals.engines import Engine, data_errors, engine_of, keep, release
 from tropism.signals.parted import NOWHERE, Parted
 from tropism.tables import EDGE, LABEL, RESPONSE, SCHEMA, group_of, json_texts
 
 GROUPS_PER_BUCKET = 10_000
+BYTES_PER_BUCKET = 64_000_000
+"""Text that a bucket holds, about: long texts make smaller buckets."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class GroupStream:
             first = 0
             for bucket in _buckets(threads, engine, Path(folder)):
                 yield self._table(bucket, first=first, is_json=threads.is_json)
-                first += GROUPS_PER_BUCKET
+                first += bucket.heads.num_rows
 
     def _table(self, bucket: _Bucket, *, first: int, is_json: bool) -> pa.Table:
         """The groups of one bucket, whose ordinals count from `first`."""
@@ -135,16 +138,15 @@ class _Bucket(NamedTuple):
 def _buckets(threads: Threads, engine: Engine, folder: Path) -> Iterator[_Bucket]:
     """All rows, parted by the ordinals of their threads; one column of text has the engine to itself at a time."""
     heads = keep(_heads(threads))
-    num_buckets = -(-count(heads) // GROUPS_PER_BUCKET)
+    placed = keep(_placed(threads, heads))
+    responses, prompts, per_bucket = _texts(threads.texts, engine, _where(placed, engine), folder)
 
     def parted(table: Table, name: str) -> Parted:
-        rows = Parted(folder / name, table.schema().to_pyarrow(), num_parts=num_buckets)
+        rows = Parted(folder / name, table.schema().to_pyarrow(), num_parts=responses.num_parts)
         for batch in engine.stream(table):
-            rows.add(batch, batch["ordinal"].to_numpy() // GROUPS_PER_BUCKET)
+            rows.add(batch, batch["ordinal"].to_numpy() // per_bucket)
         return rows.close()
 
-    placed = keep(_placed(threads, heads))
-    responses, prompts = _texts(threads.texts, engine, _where(placed, engine), folder, num_buckets)
     parts = {
         "heads": parted(heads.drop("thread"), "heads"),
         "answers": parted(placed, "answers"),
@@ -160,10 +162,10 @@ def _buckets(threads: Threads, engine: Engine, folder: Path) -> Iterator[_Bucket
 
 
 class _Where(NamedTuple):
-    """In which bucket the text of every answer belongs, by rising `rows`; the first answer's prompt goes with it."""
+    """The group of every answer, by rising `rows`; the prompt goes with the first answer."""
 
     rows: NDArray[np.int64]
-    buckets: NDArray[np.int32]
+    ordinals: NDArray[np.int32]
     is_first: NDArray[np.bool_]
 
 
@@ -174,23 +176,37 @@ def _where(placed: Table, engine: Engine) -> _Where:
         for name in ("row", "ordinal", "is_first")
     )
     order = np.argsort(rows)
-    return _Where(rows[order], (ordinals[order] // GROUPS_PER_BUCKET).astype(np.int32), is_first[order])
+    return _Where(rows[order], ordinals[order].astype(np.int32), is_first[order])
 
 
-def _texts(texts: Table, engine: Engine, where: _Where, folder: Path, num_buckets: int) -> tuple[Parted, Parted]:
-    """The texts of answers, and those of prompts beside each thread's first answer."""
+def _texts(texts: Table, engine: Engine, where: _Where, folder: Path) -> tuple[Parted, Parted, int]:
+    """The texts of answers, those of prompts beside each thread's first answer, and the groups of a bucket."""
     names = ("response", "prompt")
-    found = [
-        Parted(folder / f"{name}s", texts.select("text_row", name).schema().to_pyarrow(), num_parts=num_buckets)
+    batches = engine.stream(texts.select("text_row", *names))
+    first = next(batches)
+    num_groups = int(where.is_first.sum())
+    per_bucket = _groups_per_bucket(first, answers_per_group=len(where.rows) / num_groups)
+    responses, prompts = (
+        Parted(
+            folder / f"{name}s",
+            texts.select("text_row", name).schema().to_pyarrow(),
+            num_parts=-(-num_groups // per_bucket),
+        )
         for name in names
-    ]
-    for batch in engine.stream(texts.select("text_row", *names)):
+    )
+    for batch in chain([first], batches):
         rows = batch["text_row"].to_numpy()
         at = np.minimum(np.searchsorted(where.rows, rows), len(where.rows) - 1)
-        buckets = np.where(where.rows[at] == rows, where.buckets[at], NOWHERE)
-        found[0].add(batch.select(["text_row", "response"]), buckets)
-        found[1].add(batch.select(["text_row", "prompt"]), np.where(where.is_first[at], buckets, NOWHERE))
-    return found[0].close(), found[1].close()
+        buckets = np.where(where.rows[at] == rows, where.ordinals[at] // per_bucket, NOWHERE)
+        responses.add(batch.select(["text_row", "response"]), buckets)
+        prompts.add(batch.select(["text_row", "prompt"]), np.where(where.is_first[at], buckets, NOWHERE))
+    return responses.close(), prompts.close(), per_bucket
+
+
+def _groups_per_bucket(batch: pa.RecordBatch, *, answers_per_group: float) -> int:
+    """As many groups as hold the text of one bucket, if all texts are as long as those of a batch."""
+    per_group = (batch["response"].nbytes * answers_per_group + batch["prompt"].nbytes) / max(1, batch.num_rows)
+    return int(np.clip(BYTES_PER_BUCKET / max(1.0, per_group), 1, GROUPS_PER_BUCKET))
 
 
 def _contents(texts: pa.Array, is_json: bool) -> pa.Array:
