@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import threading
+import time
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -18,6 +20,9 @@ from tropism.errors import Interrupted, OutputError, TropismError
 
 USAGE_ERRORS: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What typer raises for a wrong command line; it has no public name of its own for the whole family."""
+
+CLEANING_SECONDS = 5.0
+"""How long after Ctrl-C or a termination signal a second one has no effect, and cannot cut the cleaning short."""
 
 app = typer.Typer(
     name="tropism",
@@ -63,26 +68,37 @@ def main() -> None:
     """Run the command line; every error that a user can put right ends in one line and a non-zero exit."""
     terminated = Terminated()
     signal.signal(signal.SIGTERM, terminated.stop)
-    sys.unraisablehook = interrupt_again
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell starts what runs in the background
+        signal.signal(signal.SIGINT, terminated.stop)
+    sys.unraisablehook = partial(interrupt_again, terminated)
     status = run(sys.argv[1:], terminated)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(status))  # the command is over: nothing is left to stop
     sys.exit(status)
 
 
-def interrupt_again(ignored: sys.UnraisableHookArgs) -> None:
-    """Interrupt once more, a moment later, where an interruption met a destructor, in which Python drops it."""
+def interrupt_again(terminated: Terminated, ignored: sys.UnraisableHookArgs) -> None:
+    """Stop once more, a moment later, where a signal met a destructor, in which Python drops what its handler raises.
+
+    The same signal is sent again: Ctrl-C may be ignored where a termination is not.
+    """
     if not came_of_interrupt(ignored.exc_value):
         sys.__unraisablehook__(ignored)
         return
+    terminated.rearm()
     main_thread = threading.main_thread().ident or 0
-    later = threading.Timer(0.05, signal.pthread_kill, [main_thread, signal.SIGINT])
+    number = signal.SIGTERM if terminated.came else signal.SIGINT
+    later = threading.Timer(0.05, signal.pthread_kill, [main_thread, number])
     later.daemon = True
     later.start()
 
 
 class Terminated(Interrupted):
-    """A termination signal, which ends a command as Ctrl-C does, but with an exit status of its own."""
+    """A termination signal, which ends a command as Ctrl-C does, but with an exit status of its own.
+
+    Attributes:
+        came: whether it was a termination signal that stopped the command.
+    """
 
     exit_status = 143
 
@@ -90,15 +106,28 @@ class Terminated(Interrupted):
         super().__init__("Stopped by a termination signal.", remedy="Run the same command again to start over.")
         self.came = False
         self._process = os.getpid()
+        self._stopped_at: float | None = None
 
     def stop(self, number: int, frame: FrameType | None) -> None:
-        """Handle the signal: clean up by way of an exception; a process that was split off just ends."""
+        """Handle either signal: clean up by way of an exception, which a second signal must not cut short.
+
+        The second one has no effect for `CLEANING_SECONDS`; after that it stops what still runs. A process that was
+        split off does what it would do without this handler.
+        """
         if os.getpid() != self._process:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
             os.kill(os.getpid(), number)
-        signal.signal(number, signal.SIG_IGN)  # a second one must not cut the cleaning short
-        self.came = True
+            return
+        now = time.monotonic()
+        if self._stopped_at is not None and now - self._stopped_at < CLEANING_SECONDS:
+            return
+        self._stopped_at = now
+        self.came = self.came or number == signal.SIGTERM
         raise KeyboardInterrupt
+
+    def rearm(self) -> None:
+        """Heed the next signal at once: what the last one raised was dropped."""
+        self._stopped_at = None
 
 
 def run(arguments: list[str], terminated: Terminated | None = None) -> int:
