@@ -1,10 +1,16 @@
 """Groups come back from disk as they were written, and a file is written whole or not at all."""
 
+import errno
 import json
+import random
+import resource
+import signal
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,10 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tropism.data.formats import Source, load
-from tropism.data.store import read_card, read_groups_file, write_groups, write_pairs
+from tropism.data.store import read_card, read_groups_file, write_groups, write_labels, write_pairs
 from tropism.errors import DataError, OutputError
 from tropism.groups import Edge, Label, PreferenceGroup, Response
 from tropism.records import Account, DataCard, Estimate
+from tropism.signals.parted import Parted
 
 PAIR = PreferenceGroup("q1", ("2 + 2?",), (Response("a", "4"), Response("b", "5")), (Edge(0, 1),))
 
@@ -122,6 +129,49 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot be written .* Choose another place\."):
         write_groups([PAIR], tmp_path / "file" / "groups.parquet")
+
+
+@pytest.mark.parametrize("write", [write_groups, write_pairs, write_labels])
+def test_a_disk_that_fails_while_groups_are_made_is_not_blamed_on_the_file(
+    tmp_path: Path, write: Callable[[Iterator[PreferenceGroup], Path], int]
+) -> None:
+    def failing() -> Iterator[PreferenceGroup]:
+        yield PAIR
+        raise OSError(errno.ENOSPC, "No space left on device", "/elsewhere/rows")
+
+    with pytest.raises(OSError, match="/elsewhere/rows"):
+        write(failing(), tmp_path / "groups.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("write", [write_groups, write_pairs, write_labels])
+def test_a_disk_that_is_full_names_the_file(
+    tmp_path: Path, write: Callable[[Iterator[PreferenceGroup], Path], int]
+) -> None:
+    path, rng = tmp_path / "groups.out", random.Random(0)
+    texts = ("".join(rng.choices(string.printable, k=3_000)) for _ in range(60))
+    large = (replace(PAIR, prompts=(text,), labels=(Label(0, True),)) for text in texts)
+    before, action = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+        with pytest.raises(OutputError, match=r"groups\.out cannot be written \(.*\)\. Choose another place\.$"):
+            write(large, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, action)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_temporary_folder_is_named(tmp_path: Path) -> None:
+    schema = pa.schema({"row": pa.int64()})
+    with pytest.raises(OutputError, match=r"^a temporary file in .*nowhere cannot be written \(.*\)\. Free some space"):
+        Parted(tmp_path / "nowhere" / "rows", schema, num_parts=1)
+    if Path("/dev/full").exists():
+        rows = Parted(Path("/dev/full"), schema, num_parts=1)
+        many = pa.RecordBatch.from_pydict({"row": list(range(20_000))}, schema=schema)
+        rows.add(many, np.zeros(20_000, np.int64))
+        with pytest.raises(OutputError, match=r"Free some space there, or set TMPDIR to a folder with more room\.$"):
+            rows.close()
 
 
 def test_a_file_that_holds_no_groups_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tropism.data.keys import PROMPT_EXTRAS
 from tropism.errors import DataError, OutputError
@@ -18,6 +18,7 @@ from tropism.tables import SCHEMA, SCHEMA_VERSION, group_of, row_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 GROUPS_PER_ROW_GROUP = 1_000
 
@@ -54,13 +55,14 @@ def write_tables(tables: Iterable[pa.Table], path: Path, *, card: DataCard | Non
 
     metadata = {"tropism.schema": SCHEMA_VERSION} | ({"tropism.card": card.model_dump_json()} if card else {})
     num_groups = 0
-    with (
-        _replacing(path) as name,
-        pq.ParquetWriter(name, SCHEMA.with_metadata(metadata), compression="zstd") as writer,
-    ):
-        for table in tables:
-            writer.write_table(table, row_group_size=GROUPS_PER_ROW_GROUP)
-            num_groups += table.num_rows
+    with _replacing(path) as name:
+        with _writing(path):
+            writer = pq.ParquetWriter(name, SCHEMA.with_metadata(metadata), compression="zstd")
+        with _closed(writer, path):
+            for table in tables:
+                with _writing(path):
+                    writer.write_table(table, row_group_size=GROUPS_PER_ROW_GROUP)
+                num_groups += table.num_rows
     return num_groups
 
 
@@ -97,13 +99,7 @@ def write_pairs(groups: Iterable[PreferenceGroup], path: Path) -> int:
         DataError: where an edge has no form as a pair (items, answers still to be generated, two prompts).
         OutputError: where the file cannot be written; an old file stays as it was.
     """
-    num_pairs = 0
-    with _replacing(path) as name, open(name, "w", encoding="utf-8") as file:
-        for group in groups:
-            for edge in group.edges:
-                file.write(json.dumps(_pair(group, edge), ensure_ascii=False, default=dict) + "\n")
-                num_pairs += 1
-    return num_pairs
+    return _write_lines((_pair(group, edge) for group in groups for edge in group.edges), path)
 
 
 def write_labels(groups: Iterable[PreferenceGroup], path: Path) -> int:
@@ -121,13 +117,7 @@ def write_labels(groups: Iterable[PreferenceGroup], path: Path) -> int:
 
     Reference: TRL's documentation, "Dataset formats and types", unpaired preference.
     """
-    num_labels = 0
-    with _replacing(path) as name, open(name, "w", encoding="utf-8") as file:
-        for group in groups:
-            for label in group.labels:
-                file.write(json.dumps(_labelled(group, label), ensure_ascii=False, default=dict) + "\n")
-                num_labels += 1
-    return num_labels
+    return _write_lines((_labelled(group, label) for group in groups for label in group.labels), path)
 
 
 def is_groups_file(path: Path) -> bool:
@@ -174,25 +164,64 @@ def _open(path: Path) -> Any:
     return open_parquet(path)
 
 
+def _write_lines(rows: Iterable[dict[str, Any]], path: Path) -> int:
+    """Write objects as lines of JSON, whole or not at all, and count them."""
+    num_rows = 0
+    with _replacing(path) as name:
+        with _writing(path):
+            file = open(name, "w", encoding="utf-8")  # noqa: SIM115  (closed on the next line, in words where it fails)
+        with _closed(file, path):
+            for row in rows:
+                with _writing(path):
+                    file.write(json.dumps(row, ensure_ascii=False, default=dict) + "\n")
+                num_rows += 1
+    return num_rows
+
+
 @contextmanager
 def _replacing(path: Path) -> Iterator[str]:
-    """The name of a temporary neighbour that takes the path's place when the block ends well."""
+    """The name of a temporary neighbour that takes the path's place when the block ends well.
+
+    What goes wrong in the block is left as it is: it may be the disk of what is read, or of temporary files.
+    """
     # named before it is there: an interruption between the two would leave it behind
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.touch(0o600, exist_ok=False)
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside.touch(0o600, exist_ok=False)
         yield str(beside)
-        beside.chmod(0o644)
-        beside.replace(path)
-    except BaseException as error:
+        with _writing(path):
+            beside.chmod(0o644)
+            beside.replace(path)
+    except BaseException:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OutputError(
-                f"{path} cannot be written ({error.strerror or error}).", remedy="Choose another place."
-            ) from None
         raise
+
+
+@contextmanager
+def _closed(file: pq.ParquetWriter | TextIO, path: Path) -> Iterator[None]:
+    """Close what writes a file at the end of the block; that closing fails too hides no earlier error."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError, ValueError):
+            file.close()
+        raise
+    with _writing(path):
+        file.close()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What goes wrong with the writing of a file, in words."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error}).", remedy="Choose another place."
+        ) from None
 
 
 def _pair(group: PreferenceGroup, edge: Edge) -> dict[str, Any]:

@@ -6,11 +6,14 @@ Memory holds the rows that wait for the next writing; to read a part is to read 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from tropism.errors import OutputError
 
 BYTES_AT_ONCE = 32_000_000
 """Bytes of rows that wait before they are written."""
@@ -30,7 +33,8 @@ class Parted:
 
     def __init__(self, path: Path, schema: pa.Schema, *, num_parts: int) -> None:
         self.path, self.schema, self.num_parts = path, schema, num_parts
-        self._writer = pa.ipc.new_file(str(path), schema)
+        with self._in_file():
+            self._writer = pa.ipc.new_file(str(path), schema)
         self._waiting: list[pa.RecordBatch] = []
         self._parts: list[NDArray[np.integer]] = []
         self._num_bytes = 0
@@ -46,7 +50,8 @@ class Parted:
     def close(self) -> Parted:
         """End the writing; from then on rows can be read, and none added."""
         self._write()
-        self._writer.close()
+        with self._in_file():
+            self._writer.close()
         return self
 
     def read(self) -> Iterator[pa.Table]:
@@ -70,5 +75,17 @@ class Parted:
         start = 0
         for size in sizes[1:].tolist():
             part = ordered.slice(start, size).to_batches()
-            self._writer.write_batch(part[0] if part else pa.RecordBatch.from_pylist([], schema=self.schema))
+            with self._in_file():
+                self._writer.write_batch(part[0] if part else pa.RecordBatch.from_pylist([], schema=self.schema))
             start += size
+
+    @contextmanager
+    def _in_file(self) -> Iterator[None]:
+        """What goes wrong with the temporary file, in words."""
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"a temporary file in {self.path.parent} cannot be written ({error}).",
+                remedy="Free some space there, or set TMPDIR to a folder with more room.",
+            ) from None
