@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tropism.cli import run
+from tropism.cli import Terminated, run
 from tropism.data.store import write_groups, write_tables
 from tropism.errors import OutputError
 from tropism.signals.duck import connect
@@ -166,13 +166,19 @@ def test_error_is_told_where_its_json_cannot_be() -> None:
     assert [line[:24] for line in ended.stderr.splitlines()] == ["error: /none.csv does no"]
 
 
-def test_interruption_that_a_destructor_drops_comes_again() -> None:
+@pytest.mark.parametrize(
+    ("inherited", "number", "status", "line"),
+    [("default_int_handler", *STOPS[0]), ("default_int_handler", *STOPS[1]), ("SIG_IGN", *STOPS[1])],
+    ids=["ctrl-c", "termination", "termination in the background"],
+)
+def test_stop_that_a_destructor_drops_comes_again(inherited: str, number: int, status: int, line: str) -> None:
     program = (
         "import os, signal, sys, time\n"
+        f"signal.signal(signal.SIGINT, signal.{inherited})\n"
         "from tropism import cli\n"
         "class Closing:\n"
         "    def __del__(self):\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        f"        os.kill(os.getpid(), {int(number)})\n"
         "        time.sleep(60)\n"
         "def work(**_):\n"
         "    closing = Closing()\n"
@@ -182,7 +188,43 @@ def test_interruption_that_a_destructor_drops_comes_again() -> None:
         "cli.main()\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30)
-    assert (ended.returncode, ended.stderr) == (130, STOPS[0][2])
+    assert (ended.returncode, ended.stderr) == (status, line)
+
+
+@pytest.mark.parametrize(("number", "status", "line"), STOPS, ids=["ctrl-c", "termination"])
+def test_second_stop_does_not_cut_the_cleaning_short(tmp_path: Path, number: int, status: int, line: str) -> None:
+    program = (
+        "import os, signal, time\n"
+        "from tropism import cli\n"
+        "def work(**_):\n"
+        "    try:\n"
+        f"        os.kill(os.getpid(), {int(number)})\n"
+        "        time.sleep(60)\n"
+        "    finally:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        time.sleep(0.1)\n"
+        "        open('cleaned', 'w').close()\n"
+        "cli.app = work\n"
+        "cli.main()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (ended.returncode, ended.stderr) == (status, line)
+    assert [path.name for path in tmp_path.iterdir()] == ["cleaned"]
+
+
+def test_second_stop_is_heeded_where_cleaning_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminated = Terminated()
+    with pytest.raises(KeyboardInterrupt):
+        terminated.stop(signal.SIGINT, None)
+    terminated.stop(signal.SIGTERM, None)
+    assert not terminated.came
+    monkeypatch.setattr("tropism.cli.CLEANING_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        terminated.stop(signal.SIGTERM, None)
+    assert terminated.came
 
 
 def test_folder_that_duckdb_spills_to_is_private_and_goes() -> None:
@@ -192,6 +234,14 @@ def test_folder_that_duckdb_spills_to_is_private_and_goes() -> None:
     del backend
     gc.collect()
     assert not Path(name).exists()
+
+
+def test_temporary_folder_may_have_an_apostrophe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "Anna's"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    ((name,),) = connect().raw_sql("SELECT current_setting('temp_directory')").fetchall()
+    assert Path(name).parent == folder
 
 
 def test_a_process_that_was_split_off_just_ends() -> None:

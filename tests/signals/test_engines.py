@@ -5,13 +5,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tropism.errors import DataError
+from tropism.signals import file_checks, text_files
+from tropism.signals.duck import connect
 from tropism.signals.engines import engine_of, open_file, rows
+from tropism.signals.file_checks import csv_header, lines_at
 from tropism.signals.rules import GapRule
+from tropism.signals.text_files import with_equal_ends
 from tropism.signals.votes import VoteColumns, votes_to_groups
 
 
@@ -209,6 +214,110 @@ def test_line_ends_may_be_mixed(tmp_path: Path, ends: str) -> None:
     table = open_file(path, ["q"], lenient=True)
     assert [row["q"] for row in rows(table)] == ["x", "z"]
     assert engine_of(table).rejected() == [3]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_lines_are_those_of_the_file_after_cells_of_several_lines(tmp_path: Path, ends: str, packed: bool) -> None:
+    path = tmp_path / ("a.csv.gz" if packed else "a.csv")
+    lines = ["q,a,n", 'a,"b', "b", 'b",1', "a,c", "x,y,2", '"v', 'w",3', "z,z,4"]
+    text = "".join(f"{line}{ends}" for line in lines).encode()
+    path.write_bytes(gzip.compress(text) if packed else text)
+    with pytest.raises(DataError, match=r"cannot be read: line 5: 2 cells, but the header has 3\. Correct"):
+        open_file(path, ["q", "a"])
+    table = open_file(path, ["q"], lenient=True)
+    assert [row["q"] for row in rows(table)] == ["a", "x", "z"]
+    assert engine_of(table).rejected() == [5, 7]
+
+
+def test_lines_are_those_of_the_file_where_ends_are_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'q,a\r\n"x\ny",1\rk\r\n\n"v\r\nw"\nu,5\r\nt,\xff\n')
+    with pytest.raises(DataError, match=r"a\.csv is not UTF-8 text: line 9: invalid start byte\. Save"):
+        open_file(path, ["q", "a"])
+    table = open_file(path, ["q"], lenient=True)
+    assert [row["q"] for row in rows(table)] == ["x\ny", "u"]
+    assert engine_of(table).rejected() == [4, 6, 9]
+    path.write_bytes(path.read_bytes().replace(b"\xff", b""))
+    with pytest.raises(DataError, match=r"a\.csv cannot be read: line 4: 1 cell, but the header has 2\. Correct"):
+        open_file(path, ["q", "a"])
+
+
+def test_line_of_a_broken_record_far_into_a_large_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    record = '"x\n' + "y" * 1_000 + '",1\n'
+    path.write_text("q,a\n" + record * 35_000 + "x\n" + record * 5_000 + "x,2,3\n" + record * 30_000)
+    table = open_file(path, ["a"], lenient=True)
+    assert engine_of(table).rejected() == [70_002, 80_003]
+    with pytest.raises(DataError, match=r"a\.csv cannot be read: line 70002: 1 cell, but the header has 2\. Correct"):
+        open_file(path, ["a"])
+
+
+def test_a_broken_record_is_stored_once_however_often_the_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("q,a\nx\ny,1\n")
+    table = open_file(path, ["q", "a"], lenient=True)
+    for _ in range(3):
+        assert [row["q"] for row in rows(table)] == ["y"]
+    backend = ibis.get_backend(table)
+    assert backend.raw_sql("SELECT count(*) FROM reject_errors").fetchone() == (1,)
+    assert engine_of(table).rejected() == [2]
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 100])
+def test_lines_are_counted_whatever_ends_them(tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_checks, "_BYTES_AT_ONCE", chunk)
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"a\nb\r\n\rc\r\n\nd")
+    assert lines_at(path, [13, 0, 2, 5, 6, 9, 10, 7]) == [1, 2, 4, 4, 6, 6, 6, 6]
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r"])
+def test_a_file_that_is_cut_inside_its_last_character_is_refused(tmp_path: Path, ends: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"q,a{ends}x,1{ends}y,é".encode()[:-1])
+    with pytest.raises(DataError, match=r"a\.csv is not UTF-8 text: line 3: unexpected end of data\. Save it again"):
+        open_file(path, ["q", "a"])
+    table = open_file(path, ["q"], lenient=True)
+    assert [row["q"] for row in rows(table)] == ["x"]
+
+
+def test_invalid_bytes_have_a_reason_where_ends_are_made_equal(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"q,a\r\nx,1\ny,\xff\n")
+    with pytest.raises(DataError, match=r"a\.csv cannot be read: line 3: bytes that are not UTF-8\. Correct"):
+        with_equal_ends(connect(), path, separator=",", num_columns=2, lenient=False)
+
+
+@pytest.mark.parametrize(("text", "line"), [(b"q,a\r\nx,1\n" + b"y" * 9_000, 3), (b'q,a\r\n"x\n' + b"y\n" * 9_000, 2)])
+def test_a_record_without_end_is_refused_before_memory_is_full(
+    tmp_path: Path, text: bytes, line: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_files, "LONGEST_LINE", 5_000)
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(text))
+    for lenient in (False, True):
+        with pytest.raises(DataError, match=rf"cannot be read: line {line}: longer than .* bytes\. Correct or remove"):
+            with_equal_ends(connect(), path, separator=",", num_columns=2, lenient=lenient)
+
+
+@pytest.mark.parametrize("byte", [b"x", b",", b"\0"])
+def test_a_header_without_end_is_refused_before_memory_is_full(tmp_path: Path, byte: bytes) -> None:
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(byte * 40_000_000, 1))
+    with pytest.raises(DataError, match=r"\(its first line is longer than 32,000,000 bytes\)\. Check what the file is"):
+        csv_header(path, tab=False)
+
+
+@pytest.mark.parametrize("start", [b"\n", b"\r\n\r\n", b"\xef\xbb\xbf\n"])
+def test_a_blank_line_before_the_names_is_told(tmp_path: Path, start: bytes) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(start + b"q,a\nx,1\n")
+    with pytest.raises(DataError, match=r"\(its first line is blank\)\. Remove the blank lines before the names\.$"):
+        open_file(path, ["q"])
+    path.write_bytes(start)
+    with pytest.raises(DataError, match=r"a\.csv is empty\. Give a file with at least one record\.$"):
+        open_file(path, ["q"])
 
 
 def test_broken_utf8_costs_its_row_whatever_column_is_read(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 import ibis
@@ -17,6 +18,7 @@ from pyarrow import RecordBatch
 from pyarrow import Table as Rows
 
 from tropism.signals.engines import Engine
+from tropism.signals.file_checks import lines_at
 
 MOST_MEMORY = 3_000_000_000
 """Bytes that DuckDB may hold before it writes to disk; half of the machine's memory where that is less."""
@@ -50,11 +52,7 @@ class DuckEngine(Engine):
         return _to_json(text)
 
     def rejected(self) -> list[int]:
-        try:
-            found = self.backend.raw_sql("SELECT DISTINCT line FROM reject_errors ORDER BY line").fetchall()
-        except duckdb.CatalogException:
-            return []  # no CSV file was read leniently
-        return [line for (line,) in found]
+        return rejected_lines(self.backend)
 
     def problem(self, error: Exception) -> str | None:
         if isinstance(error, duckdb.OutOfMemoryException):
@@ -62,6 +60,25 @@ class DuckEngine(Engine):
         if isinstance(error, duckdb.InvalidInputException | duckdb.ConversionException | duckdb.IOException):
             return f"cannot be read: {str(error).strip().splitlines()[0].rstrip('. ')}"
         return None
+
+
+def rejected_lines(backend: Backend, *, record: int | None = None) -> list[int]:
+    """The lines at which the records of a CSV file begin that DuckDB left out and stored.
+
+    Args:
+        backend: the connection that read the file.
+        record: its number as DuckDB counts, which takes a record of several lines for one; None asks for all.
+    """
+    only = "" if record is None else f"WHERE line = {record:d}"
+    try:
+        found = backend.raw_sql(
+            f"SELECT DISTINCT file_path, line_byte_position - 1 "  # noqa: S608  (a number)
+            f"FROM reject_errors JOIN reject_scans USING (scan_id, file_id) {only}"
+        ).fetchall()
+    except duckdb.CatalogException:
+        return []  # no CSV file was read leniently
+    paths = dict.fromkeys(path for path, _ in found)
+    return sorted(line for path in paths for line in lines_at(Path(path), [at for of, at in found if of == path]))
 
 
 def connect() -> Backend:
@@ -74,7 +91,7 @@ def connect() -> Backend:
         "TimeZone = 'UTC'",
         "enable_progress_bar = false",
         f"memory_limit = '{memory // 1_000_000}MB'",
-        f"temp_directory = '{folder}'",
+        "temp_directory = '{}'".format(folder.replace("'", "''")),
     ):
         backend.raw_sql(f"SET {setting}")
     return backend

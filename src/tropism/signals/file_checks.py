@@ -8,7 +8,8 @@ import difflib
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -18,7 +19,11 @@ from tropism.errors import DataError
 from tropism.signals.engines import ROW
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+LONGEST_LINE = 32_000_000
+"""Bytes of a line of CSV; one buffer of DuckDB's, whose size stays as it is."""
+
 _BYTES_AT_ONCE = 1 << 20
+_BOM = b"\xef\xbb\xbf"
 
 
 def suffix_of(path: Path) -> str:
@@ -145,17 +150,53 @@ def scanned(path: Path) -> Scanned:
     decoder = codecs.getincrementaldecoder("utf-8")()
     num_lf = num_cr = num_both = 0
     invalid, last = "", b""
-    for chunk in _chunks(path):
+    for chunk in chain(_chunks(path), [b""]):
         if not invalid:
             try:
-                decoder.decode(chunk)
+                decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                line = num_lf + error.object[: error.start].count(b"\n") + 1
+                line = num_lf + num_cr - num_both + _num_ends(error.object[: error.start], last) + 1
                 invalid = f"line {line}: {error.reason}"
         num_lf, num_cr = num_lf + chunk.count(b"\n"), num_cr + chunk.count(b"\r")
         num_both += chunk.count(b"\r\n") + (last == b"\r" and chunk.startswith(b"\n"))
         last = chunk[-1:]
     return Scanned(sum(map(bool, (num_lf - num_both, num_both, num_cr - num_both))), invalid)
+
+
+def lines_at(path: Path, places: Iterable[int]) -> list[int]:
+    """The lines of a text file, counted from 1, in which some bytes stand; a line may end in LF, CR LF or CR.
+
+    Args:
+        path: the file.
+        places: of the bytes, counted from 0; of gzip, in what it unpacks to. At the end of a line or on a blank one it
+            is the next line that is not blank, for that is where DuckDB's record begins.
+
+    Returns:
+        A line for each place that differs, in the order of the file.
+    """
+    waiting = sorted(set(places), reverse=True)
+    found: list[int] = []
+    line, start, last = 1, 0, b""
+    for chunk in _chunks(path):
+        done = 0
+        while waiting and waiting[-1] < start + len(chunk):
+            place = waiting.pop()
+            if chunk[place - start] in b"\r\n":
+                waiting.append(place + 1)
+                continue
+            before = chunk[done : place - start]
+            line, last, done = line + _num_ends(before, last), before[-1:] or last, done + len(before)
+            found.append(line)
+        if not waiting:
+            break
+        line, last, start = line + _num_ends(chunk[done:], last), chunk[-1:], start + len(chunk)
+    return found + [line] * len(waiting)
+
+
+def _num_ends(data: bytes, last: bytes) -> int:
+    """How many lines end in some bytes, of which the one before is `last`."""
+    both = data.count(b"\r\n") + (last == b"\r" and data.startswith(b"\n"))
+    return data.count(b"\n") + data.count(b"\r") - both
 
 
 def require_sound_gzip(path: Path) -> None:
@@ -199,17 +240,30 @@ def opened(path: Path) -> BinaryIO:
 
 
 def csv_header(path: Path, *, tab: bool) -> tuple[list[str], str]:
-    """The names in the first line, and the separator that splits it into most of them."""
+    """The names in the first line, and the separator that splits it into most of them.
+
+    No more than the first `LONGEST_LINE` bytes are looked at, since a small gzip can hold a line without end.
+
+    Raises:
+        DataError: where the file is empty, or does not begin with a line of names.
+    """
+    with opened(path) as file:
+        first = file.read(LONGEST_LINE).removeprefix(_BOM)
+    if not first.strip():
+        raise empty(path)
+    if first[:1] in (b"\n", b"\r"):
+        raise _no_names(path, "its first line is blank", remedy="Remove the blank lines before the names.")
+    if len(first) >= LONGEST_LINE - len(_BOM) and not _num_ends(first, b""):
+        raise _no_names(path, f"its first line is longer than {LONGEST_LINE:,} bytes")
     found = []
     for separator in "\t" if tab else ",;\t|":
-        with io.TextIOWrapper(opened(path), "utf-8-sig", errors="replace", newline="") as file:
+        with io.TextIOWrapper(io.BytesIO(first), "utf-8", errors="replace", newline="") as text:
             try:
-                found.append((next(csv.reader(file, delimiter=separator), []), separator))
+                found.append((next(csv.reader(text, delimiter=separator)), separator))
             except csv.Error as error:
-                raise DataError(
-                    f"{path} does not begin with the names of its columns ({error}).", remedy="Check what the file is."
-                ) from None
-    names, separator = max(found, key=lambda one: len(one[0]))
-    if not names:
-        raise empty(path)
-    return names, separator
+                raise _no_names(path, str(error)) from None
+    return max(found, key=lambda one: len(one[0]))
+
+
+def _no_names(path: Path, reason: str, *, remedy: str = "Check what the file is.") -> DataError:
+    return DataError(f"{path} does not begin with the names of its columns ({reason}).", remedy=remedy)

@@ -11,9 +11,9 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import duckdb
 import ibis
@@ -22,8 +22,10 @@ from ibis import Table
 from ibis.backends.duckdb import Backend
 
 from tropism.errors import DataError
+from tropism.signals.duck import rejected_lines
 from tropism.signals.engines import ROW, rows, scalar
 from tropism.signals.file_checks import (
+    LONGEST_LINE,
     csv_header,
     empty,
     is_packed,
@@ -34,9 +36,7 @@ from tropism.signals.file_checks import (
     scanned,
 )
 
-LONGEST_LINE = 32_000_000
-"""Bytes of a line of CSV; one buffer of DuckDB's, whose size stays as it is."""
-
+_TOO_LONG = f"longer than {LONGEST_LINE:,} bytes"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -84,10 +84,22 @@ def open_csv(connection: Backend, path: Path, columns: Sequence[str], *, tab: bo
         told_by, options = copy, {"new_line": "\\n"}
     else:
         told_by, options = path, {}
+
+    def store_rejects() -> None:
+        # once, and not at every reading: DuckDB would keep every bad record again
+        scalar(read(told_by, ignore_errors=True, store_rejects=True, **options).count())
+
+    def place(record: int) -> str:
+        with suppress(duckdb.Error):
+            store_rejects()
+        lines = rejected_lines(connection, record=record)
+        return f"line {lines[0]}" if lines else f"record {record - 1}"
+
     if lenient:
-        return read(told_by, ignore_errors=True, store_rejects=True, **options)
+        store_rejects()
+        return read(told_by, ignore_errors=True, **options)
     table = read(told_by, **options)
-    with _explained(path, _csv_reason, can_skip=True):
+    with _explained(path, lambda message: _csv_reason(message, place), can_skip=True):
         scalar(table.count())
     return table
 
@@ -105,7 +117,8 @@ def with_equal_ends(owner: Any, path: Path, *, separator: str, num_columns: int,
     """A copy of a CSV file whose records all end in LF, for as long as its owner, a connection, is there.
 
     A record that cannot be read is an error, or if lenient gets a cell too many: DuckDB then leaves it out whatever
-    columns it reads. (Invalid UTF-8 it would find only in the columns that it reads.)
+    columns it reads. (Invalid UTF-8 it would find only in the columns that it reads.) Every record begins at the line
+    at which it begins in the file.
     """
     copy = _scratch(owner) / "records.csv"
     limit = csv.field_size_limit(sys.maxsize)
@@ -114,17 +127,42 @@ def with_equal_ends(owner: Any, path: Path, *, separator: str, num_columns: int,
             io.TextIOWrapper(opened(path), "utf-8-sig", errors="surrogateescape", newline="") as file,
             copy.open("w", encoding="utf-8", newline="") as target,
         ):
-            reader = csv.reader(file, delimiter=separator, strict=True)
+            lines = _Lines(path, file)
+            reader = csv.reader(lines, delimiter=separator, strict=True)
             writer = csv.writer(target, delimiter=separator, lineterminator="\n")
             while (cells := _next_record(path, reader, num_columns=num_columns, lenient=lenient)) is not None:
                 writer.writerow(cells)
+                lines.begin_record()
     finally:
         csv.field_size_limit(limit)
     return copy
 
 
+class _Lines(Iterator[str]):
+    """The lines of a file, for as long as those of one record are no longer than DuckDB could read."""
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self._path, self._file = path, file
+        self._num_lines = self._num_before = self._num_characters = 0
+
+    def begin_record(self) -> None:
+        """With the next line, another record begins."""
+        self._num_before, self._num_characters = self._num_lines, 0
+
+    def __next__(self) -> str:
+        line = self._file.readline(LONGEST_LINE)
+        if not line:
+            raise StopIteration
+        self._num_lines += 1
+        self._num_characters += len(line)
+        if self._num_characters >= LONGEST_LINE:
+            raise _unreadable(self._path, f"line {self._num_before + 1}: {_TOO_LONG}", can_skip=False)
+        return line
+
+
 def _next_record(path: Path, reader: Any, *, num_columns: int, lenient: bool) -> list[str] | None:
     """The cells of the next record, one more than `num_columns` for one that cannot be read, None at the end."""
+    first = reader.line_num + 1
     try:
         cells: list[str] | None = next(reader, None)
     except csv.Error as error:
@@ -138,8 +176,8 @@ def _next_record(path: Path, reader: Any, *, num_columns: int, lenient: bool) ->
     if not reason and _is_utf8(cells):
         return cells
     if lenient:
-        return ["?"] * (num_columns + 1)
-    raise _unreadable(path, f"line {reader.line_num}: {reason}", can_skip=True)
+        return ["?"] * num_columns + ["?" + "\n" * (reader.line_num - first)]  # as many lines as in the file
+    raise _unreadable(path, f"line {first}: {reason or 'bytes that are not UTF-8'}", can_skip=True)
 
 
 def _is_utf8(cells: Sequence[str]) -> bool:
@@ -244,19 +282,20 @@ def _unreadable(path: Path, reason: str, *, can_skip: bool) -> DataError:
     return DataError(f"{path} cannot be read: {reason}.", remedy=remedy)
 
 
-def _csv_reason(message: str) -> str | None:
-    """The line and reason in DuckDB's message about a CSV file; None where it has none."""
-    line = re.search(r"CSV Error on Line: (\d+)", message)
+def _csv_reason(message: str, place: Callable[[int], str]) -> str | None:
+    """The place and reason in DuckDB's message about a CSV file, which counts records; None where it has none."""
+    record = re.search(r"CSV Error on Line: (\d+)", message)
     cells = re.search(r"^Expected Number of Columns: (\d+) Found: (\d+)", message, re.MULTILINE)
-    if not line:
+    if not record:
         return None
+    begin = place(int(record[1]))
     if cells:
-        return f"line {line[1]}: {_num_cells(int(cells[2]), int(cells[1]))}"
+        return f"{begin}: {_num_cells(int(cells[2]), int(cells[1]))}"
     if "\nMaximum line size of" in message:
-        return f"line {line[1]}: longer than {LONGEST_LINE:,} bytes"
+        return f"{begin}: {_TOO_LONG}"
     if "unterminated quote" in message:
-        return f"line {line[1]}: a quoted cell does not end, or something follows its end"
-    return f"line {line[1]}"
+        return f"{begin}: a quoted cell does not end, or something follows its end"
+    return begin
 
 
 def _num_cells(given: int, expected: int) -> str:
