@@ -442,6 +442,11 @@ def write_gzip(path: Path) -> None:
         file.writelines(json.dumps(row) + "\n" for row in PAIRS)
 
 
+def write_packed_tsv(path: Path) -> None:
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.write('prompt\tchosen\trejected\np\t"a, b"\t"c\nd"\nq\te\tf\n')
+
+
 @pytest.mark.parametrize(
     ("name", "writer"),
     [
@@ -453,6 +458,9 @@ def write_gzip(path: Path) -> None:
         ("saved", write_saved),
         ("splits", write_saved_splits),
         ("rows.jsonl.gz", write_gzip),
+        ("rows.JSONL.GZ", write_gzip),
+        ("rows.ndjson.gz", write_gzip),
+        ("rows.tsv.gz", write_packed_tsv),
     ],
 )
 def test_every_kind_of_file_holds_the_same_groups(tmp_path: Path, name: str, writer: Callable[[Path], Any]) -> None:
@@ -488,6 +496,17 @@ def test_csv_columns_without_a_name_are_passed_over_and_repeated_ones_refused(tm
     assert found.cards[0].account.notes == {"columns not read (Chosen)": 1}
     path.write_text("prompt,chosen,rejected,chosen\np,a,b,c\n")
     assert problem(path) == f"{path} has two columns named 'chosen'. Rename one of them."
+
+
+def test_bytes_inside_messages_in_parquet_are_text_too(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    turns = [[{"role": b"user", "content": b"p"}, {"role": b"assistant", "content": answer}] for answer in (b"a", b"b")]
+    pq.write_table(pa.table({"chosen": turns[:1], "rejected": turns[1:]}), tmp_path / "rows.parquet")
+    (group,) = loaded(tmp_path / "rows.parquet").groups
+    assert group.prompts == (({"role": "user", "content": "p"},),)
+    assert [response.content[0]["content"] for response in group.responses] == ["a", "b"]
 
 
 def test_bytes_in_parquet_are_text_where_they_are_utf8(tmp_path: Path) -> None:
@@ -566,8 +585,8 @@ def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
     path = tmp_path / "rows.xlsx"
     path.write_text("x")
     assert problem(path) == (
-        f"{path} has the unknown ending '.xlsx'; expected one of .jsonl, .jsonl.gz, .ndjson, .json, .json.gz, .csv, "
-        ".csv.gz, .tsv, .parquet. Rename or convert the file."
+        f"{path} has the unknown ending '.xlsx'; expected one of .jsonl, .jsonl.gz, .ndjson, .ndjson.gz, .json, "
+        ".json.gz, .csv, .csv.gz, .tsv, .tsv.gz, .parquet. Rename or convert the file."
     )
 
 

@@ -250,7 +250,7 @@ def _object_row(number: int, value: object) -> Row:
 
 def _open(path: Path) -> BinaryIO:
     """A file's bytes, unpacked where it is named .gz."""
-    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def _extension(path: Path) -> str:
@@ -291,10 +291,12 @@ READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".jsonl": _jsonl_rows,
     ".jsonl.gz": _jsonl_rows,
     ".ndjson": _jsonl_rows,
+    ".ndjson.gz": _jsonl_rows,
     ".json": _json_rows,
     ".json.gz": _json_rows,
     ".csv": _csv_rows,
     ".csv.gz": _csv_rows,
     ".tsv": _csv_rows,
+    ".tsv.gz": _csv_rows,
     ".parquet": _parquet_rows,
 }
