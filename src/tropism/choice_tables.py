@@ -1,7 +1,8 @@
 """`choices.sqlite` as tables: the schema that the label page writes, and a connection that reads it and trusts nothing.
 
-The file may come from anybody: it is opened read-only, nothing in it is ever run, and what is no file of choices is
-refused in words. Values come as they are stored; who reads them says what they must be.
+The file may come from anybody: it is opened read-only, only tables of stored values are read (no view, no virtual
+table, no generated column), and what is no file of choices is refused in words. Values come as they are stored; who
+reads them says what they must be.
 """
 
 from __future__ import annotations
@@ -15,6 +16,13 @@ from urllib.parse import quote
 from tropism.errors import DataError
 
 CHOICES_SCHEMA = "tropism.choices 1"
+LONGEST_VALUE = 100_000_000
+"""Bytes of the longest text that is read from a file of choices."""
+
+LOCK_SECONDS = 10.0
+"""How long a reader waits for one that writes."""
+
+_READ_ONLY_DISK = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 SQLITE_MAGIC = b"SQLite format 3\x00"
 
 TABLES = """
@@ -95,29 +103,47 @@ def opened_choices(path: Path) -> Iterator[sqlite3.Connection]:
 def _connect(path: Path) -> sqlite3.Connection:
     """A connection that reads; a file on a disk that cannot be written to is opened as it lies there."""
     place = f"file:{quote(str(path.resolve()))}?mode=ro"
-    connection = sqlite3.connect(place, uri=True, timeout=10)
+    connection = sqlite3.connect(place, uri=True, timeout=LOCK_SECONDS)
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         connection.close()
-        if path.with_name(f"{path.name}-wal").exists():
+        # what is not yet in the file, or must be taken back from it, would be passed over
+        is_whole = not any(path.with_name(f"{path.name}{end}").exists() for end in ("-wal", "-journal"))
+        if error.sqlite_errorcode & 0xFF not in _READ_ONLY_DISK or not is_whole:
             raise
         connection = sqlite3.connect(f"{place}&immutable=1", uri=True)
     connection.row_factory = sqlite3.Row
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     return connection
 
 
 def _schema(connection: sqlite3.Connection) -> str | None:
-    """The schema that a file of choices names; None where it is no such file: a view can be a query without end."""
-    views = connection.execute(
-        "SELECT 1 FROM sqlite_master WHERE type = 'view' AND lower(name) IN ('meta', 'items', 'checks', 'choices')"
-    )
-    if views.fetchone():
+    """The schema that a file of choices names; None where it is no such file, or would have something run."""
+    if not _has_stored_tables_only(connection):
         return None
     try:
         row = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
     except sqlite3.OperationalError:
         return None
     return str(row[0]) if row else None
+
+
+def _has_stored_tables_only(connection: sqlite3.Connection) -> bool:
+    """Whether what is read are tables with stored values alone: a view or a generated column can compute without end.
+
+    SQLite keeps `CREATE TABLE` in this form however it was written, and `CREATE VIRTUAL TABLE` in another.
+    """
+    told = connection.execute(
+        "SELECT name, type = 'table' AND sql GLOB 'CREATE TABLE *' FROM sqlite_master "
+        "WHERE type IN ('table', 'view') AND lower(name) IN ('meta', 'items', 'checks', 'choices')"
+    ).fetchall()
+    if not all(is_table for _, is_table in told):
+        return False
+    hidden = (
+        connection.execute("SELECT count(*) FROM pragma_table_xinfo(?) WHERE hidden > 1", (name,)).fetchone()[0]
+        for name, _ in told
+    )
+    return not any(hidden)
