@@ -240,6 +240,46 @@ def test_one_cluster_claims_no_certainty() -> None:
     assert fit.low[0] < 0 < fit.high[0]
 
 
+def test_eight_wins_of_eight_are_no_certainty() -> None:
+    drawn = bootstrap_bradley_terry(
+        Games([0] * 8, [1] * 8, [False] * 8, list(range(8))), names=["a", "b"], prior=1e-3, num_resamples=50
+    )
+    # Agresti and Coull: with 1.92 wins each way 9.92 of 11.84, log-odds 1.64, with a standard error of the log-odds of
+    # sqrt(11.84 / (9.92 * 1.92)) = 0.79; a strength is half of it
+    added = 1.959963984540054**2 / 2
+    centre = math.log((8 + added) / added)
+    reach = 1.959963984540054 * math.sqrt((8 + 2 * added) / ((8 + added) * added))
+    assert drawn.low[0] == pytest.approx((centre - reach) / 2, abs=0.01)  # the prior is a whiff
+    assert drawn.low[0] < 0.1
+    assert drawn.high[0] == pytest.approx(drawn.log_strengths[0], abs=1e-6)
+    assert drawn.log_strengths[0] > 3
+    assert (drawn.low[1], drawn.high[1]) == pytest.approx((-drawn.high[0], -drawn.low[0]), abs=1e-6)
+
+
+def test_games_of_one_pairing_in_one_cluster_are_one_witness_where_nobody_lost() -> None:
+    once = Games([0] * 4, [1] * 4, [False] * 4, list(range(4)))
+    often = Games([0] * 40, [1] * 40, [False] * 40, [place // 10 for place in range(40)])
+    few, many = (bootstrap_bradley_terry(one, names=["a", "b"], prior=1e-3, num_resamples=50) for one in (once, often))
+    assert many.low[0] == pytest.approx(few.low[0], abs=1e-9)
+
+
+def test_clusters_that_all_say_the_same_have_an_interval() -> None:
+    ties = Games([0] * 8, [1] * 8, [True] * 8, list(range(8)))
+    drawn = bootstrap_bradley_terry(ties, names=["a", "b"], num_resamples=50)
+    # 4 + 1.92 wins each way: log-odds 0 with a standard error of sqrt(4 / 11.84)
+    reach = 1.959963984540054 * math.sqrt(4 / (8 + 1.959963984540054**2)) / 2
+    assert [*drawn.low, *drawn.high] == pytest.approx([-reach, -reach, reach, reach])
+
+
+def test_a_winner_of_all_is_told_apart_with_a_wide_interval_however_often_resamples_differ() -> None:
+    winner, loser = [0] * 8 + [2] * 5, [1] * 13  # a and c beat b: how often, resamples differ in
+    drawn = bootstrap_bradley_terry(
+        Games(winner, loser, [False] * 13, list(range(13))), names=list("abc"), prior=1e-3, num_resamples=100
+    )
+    assert (drawn.high - drawn.low > 1).all()
+    assert ((drawn.low <= drawn.log_strengths) & (drawn.log_strengths <= drawn.high)).all()
+
+
 def test_elo_points() -> None:
     assert to_elo([0.0, math.log(10), -math.log(10)]) == pytest.approx([1000, 1400, 600])
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tropism.errors import ConfigError, DataError
-from tropism.signals.bradley_terry_fit import Tally, information, maximise
+from tropism.signals.bradley_terry_fit import Tally, errors, maximise, smoothed
 from tropism.signals.connected import falls_apart, ties_unbounded, why_apart
 
 ELO_SCALE = 400 / math.log(10)
@@ -25,6 +25,8 @@ FALLBACK_PRIOR = 0.01
 """Prior of a resample whose players are not connected: it keeps a strength that would be infinite finite, and far."""
 
 _Z = 1.959963984540054
+_SAME = 1e-6
+"""Width of an interval that no resample moved, in nats."""
 _CELLS = 2_000_000
 """Counts of resamples that are fitted at one time."""
 
@@ -103,7 +105,7 @@ def fit_bradley_terry(
     shared = _shared(tally, tie_rule)
     _require_connected(shared, names, prior=prior)
     theta, eta = (part[0] for part in maximise(shared, np.array([prior])))
-    reach = _Z * np.sqrt(np.diagonal(_covariance(shared, theta, float(eta), prior)))
+    reach = _Z * errors(shared, theta, float(eta), prior)
     return _strengths(tally, shared, names, theta, float(eta), theta - reach, theta + reach)
 
 
@@ -117,6 +119,9 @@ def bootstrap_bradley_terry(
     seed: int = 0,
 ) -> Strengths:
     """Maximum-likelihood strengths, with 95 % percentile intervals from drawing whole clusters again.
+
+    Where some players never lost to the others, or all clusters say the same, resamples say no other. Intervals then
+    hold Wald's too: of the games (of a pairing in a cluster one), with half of z squared more wins each way.
 
     Args:
         games: single games; the players are indices into `names`.
@@ -132,10 +137,11 @@ def bootstrap_bradley_terry(
     Raises:
         DataError: as `fit_bradley_terry`, and where indices are out of range or lengths differ.
 
-    Reference: Efron and Tibshirani 1993, section 13.3, with clusters as units.
+    Reference: Efron and Tibshirani 1993, section 13.3, with clusters as units; Agresti and Coull 1998, The American
+    Statistician 52(2), for the wins that are added.
     """
     coded = _coded(games, len(names))
-    tally = _checked(*coded.counts(np.ones(coded.num_clusters)), names, prior=prior)
+    tally = _checked(*coded.counts(np.ones(len(coded.code))), names, prior=prior)
     shared = _shared(tally, tie_rule)
     _require_connected(shared, names, prior=prior)
     if coded.num_clusters == 1:
@@ -151,6 +157,13 @@ def bootstrap_bradley_terry(
         drawn.append(maximise(resampled, np.where(apart, FALLBACK_PRIOR, prior), start=(theta, float(eta)))[0])
         num_apart += int(apart.sum())
     low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975], axis=0)
+    unmoved = (high - low < _SAME) | falls_apart(shared.wins + shared.ties)
+    if unmoved.any():
+        witnesses = smoothed(_shared(coded.witnesses(), tie_rule), _Z**2 / 2)
+        centre, spread = (part[0] for part in maximise(witnesses, np.array([prior])))
+        reach = _Z * errors(witnesses, centre, float(spread), prior)
+        wider = np.minimum(low, centre - reach), np.maximum(high, centre + reach)
+        low, high = np.where(unmoved, wider, (low, high))
     return _strengths(tally, shared, names, theta, float(eta), low, high)._replace(disconnected=num_apart)
 
 
@@ -188,10 +201,9 @@ class _Coded(NamedTuple):
     num_players: int
 
     def counts(self, weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Tables of wins and of ties in which a game weighs what its cluster does."""
+        """Tables of wins and of ties of games with weights, [games]."""
         k = self.num_players
-        per_game = weight[self.cluster]
-        won, tied = np.where(self.tie, 0.0, per_game), np.where(self.tie, per_game, 0.0)
+        won, tied = np.where(self.tie, 0.0, weight), np.where(self.tie, weight, 0.0)
         wins, ties = (
             np.bincount(self.code, weights=part, minlength=k * k).astype(np.float64).reshape(k, k)
             for part in (won, tied)
@@ -201,7 +213,14 @@ class _Coded(NamedTuple):
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The tables of one resample of the clusters."""
         drawn = rng.integers(self.num_clusters, size=self.num_clusters)
-        return self.counts(np.bincount(drawn, minlength=self.num_clusters).astype(np.float64))
+        return self.counts(np.bincount(drawn, minlength=self.num_clusters).astype(np.float64)[self.cluster])
+
+    def witnesses(self) -> Tally:
+        """The games of one pairing in one cluster count once together."""
+        sides = np.sort(np.divmod(self.code, self.num_players), axis=0)
+        _, which, times = np.unique(np.stack([self.cluster, *sides]), axis=1, return_inverse=True, return_counts=True)
+        wins, ties = self.counts(1 / times[which.reshape(-1)])
+        return Tally(wins[None], ties[None])
 
 
 def _coded(games: Games, num_players: int) -> _Coded:
@@ -257,16 +276,6 @@ def _require_connected(tally: Tally, names: Sequence[str], *, prior: float) -> N
             "these games do not say how likely a tie is: wins are too few for Davidson's model.",
             remedy="Count ties as half wins (tie_rule='half').",
         )
-
-
-def _covariance(tally: Tally, theta: NDArray[np.float64], eta: float, prior: float) -> NDArray[np.float64]:
-    """Of log-strengths around their mean: the inverse of what games say, the tie parameter profiled out."""
-    full = information(tally, theta[None], np.array([eta]), np.array([prior]))[0]
-    strengths, cross, of_ties = full[:-1, :-1], full[:-1, -1], full[-1, -1]
-    if tally.ties.any():
-        strengths = strengths - np.outer(cross, cross) / of_ties
-    centre = np.eye(len(theta)) - 1 / len(theta)
-    return np.asarray(np.linalg.pinv(centre @ strengths @ centre, hermitian=True))
 
 
 def _strengths(

@@ -92,6 +92,21 @@ def information(
     return full
 
 
+def errors(tally: Tally, theta: NDArray[np.float64], eta: float, prior: float) -> NDArray[np.float64]:
+    """Standard errors of log-strengths around their mean, in nats, the tie parameter profiled out; [k]."""
+    full = information(tally, theta[None], np.array([eta]), np.array([prior]))[0]
+    strengths, cross, of_ties = full[:-1, :-1], full[:-1, -1], full[-1, -1]
+    if tally.ties.any():
+        strengths = strengths - np.outer(cross, cross) / of_ties
+    centre = np.eye(len(theta)) - 1 / len(theta)
+    return np.asarray(np.sqrt(np.diagonal(np.linalg.pinv(centre @ strengths @ centre, hermitian=True))))
+
+
+def smoothed(tally: Tally, wins: float) -> Tally:
+    """Counts with so many more wins each way for every two players who met."""
+    return Tally(tally.wins + wins * (_played(tally) > 0), tally.ties)
+
+
 def _newton_step(full: NDArray[np.float64], gradient: NDArray[np.float64], *, with_ties: bool) -> NDArray[np.float64]:
     """Solve for the step; log-strengths are only known up to a constant, so one direction is filled in."""
     k = full.shape[1] - 1
