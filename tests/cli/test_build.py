@@ -139,7 +139,32 @@ def test_build_never_replaces_a_file_unasked(folder: Path, capsys: pytest.Captur
         (
             ["--signal", "choices", "--keep-bots"],
             "--keep-bots has no effect with --signal choices. "
-            "Leave it away; it belongs to votes, ratings, rankings, labels, posts.",
+            "Leave it away; it belongs to votes, ratings, rankings, labels.",
+        ),
+        (
+            ["--posts", "--keep-bots"],
+            "--keep-bots has no effect with --signal posts. "
+            "Leave it away; it belongs to votes, ratings, rankings, labels.",
+        ),
+        (
+            ["--signal", "ratings", "--pairing", "best-random", "--min-score", "2"],
+            "--min-score has no effect with --pairing best-random, which makes one untied pair of a thread. "
+            "Leave --min-score away.",
+        ),
+        (
+            ["--signal", "ratings", "--score", "who"],
+            "row 1: column 'who' must hold a number, not 'ann' (2 such rows). "
+            "Correct it, or drop and count such rows with --skip-bad.",
+        ),
+        (
+            ["--signal", "rankings", "--rank", "score", "--truth", "majority"],
+            "--truth majority has no effect on rankings whose annotators are not known: votes.csv is read as one "
+            "ranking. Name a column with --annotator, or leave it away.",
+        ),
+        (
+            ["--signal", "rankings", "--rank", "score", "--weight", "count"],
+            "--weight count has no effect on rankings whose annotators are not known: votes.csv is read as one "
+            "ranking. Name a column with --annotator, or leave it away.",
         ),
         (
             ["--holdout", "0.5", "-o", "pairs.jsonl"],
@@ -283,6 +308,8 @@ def test_scores_choose_and_weigh_the_aspects_of_another_tools_file(
     assert report["rows_read"] == report["rows_used"] + sum(report["dropped"].values())
     left_out = {"rating of an aspect that --score does not name": 4} if len(weights) == 1 else {}
     assert report["dropped"] == left_out
+    merged = {"ratings of further aspects in the mean of the same annotator and response": 4}
+    assert report["notes"] == ({} if len(weights) == 1 else merged)
     groups = list(read_groups_file(folder / "groups.parquet"))
     winners = [group.responses[edge.winner].content for group in groups for edge in group.edges]
     assert winners == [winner, winner]
@@ -311,6 +338,111 @@ def test_aspects_are_never_averaged_unasked(
     assert run(["build", str(aspects_file(folder)), "--signal", "argilla", *given]) == 2
     assert capsys.readouterr().err == f"error: {message}\n"
     assert not (folder / "groups.parquet").exists()
+
+
+RATED = {"helpful_response_1": 5, "helpful_response_2": 1}
+ASKED = {
+    "preference": "response_1",
+    "harmless": "response_2",
+    "order": ["response_1", "response_2"],
+    "order_of_tone": ["response_2", "response_1"],
+    "comment": "Response 2 is better",
+}
+
+
+def argilla_file(folder: Path, *questions: str) -> Path:
+    """One record of which one person answered the questions of `ASKED` or `RATED`."""
+    answers = {name: [{"value": (ASKED | RATED)[name], "user_id": "u"}] for name in questions}
+    record = {"id": "r", "fields": {"prompt": "Q", "response_1": "a", "response_2": "b"}, "responses": answers}
+    path = folder / "argilla.json"
+    path.write_text(json.dumps([record]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("questions", "score", "winner"),
+    [
+        (("preference", "harmless"), "preference", "a"),
+        (("preference", "harmless"), "harmless", "b"),
+        (("order", "order_of_tone"), "order_of_tone", "b"),
+        (("preference", "comment"), "preference", "a"),
+        (("preference", "order", *RATED), "order", "a"),
+        (("harmless", *RATED), "helpful", "a"),
+    ],
+)
+def test_score_names_the_one_question_of_choices_or_rankings_that_counts(
+    questions: tuple[str, ...], score: str, winner: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = argilla_file(folder, *questions)
+    assert run(["build", str(path), "--signal", "argilla", "--score", score, "--json"]) == 0
+    (group,) = read_groups_file(folder / "groups.parquet")
+    (edge,) = group.edges
+    assert (group.responses[edge.winner].content, edge.prob) == (winner, 1.0)
+    report = json.loads(capsys.readouterr().out)
+    others = {"answer to a question that --score does not name"} if score != "helpful" else set()
+    assert others <= report["dropped"].keys()
+    assert report["rows_read"] == report["rows_used"] + sum(report["dropped"].values())
+
+
+@pytest.mark.parametrize(
+    ("questions", "given", "message"),
+    [
+        (
+            ("preference", "harmless"),
+            [],
+            "argilla.json holds choices of 2 questions, which mean different things: 'preference', 'harmless'. Name "
+            "the one that counts: --score 'preference'. A comment that reads like a label may be one of them.",
+        ),
+        (
+            ("preference", "comment"),
+            [],
+            "argilla.json holds choices of 2 questions, which mean different things: 'preference', 'comment'. Name "
+            "the one that counts: --score 'preference'. A comment that reads like a label may be one of them.",
+        ),
+        (
+            ("order", "order_of_tone"),
+            [],
+            "argilla.json holds rankings of 2 questions, which mean different things: 'order', 'order_of_tone'. Name "
+            "the one that counts: --score 'order'. A comment that reads like a label may be one of them.",
+        ),
+        (
+            ("preference",),
+            ["--score", "preference=2"],
+            "--score weighs ratings only, and argilla.json holds choices of 'preference'. "
+            "Give --score 'preference' alone.",
+        ),
+        (
+            ("preference",),
+            ["--pairing", "best-random"],
+            "--pairing best-random has no effect on choices, which argilla.json holds. Leave it away.",
+        ),
+        (
+            tuple(RATED),
+            ["--truth", "majority"],
+            "--truth majority has no effect on ratings, which argilla.json holds. Leave it away.",
+        ),
+        (
+            tuple(RATED),
+            ["--weight", "agreement"],
+            "--weight agreement has no effect on ratings, which argilla.json holds. Leave it away.",
+        ),
+    ],
+)
+def test_what_an_export_does_not_say_or_cannot_use_is_refused(
+    questions: tuple[str, ...], given: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["build", str(argilla_file(folder, *questions)), "--signal", "argilla", *given]) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
+    assert not (folder / "groups.parquet").exists()
+
+
+def test_a_rated_aspect_may_be_called_as_a_column_is(folder: Path) -> None:
+    fields = {"prompt": "Q", "response_1": "a", "response_2": "b"}
+    answers = {f"prompt_response_{n}": [{"value": n, "user_id": "u"}] for n in (1, 2)}
+    (folder / "argilla.json").write_text(json.dumps([{"id": "r", "fields": fields, "responses": answers}]))
+    assert run(["build", "argilla.json", "--signal", "argilla", "--score", "prompt"]) == 0
+    (group,) = read_groups_file(folder / "groups.parquet")
+    assert [group.responses[edge.winner].content for edge in group.edges] == ["b"]
 
 
 def test_build_writes_through_a_symbolic_link(folder: Path) -> None:

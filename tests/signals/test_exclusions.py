@@ -176,6 +176,16 @@ def test_unreadable_mark_names_its_own_column_though_a_role_has_that_name(tmp_pa
         made(tmp_path, rows, Exclusions(marks=("votes cast",)), columns)
 
 
+def test_marks_of_any_name_are_told_by_their_own_column(tmp_path: Path) -> None:
+    rows = [KEPT[0], KEPT[1], row("seven eight nine", 5)]
+    told = [one | {"is no label": place == 2, "a b": False, "a-b": False} for place, one in enumerate(rows)]
+    _, card = made(tmp_path, told, Exclusions(marks=("is no label",)))
+    assert card.account.dropped == {"marked is no label": 1}
+    told[1]["a-b"] = "perhaps"
+    with pytest.raises(DataError, match=r"^row 2: column 'a-b' must hold true or false, not 'perhaps'"):
+        made(tmp_path, [{**one, "a-b": str(one["a-b"])} for one in told], Exclusions(marks=("a b", "a-b")))
+
+
 @pytest.mark.parametrize(
     ("given", "marks"),
     [

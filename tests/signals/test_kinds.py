@@ -17,7 +17,7 @@ from tropism.signals.labels import labels_to_groups
 from tropism.signals.made import Built
 from tropism.signals.rankings import rankings_to_groups
 from tropism.signals.ratings import ratings_to_groups
-from tropism.signals.rules import GapRule
+from tropism.signals.rules import GapRule, LeadRule
 
 RATINGS = RatingColumns("q", "a", {"help": 2.0, "tone": 1.0}, author="who")
 RANKS = RankingColumns("q", "a", "rank", annotator="who")
@@ -86,6 +86,14 @@ def test_best_against_random_makes_one_pair_of_a_thread_by_its_seed() -> None:
     assert set(losers) == {"1", "2", "3"}
     with pytest.raises(ConfigError, match="--ties has no effect with --pairing best-random"):
         ratings_to_groups(table(rows), RATINGS, pairing="best-random", ties=True)
+    for option, rule in (
+        ("--later", LeadRule(later=True)),
+        ("--min-score", LeadRule(min_score=1)),
+        ("--length-match", LeadRule(length_match=0.5)),
+    ):
+        columns = RatingColumns("q", "a", {"help": 1.0}, time="tone")
+        with pytest.raises(ConfigError, match=f"^{option} has no effect with --pairing best-random"):
+            ratings_to_groups(table(rows), columns, rule=rule, pairing="best-random")
 
 
 def test_rankings_order_every_two_answers_and_give_places() -> None:

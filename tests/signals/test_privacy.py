@@ -119,12 +119,18 @@ def test_labelled_examples_are_found_and_others_left_alone() -> None:
 
 def test_decorators_above_a_definition_stay_and_people_at_a_line_s_end_do_not() -> None:
     code = ["@cached\ndef f(x):", "@cached\r\n    async def f(x):", "  @Mine\n  public void run()", "@a.b\nclass C:"]
+    code += ["@Test\n@Override\npublic void f()", "@Test\n@Before\n@Mine\nprivate static Map<String, Long> all = null;"]
+    code += ["@it\nclass Dog extends Animal {", "@it\npublic class Dog {"]
     people = ["thanks @cached\nI defined it", "@jane\n\ndef f(x):", 'ask jo@wraps.com("x")']
+    people += ["@maria\nclass is at 5", "@john\npublic opinion says (I hear) no", "@ann\nprivate message me"]
     assert [scrub_text(text) for text in code] == code
     assert [scrub_text(text) for text in people] == [
         "thanks [USER]\nI defined it",
         "[USER]\n\ndef f(x):",
         'ask [EMAIL]("x")',
+        "[USER]\nclass is at 5",
+        "[USER]\npublic opinion says (I hear) no",
+        "[USER]\nprivate message me",
     ]
     assert computed(scrub(column(code + people))) == [scrub_text(text) for text in code + people]
 

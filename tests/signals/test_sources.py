@@ -17,12 +17,15 @@ import pytest
 from tropism.choice_tables import CHOICES_SCHEMA, TABLES
 from tropism.data.choices import ChoiceItem, Option, row_of_item
 from tropism.errors import DataError
+from tropism.signals.personal import scrub_text
 from tropism.signals.sources.argilla import read_argilla
+from tropism.signals.sources.aspects import weighed
 from tropism.signals.sources.choices_file import check_rates, read_choices_file
+from tropism.signals.sources.contents import cleaned
 from tropism.signals.sources.imagereward import read_imagereward
 from tropism.signals.sources.label_studio import read_label_studio
 from tropism.signals.sources.markdown import LONGEST, TooLongError, to_markdown
-from tropism.signals.sources.names import Fields, meaning, rated_by
+from tropism.signals.sources.names import Fields, Questions, few_reasons, meaning, rated_by
 from tropism.signals.sources.oasst import read_oasst
 from tropism.signals.sources.records import read_records
 from tropism.signals.sources.rows import AnswerRow, Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
@@ -451,6 +454,69 @@ def test_argilla_rankings_and_ratings_name_responses_of_any_name(tmp_path: Path)
         RatingRow(2, "P", "Elm", "r1", "quality", 2.0, "u"),
         RatingRow(2, "P", "Oak", "r1", "quality", 5.0, "u"),
     ]
+
+
+def test_private_turns_hold_no_one_s_name_in_any_key() -> None:
+    turns = [
+        {"role": "user", "name": "jane.doe@example.org", "id": 7, "content": "Hi", "meta": {"jo@example.org": "@jo"}},
+        {"role": "assistant", "author": "Jane Doe", "content": [{"type": "text", "text": "Ask @jo"}]},
+        {"role": "tool", "name": "get_weather", "tool_call_id": "call_1", "content": "rain"},
+        {"role": "u/jane99", "content": ""},
+    ]
+    assert json.loads(cleaned(json.dumps(turns), scrub_text, is_json=True)) == [
+        {"role": "user", "name": "[USER]", "id": "[USER]", "content": "Hi", "meta": {"[EMAIL]": "[USER]"}},
+        {"role": "assistant", "author": "[USER]", "content": [{"type": "text", "text": "Ask [USER]"}]},
+        {"role": "tool", "name": "get_weather", "tool_call_id": "call_1", "content": "rain"},
+        {"role": "[USER]", "content": ""},
+    ]
+    assert cleaned('{"a@x.org": 1, "b@x.org": 2}', scrub_text, is_json=True) == '{"[EMAIL]": 1, "[EMAIL] 1": 2}'
+
+
+def test_reasons_that_name_fields_are_few_and_short_and_private_ones_name_none(tmp_path: Path) -> None:
+    records = [argilla({"prompt": "P", f"Jane Doe {place}": "x"} | TWO, flat=True, which="a") for place in range(30)]
+    records.append(argilla({"prompt": "P", "y" * 100_000: "x"} | TWO, flat=True, which="a"))
+    path = written(tmp_path, records)
+    unclear = "unclear whether metadata or a part of the prompt"
+    open_reasons = told(list(few_reasons(read_argilla(path), private=False)))
+    assert open_reasons[f"{unclear}: other fields"] == 11
+    assert open_reasons[f"{unclear}: field 'Jane Doe 19'"] == 1
+    assert len(open_reasons) == 21
+    assert max(map(len, told(list(read_argilla(path))))) < 120
+    assert told(list(few_reasons(read_argilla(path), private=True))) == {
+        f"{unclear} (its fields are not named: --private)": 31
+    }
+
+
+def test_questions_that_are_not_named_are_asides(tmp_path: Path) -> None:
+    asked = Questions(["order"])
+    record = argilla({"prompt": "P"} | TWO, which="response-1", order=["response-2", "response-1"])
+    rows = list(read_argilla(written(tmp_path, [record]), questions=asked))
+    assert rows[0] == Aside(1, "answer to a question that --score does not name")
+    assert [(row.response, row.rank) for row in rows if isinstance(row, RankRow)] == [("Rose", 0), ("Oak", 1)]
+    assert asked.found == {"which": "choices", "order": "rankings"}
+    picked = result("pairwise", {"selected": "left"}, name="tone")
+    labelled = result("choices", {"choices": ["Tie"]}, name="help")
+    path = written(tmp_path, [task(picked, labelled, predictions=[])], "tasks.json")
+    asked = Questions(["help"])
+    rows = list(read_label_studio(path, questions=asked))
+    assert rows[0] == Aside(1, "answer to a question that --score does not name")
+    assert isinstance(rows[1], ChoiceRow)
+    assert rows[1].choice == "tie"
+    assert asked.found == {"tone": "choices", "help": "choices"}
+
+
+def test_ratings_of_nobody_in_particular_are_not_those_of_one_person() -> None:
+    def rating(aspect: str, score: float) -> RatingRow:
+        return RatingRow(1, "Q", "a", "g", aspect, score)
+
+    rows = [rating("help", 1.0), rating("help", 5.0), rating("tone", 3.0)]
+    notes: Counter[str] = Counter()
+    merged = list(weighed(rows, {"help": 1.0, "tone": 3.0}, source="r.json", notes=notes))
+    # the first ratings together, (1 + 3 * 3) / 4, and the second by itself
+    assert [row.score for row in merged if isinstance(row, RatingRow)] == [2.5, 5.0]
+    assert notes == {"ratings of further aspects in the mean of the same annotator and response": 1}
+    named = [row._replace(annotator="ann") for row in rows[:1]] + rows[1:]
+    assert [row.score for row in weighed(named, {"help": 1.0, "tone": 3.0}, source="r.json")] == [1.0, 3.5]
 
 
 def test_a_long_text_named_model_is_part_of_the_prompt(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def build(
     score: list[str] = typer.Option(
         None,
         help="Column of the answer's votes or rating (`score`); for ratings once for each aspect, as NAME=WEIGHT. With "
-        "argilla, label-studio: a rated aspect.",
+        "argilla, label-studio: a rated aspect, or the one question of choices or rankings that counts.",
     ),
     rank: str = typer.Option(None, help="Column of the answer's rank, 1 or 0 is best; `rank`."),
     label: str = typer.Option(None, help="Column of the thumb: up, down, true, false, 1, 0, -1; `label`."),

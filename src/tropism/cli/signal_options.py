@@ -15,7 +15,7 @@ COLUMNS = ("votes", "ratings", "rankings", "choices", "labels")
 BY_VOTES = ("votes", "ratings", "posts")
 BY_ANSWER = ("votes", "ratings", "rankings", "labels")
 RATED = ("argilla", "label-studio")
-"""Files of other tools that may hold ratings of several aspects."""
+"""Files of other tools that may hold answers to several questions, of ratings, choices or rankings."""
 BY_PEOPLE = ("choices", "rankings", "oasst", "imagereward", "argilla", "label-studio", "label-page")
 APPLIES: dict[str, tuple[str, ...]] = {
     "--prompt": COLUMNS,
@@ -44,7 +44,7 @@ APPLIES: dict[str, tuple[str, ...]] = {
     "--as-of": (*BY_ANSWER, "posts"),
     "--rule": BY_VOTES,
     "--pairing": ("ratings", *RATED),
-    "--keep-bots": (*BY_ANSWER, "posts"),
+    "--keep-bots": BY_ANSWER,
     "--ties": ("ratings", *BY_PEOPLE),
     "--cap": (*BY_VOTES, "rankings", "oasst", "imagereward"),
     "--margin": BY_VOTES,

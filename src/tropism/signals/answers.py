@@ -129,20 +129,19 @@ def refuse_bad_rows(lean: Table, table: Table, given: Mapping[str, str]) -> None
     Raises:
         DataError: naming the row, its value and the column, and how many rows are like it.
     """
+    known = unreadable(given)
     reasons = [row["reason"] for row in rows(lean.filter(lean.reason.notnull()).select("reason").distinct())]
-    bad_reasons = [reason for reason in reasons if any(reason.endswith(end) for end in UNREADABLE)]
+    bad_reasons = [reason for reason in reasons if reason in known]
     if not bad_reasons:
         return
     bad = lean.filter(lean.reason.isin(bad_reasons))
     first = rows(bad.order_by("row").limit(1))[0]
     row, reason = first["row"], first["reason"]
-    end = next(end for end in UNREADABLE if reason.endswith(end))
-    name = column_of(reason.removesuffix(f" {end}"), given)
+    name, wanted = known[reason]
     value = scalar(table.filter(table[ROW] == row)[name].cast("string").as_scalar())
     number = count(bad.filter(bad.reason == reason))
     raise DataError(
-        f"row {row}: column {name!r} must hold {UNREADABLE[end]}, not {value!r} "
-        f"({number} such row{'s' if number > 1 else ''}).",
+        f"row {row}: column {name!r} must hold {wanted}, not {value!r} ({number} such row{'s' if number > 1 else ''}).",
         remedy="Correct it, or drop and count such rows with --skip-bad.",
     )
 
@@ -152,10 +151,32 @@ def nothing_said(text: Table, given: Mapping[str, str]) -> BooleanValue:
     return functools.reduce(operator.and_, (text[role].isnull() for role in given))
 
 
-def column_of(role: str, given: Mapping[str, str]) -> str:
-    """The column that a reason is about; it names the role, or the column itself where a role has several."""
-    by_option = {OPTIONS.get(one, one): name for one, name in given.items()}
-    return by_option.get(role.replace(" ", "-"), role)
+class Unreadable(NamedTuple):
+    """A column with a value that cannot be read, and what it should hold."""
+
+    column: str
+    wanted: str
+
+
+def unreadable(given: Mapping[str, str]) -> dict[str, Unreadable]:
+    """Every reason that says of a column's value that it cannot be read: the name of the role, and how it ends.
+
+    Args:
+        given: role to column, as the classes of columns and `Exclusions.column_names` name them. Of several aspects
+            each is called by its column, one alone `score`.
+
+    Example:
+        >>> unreadable({"prompt_score": "votes"})["prompt score is not a number"]
+        Unreadable(column='votes', wanted='a number')
+    """
+    aspects = [role for role in given if role.startswith("score ")]
+    named: dict[str, Unreadable] = {}
+    for role, column in given.items():
+        called = OPTIONS[role].replace("-", " ") if role in OPTIONS else role
+        if role in aspects:
+            called = "score" if len(aspects) == 1 else column
+        named |= {f"{called} {end}": Unreadable(column, wanted) for end, wanted in UNREADABLE.items()}
+    return named
 
 
 class Threaded(NamedTuple):

@@ -11,36 +11,58 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow as pa
 from ibis import Table
 
 from tropism.errors import ConfigError
-from tropism.records import Account
 from tropism.signals import privacy
 from tropism.signals.answers import UNREAD, Cleaning
 from tropism.signals.card import probed
 from tropism.signals.choices import choices_to_groups
 from tropism.signals.columns import ChoiceColumns, Columns, LabelColumns, RankingColumns, RatingColumns, VoteColumns
-from tropism.signals.engines import engine_of, open_file, rows
+from tropism.signals.engines import count, data_errors, engine_of, open_file, rows, scalar
 from tropism.signals.exclusions import Exclusions
 from tropism.signals.games import Truth
 from tropism.signals.gate import load_gate
 from tropism.signals.labels import labels_to_groups
-from tropism.signals.made import Built
+from tropism.signals.made import Built, noted, with_left_out
 from tropism.signals.personal import count_hits, scrub_text
 from tropism.signals.rankings import rankings_to_groups
 from tropism.signals.ratings import Pairing, ratings_to_groups
 from tropism.signals.rules import GapRule, VoteRule
 from tropism.signals.sources import READERS
+from tropism.signals.sources.argilla import read_argilla
 from tropism.signals.sources.aspects import weighed, words_of
-from tropism.signals.sources.rows import AnswerRow, ChoiceRow, RankRow, RatingRow
+from tropism.signals.sources.label_studio import read_label_studio
+from tropism.signals.sources.names import Questions, few_reasons
+from tropism.signals.sources.rows import AnswerRow, Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
 from tropism.signals.sources.table import flattened
+from tropism.signals.values import is_missing
 from tropism.signals.votes import votes_to_groups
+
+HASHED = "hashed: names of sources that hold personal data"
+_ASKING = {"argilla": read_argilla, "label-studio": read_label_studio}
+"""Readers of files that may hold answers to several questions."""
+_NAMES = {
+    VoteColumns: "votes",
+    RatingColumns: "ratings",
+    RankingColumns: "rankings",
+    ChoiceColumns: "choices",
+    LabelColumns: "labels",
+}
+_WEIGHTS = {
+    "gap": (VoteColumns, RatingColumns),
+    "agreement": (RankingColumns, ChoiceColumns, LabelColumns),
+    "count": (RankingColumns, ChoiceColumns, LabelColumns),
+}
+"""Which kinds know a weight; all know `one`."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to make of feedback; what a kind of signal does not know has no effect on it.
+    """What to make of feedback.
+
+    A truth, weight or pairing that the kind of signal does not know is an error; of the rest, what it does not know has
+    no effect on it, and the command line refuses it.
 
     Args:
         rule: of votes and ratings; None is every lead for ratings, and the gap rule for votes of foreign files.
@@ -85,6 +107,8 @@ class Settings:
 def build_file(path: Path, columns: Columns, settings: Settings) -> Iterator[Built]:
     """Groups of a file with a column for everything; they can be read inside the block.
 
+    Only the columns that are named are read: of choices, the order of the columns says which answer was shown first.
+
     Raises:
         ConfigError, DataError: as the functions for the kinds of signals do.
     """
@@ -94,9 +118,9 @@ def build_file(path: Path, columns: Columns, settings: Settings) -> Iterator[Bui
     cleaning = _cleaning(settings)
     made = _build(table, columns, settings, cleaning, source=path.name, is_json=False)
     if settings.private:
-        made = _noted(made, _replaced(table, columns))
+        made = noted(made, _replaced(table, columns) | _hashed(table, columns))
     if lines := engine_of(table).rejected():
-        made = _with_left_out(made, {UNREAD: len(lines)}, {UNREAD: [f"line {line}" for line in lines[:5]]})
+        made = with_left_out(made, {UNREAD: len(lines)}, {UNREAD: [f"line {line}" for line in lines[:5]]})
     yield probed(made, seed=settings.seed)
 
 
@@ -110,40 +134,46 @@ def build_foreign(path: Path, source: str, settings: Settings) -> Iterator[Built
         settings: what to make of it.
 
     Raises:
-        ConfigError: for a source that is not known, or where the file does not say which of several ratings count.
+        ConfigError: for a source that is not known, a setting that has no effect on what the file holds, or where it
+            does not say which of several questions count.
         DataError: where nothing can be used.
     """
     if source not in READERS:
         raise ConfigError(f"--signal {source!r} is not known.", remedy=f"Use one of {', '.join(READERS)}.")
     replaced: Counter[str] = Counter()
+    merged: Counter[str] = Counter()
     clean = _counting(replaced) if settings.private else None
     with ExitStack() as stack:
-        flat = stack.enter_context(
-            flattened(
-                weighed(READERS[source](path), settings.aspects, source=path.name),
-                source=path.name,
-                engine=settings.engine,
-                clean=clean,
-            )
-        )
+        told = _read(path, source, settings, merged)
+        flat = stack.enter_context(flattened(told, source=path.name, engine=settings.engine, clean=clean))
         _refuse_unknown(settings.exclude, flat.table, source)
         cleaning = replace(_cleaning(settings), scrub=None)
-        made = _build(
-            flat.table, _foreign_columns(flat.kind), settings, cleaning, source=path.name, is_json=flat.is_json
-        )
-        made = _with_left_out(made, flat.left_out, flat.examples, flat.numbers)
+        columns = _foreign_columns(flat.kind)
+        made = _build(flat.table, columns, settings, cleaning, source=path.name, is_json=flat.is_json)
+        made = with_left_out(made, flat.left_out, flat.examples, flat.numbers)
         if settings.aspects is not None:
-            card = made.card.model_copy(update={"rule": f"{made.card.rule}; {words_of(settings.aspects)}"})
-            made = replace(made, card=card)
-        made = _noted(made, {f"replaced: {name}": number for name, number in sorted(replaced.items())})
+            words = words_of(settings.aspects) if flat.kind is RatingRow else f"asked by {', '.join(settings.aspects)}"
+            made = replace(made, card=made.card.model_copy(update={"rule": f"{made.card.rule}; {words}"}))
+        made = noted(made, {**merged, **{f"replaced: {name}": number for name, number in sorted(replaced.items())}})
+        if settings.private:
+            made = noted(made, _hashed(flat.table, columns))
         yield probed(made, seed=settings.seed)
+
+
+def _read(path: Path, source: str, settings: Settings, merged: Counter[str]) -> Iterator[Feedback | Aside | Refused]:
+    """The rows of a foreign file that count, with one rating for each annotator and response."""
+    asked = Questions(settings.aspects)
+    found = _ASKING[source](path, questions=asked) if source in _ASKING else READERS[source](path)
+    rows_read = weighed(found, settings.aspects, source=path.name, questions=asked, notes=merged)
+    return few_reasons(rows_read, private=settings.private)
 
 
 def _build(
     table: Table, columns: Columns, settings: Settings, cleaning: Cleaning, *, source: str, is_json: bool
 ) -> Built:
     """Groups of a table by its kind of signal."""
-    weight: Any = settings.weight  # each kind knows some of the weights; the command line refuses the others
+    _refuse_without_effect(table, columns, settings, source=source)
+    weight: Any = settings.weight  # each kind knows some of the weights; the others are refused by now
     shared: Any = {
         "skip_bad": settings.skip_bad,
         "cleaning": cleaning,
@@ -163,6 +193,36 @@ def _build(
     if isinstance(columns, RankingColumns):
         return rankings_to_groups(table, columns, ties=bool(settings.ties), cap=settings.cap, **shared)
     return choices_to_groups(table, columns, ties=settings.ties is not False, **shared)
+
+
+def _refuse_without_effect(table: Table, columns: Columns, settings: Settings, *, source: str) -> None:
+    """Refuse what has no effect on the kind of signal, which a foreign file tells only when it has been read.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+    kind, told = type(columns), _NAMES[type(columns)]
+    judged = (RankingColumns, ChoiceColumns)
+    given = {
+        f"--pairing {settings.pairing}": settings.pairing != "all" and kind is not RatingColumns,
+        f"--truth {settings.truth}": settings.truth != "soft" and kind not in judged,
+        f"--weight {settings.weight}": kind not in _WEIGHTS.get(settings.weight, (kind,)),
+    }
+    for option, has_no_effect in given.items():
+        if has_no_effect:
+            raise ConfigError(f"{option} has no effect on {told}, which {source} holds.", remedy="Leave it away.")
+    if not isinstance(columns, RankingColumns) or (settings.truth, settings.weight) == ("soft", "one"):
+        return
+    name = columns.annotator
+    with data_errors(source, engine_of(table)):
+        is_known = name is not None and count(table.filter(~is_missing(table[name]))) > 0
+    if not is_known:
+        option = f"--truth {settings.truth}" if settings.truth != "soft" else f"--weight {settings.weight}"
+        remedy = "Name a column with --annotator, or leave it away." if name is None else "Leave it away."
+        raise ConfigError(
+            f"{option} has no effect on rankings whose annotators are not known: {source} is read as one ranking.",
+            remedy=remedy,
+        )
 
 
 def _refuse_unknown(exclude: Exclusions, table: Table, source: str) -> None:
@@ -215,6 +275,15 @@ def _replaced(table: Table, columns: Columns) -> dict[str, int]:
     return {f"replaced: {kind}": int(number or 0) for kind, number in told.items()}
 
 
+def _hashed(table: Table, columns: Columns) -> dict[str, int]:
+    """How many names of sources hold personal data, and are hashed."""
+    if not isinstance(columns, ChoiceColumns) or columns.first_source is None or columns.second_source is None:
+        return {}
+    names = [table[name].cast("string") for name in (columns.first_source, columns.second_source)]
+    changed = [(privacy.scrub(name) != name).fill_null(False).cast("int64") for name in names]
+    return {HASHED: int(scalar((changed[0] + changed[1]).sum()) or 0)}
+
+
 def _counting(replaced: Counter[str]) -> Callable[[str], str]:
     """Scrubbing that counts what it replaces."""
 
@@ -225,39 +294,3 @@ def _counting(replaced: Counter[str]) -> Callable[[str], str]:
         return scrubbed
 
     return clean
-
-
-def _noted(made: Built, notes: Mapping[str, int]) -> Built:
-    """The same groups, with more notes on their card."""
-    account = made.card.account
-    more = {note: number for note, number in notes.items() if number}
-    changed = account.model_copy(update={"notes": {**account.notes, **more}})
-    return replace(made, card=made.card.model_copy(update={"account": changed}))
-
-
-def _with_left_out(
-    made: Built,
-    left_out: Mapping[str, int],
-    examples: Mapping[str, list[str]],
-    numbers: pa.ChunkedArray | None = None,
-) -> Built:
-    """The same groups, with the records on their card that a reader left out, and records for rows."""
-    account = made.card.account
-    told = account.examples
-    if numbers is not None:
-        told = {reason: [_record(name, numbers) for name in names] for reason, names in told.items()}
-    changed = Account(
-        **account.model_dump(exclude={"rows_read", "dropped", "examples"}),
-        rows_read=account.rows_read + sum(left_out.values()),
-        dropped=dict(Counter(account.dropped) + Counter(left_out)),
-        examples={**told, **examples},
-    )
-    return replace(made, card=made.card.model_copy(update={"account": changed}))
-
-
-def _record(name: str, numbers: pa.ChunkedArray) -> str:
-    """`row 7` of the flat table as the record of the file that it came from."""
-    place = name.removeprefix("row ")
-    if place == name or not place.isdigit() or not 0 < int(place) <= len(numbers):
-        return name
-    return f"row {numbers[int(place) - 1].as_py()}"

@@ -130,7 +130,7 @@ class Exclusions:
 
     def column_names(self) -> dict[str, str]:
         """The columns of marks, by the words that an unreadable one is told in."""
-        return {f"mark {name}".replace(" ", "-"): name for name in self.marks}
+        return {f"mark {name}": name for name in self.marks}
 
     def __str__(self) -> str:
         """What is left out, in words for the card; nothing where nothing is asked."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import ibis
+import pyarrow as pa
 from ibis import Table
 
 from tropism.errors import ConfigError, DataError
@@ -77,14 +79,9 @@ def built(made: Made, *, source: str, rule: str, with_time: bool, with_author: b
     return Built(GroupStream(threads, source=source), card)
 
 
-def of_threads(answers: Table, *given: Table) -> Table:
-    """The answers of threads that have a row in one of the tables given (edges, labels), computed."""
-    threads = (
-        ibis.union(*(table.select("thread") for table in given), distinct=True)
-        if len(given) > 1
-        else given[0].select("thread")
-    )
-    return keep(answers.semi_join(threads, "thread"))
+def of_threads(answers: Table, judged: Table) -> Table:
+    """The answers of threads that have an edge or a label in a table, computed."""
+    return keep(answers.semi_join(judged.select("thread"), "thread"))
 
 
 def weighted(pairs: Table, *, weight: Weight, margin: Weight | Literal["none"] = "none") -> Table:
@@ -150,6 +147,34 @@ def nothing_made(account: Account, source: str, *, answers: Table, rule: object)
     )
 
 
+def noted(made: Built, notes: Mapping[str, int]) -> Built:
+    """The same groups, with more notes on their card."""
+    account = made.card.account
+    more = {note: number for note, number in notes.items() if number}
+    changed = account.model_copy(update={"notes": {**account.notes, **more}})
+    return replace(made, card=made.card.model_copy(update={"account": changed}))
+
+
+def with_left_out(
+    made: Built,
+    left_out: Mapping[str, int],
+    examples: Mapping[str, list[str]],
+    numbers: pa.ChunkedArray | None = None,
+) -> Built:
+    """The same groups, with the records on their card that a reader left out, and records for rows."""
+    account = made.card.account
+    told = account.examples
+    if numbers is not None:
+        told = {reason: [_record(name, numbers) for name in names] for reason, names in told.items()}
+    changed = Account(
+        **account.model_dump(exclude={"rows_read", "dropped", "examples"}),
+        rows_read=account.rows_read + sum(left_out.values()),
+        dropped=dict(Counter(account.dropped) + Counter(left_out)),
+        examples={**told, **examples},
+    )
+    return replace(made, card=made.card.model_copy(update={"account": changed}))
+
+
 def account_of(made: Made) -> Account:
     """Count every row, and name a few of each kind."""
     threads = made.threads
@@ -199,3 +224,11 @@ def _first(table: Table, column: str) -> list[str]:
     """The smallest few values of a column."""
     found: list[Any] = [row[column] for row in rows(table.select(column).order_by(column).limit(_NUM_EXAMPLES))]
     return [str(value) for value in found]
+
+
+def _record(name: str, numbers: pa.ChunkedArray) -> str:
+    """`row 7` of the flat table as the record of the file that it came from."""
+    place = name.removeprefix("row ")
+    if place == name or not place.isdigit() or not 0 < int(place) <= len(numbers):
+        return name
+    return f"row {numbers[int(place) - 1].as_py()}"

@@ -116,6 +116,13 @@ _CODE_WORDS = (
     "|(?:angular|aws-sdk|babel|emotion|eslint|google-cloud|ionic|mui|nestjs|ngrx|prisma|reduxjs|storybook|tanstack"
     "|testing-library|types|typescript-eslint|vitejs|vue)/[a-z0-9._-]{1,40})"
 )
+_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]{0,40}"
+_TYPED = "[A-Za-z_][A-Za-z0-9_<>,?.\\[\\]]{0,40}"
+_DEFINITION = (
+    f"(?:(?:async )?def {_IDENTIFIER}[(]|class {_IDENTIFIER}(?:[(:{{]| [{{]| (?:extends|implements) [A-Z])"
+    f"|(?:public|private|protected) (?:{_TYPED} ){{0,8}}{_TYPED}(?:[(]| ?[{{]| = ))"
+)
+"""What follows a decorator: more than a word that prose has, too ("class is at 5", "public opinion says")."""
 _NETWORK = (
     "(?:[Ii]nsta(?:gram)?|IG|[Ss]kype|[Dd]iscord|[Tt]elegram|[Ss]nap(?:chat)?|[Tt]witter|[Tt]ik[Tt]ok|[Kk]ik|[Ss]team"
     "|[Tt]witch|[Ff]acebook|[Uu]sername|[Gg]amertag)"
@@ -252,7 +259,7 @@ _KEPT = (
         "(?:(?:at|AT|@) |#[0-9]"
         f"|{_CODE_WORDS}(?:$|[^{_LETTER}0-9@_.-]|[.](?:$|[^{_LETTER}0-9]))"
         "|[A-Za-z_][A-Za-z0-9_.]{0,60}(?:[(](?:[\"')\\[{]|[A-Za-z_]{1,30} ?=)"
-        "|\r?\n[ \t]{0,20}(?:(?:async )?def|class|public|private|protected) ))",
+        f"|\r?\n[ \t]{{0,20}}{_DEFINITION}))",
     ),
     (
         "[0-9] | dot ",
@@ -291,7 +298,8 @@ def replacements(step: Kind) -> Iterator[tuple[str, str]]:
     if step.kept:
         firsts = [2 * row + 1 for row in range(len(step.kept))]  # a group that did not match is empty
         template = "".join(f"{{{row}}}" for row in firsts) + KEEP + "".join(f"{{{row + 1}}}" for row in firsts)
-        yield "|".join(f"({left})({right})" for left, right in step.kept), template
+        # twice: one of two decorators under each other takes the line's end that the other needs before it
+        yield from [("|".join(f"({left})({right})" for left, right in step.kept), template)] * 2
     if step.name == "phone":
         yield NUMBER, f"{START}{{1}}{END}"
     for pattern in step.patterns:

@@ -153,7 +153,15 @@ def _aspects(columns: RatingColumns) -> str:
 
 def _refuse_with_random(rule: VoteRule, *, ties: bool, cap: int | None) -> None:
     """Refuse what has no effect where one pair of a thread is drawn."""
-    for name, is_given in (("--ties", ties), ("--cap", cap is not None), ("--rule", not isinstance(rule, LeadRule))):
+    given = {
+        "--ties": ties,
+        "--cap": cap is not None,
+        "--rule": not isinstance(rule, LeadRule),
+        "--later": rule.later,
+        "--min-score": rule.min_score is not None,
+        "--length-match": rule.length_match is not None,
+    }
+    for name, is_given in given.items():
         if is_given:
             raise ConfigError(
                 f"{name} has no effect with --pairing best-random, which makes one untied pair of a thread.",

@@ -6,53 +6,63 @@ themselves, and for each question `NAME.responses`, `NAME.responses.users` and `
 
 | value of an answer | becomes |
 |---|---|
-| a label that names one of two responses, or tie, both bad, skip | a choice |
+| a text that names one of two responses, or tie, both bad, skip | a choice |
 | a list of responses, best first, or of `{value, rank}` | a ranking (its ties are lost where Argilla writes no ranks) |
 | a number, of a question whose name ends in a response's | a rating; the rest of the name is its aspect |
 
 Which fields are the prompt and the responses: `argilla_fields.py`. Suggestions come from models and are passed over.
+A record does not say whether a text was picked from labels or written freely ("A is better"); `Questions` says which
+questions became choices, so that nobody takes a comment for one unasked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tropism.signals.sources.argilla_fields import Question, shown_of
-from tropism.signals.sources.names import Fields, Shown, meaning, rated_by
+from tropism.signals.sources.names import Fields, Questions, Shown, meaning, rated_by
 from tropism.signals.sources.records import Record, read_records
 from tropism.signals.sources.rows import Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
 from tropism.signals.sources.values import Unusable, key_of, number_of, object_of, rank_of, text_of
 
 SUGGESTION = "suggestion of a model"
+UNASKED = "answer to a question that --score does not name"
 _ANSWERS = ".responses"
 _OWN = ("id", "_server_id", "status", "metadata", "vectors", "suggestions", "responses", "score")
 
 
-def read_argilla(path: Path, *, fields: Fields = Fields()) -> Iterator[Feedback | Aside | Refused]:  # noqa: B008
+def read_argilla(
+    path: Path,
+    *,
+    fields: Fields = Fields(),  # noqa: B008
+    questions: Questions | None = None,
+) -> Iterator[Feedback | Aside | Refused]:
     """Choices, rankings and ratings of every annotator.
 
     Args:
         path: a JSON list or JSONL.
         fields: which fields are the prompt and the responses.
+        questions: whose choices and rankings count; None takes all.
 
     Yields:
-        For each answer its row (its rows, for a ranking) or one refusal; an aside for each suggestion; one refusal
-        for a record that cannot be used, or that nobody answered.
+        For each answer its row (its rows, for a ranking) or one refusal; an aside for each suggestion, and for each
+        answer that does not count; one refusal for a record that cannot be used, or that nobody answered.
 
     Raises:
         DataError: where the file cannot be read.
     """
+    questions = questions or Questions()
     for record in read_records(path):
         if isinstance(record, Refused):
             yield record
             continue
         try:
             answers = _answers(record.values)
-            questions = [Question(answer.question, answer.value) for answer in answers]
+            asked = [Question(answer.question, answer.value) for answer in answers]
             is_flat = "fields" not in record.values
-            shown = shown_of(_fields(record.values), questions, fields, is_flat=is_flat)
+            shown = shown_of(_fields(record.values), asked, fields, is_flat=is_flat)
         except Unusable as reason:
             yield Refused(record.number, reason.reason)
             continue
@@ -62,7 +72,7 @@ def read_argilla(path: Path, *, fields: Fields = Fields()) -> Iterator[Feedback 
             yield Refused(record.number, "nobody answered")
         for answer in answers:
             try:
-                yield from _rows(record, shown, answer)
+                yield from _counted(_rows(record, shown, answer), answer.question, questions)
             except Unusable as reason:
                 yield Refused(record.number, reason.reason)
 
@@ -74,6 +84,16 @@ class _Answer(NamedTuple):
     value: object
     annotator: str | None
     status: object
+
+
+def _counted(rows: list[Feedback], question: str, questions: Questions) -> list[Feedback | Aside]:
+    """The rows of one answer, or an aside where its question does not count; ratings are chosen later."""
+    first = rows[0]
+    if isinstance(first, ChoiceRow | RankRow):
+        kind: Literal["choices", "rankings"] = "choices" if isinstance(first, ChoiceRow) else "rankings"
+        if not questions.takes(question, kind):
+            return [Aside(first.number, UNASKED)]
+    return [*rows]
 
 
 def _fields(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,24 +1,32 @@
-"""Ratings of several aspects become one number for each annotator and response: the mean of those that count.
+"""Which answers count where a file asks several questions; ratings of several aspects become one number, their mean.
 
-Who rates one answer helpful and another harmless rates two things, and some aspects are better when they are low. So
-nothing is averaged that `--score` does not name.
+Who rates one answer helpful and another harmless rates two things, and some aspects are better when they are low; who
+prefers one answer for its help and the other for its harmlessness has no tie. So nothing is averaged or pooled that
+`--score` does not name.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 from tropism.errors import ConfigError
-from tropism.signals.columns import RatingColumns
+from tropism.signals.sources.names import Questions
 from tropism.signals.sources.rows import Aside, Feedback, RatingRow, Refused
 
 UNASKED = "rating of an aspect that --score does not name"
+MERGED = "ratings of further aspects in the mean of the same annotator and response"
 
 
 def weighed(
-    rows: Iterable[Feedback | Aside | Refused], aspects: Mapping[str, float] | None, *, source: str
+    rows: Iterable[Feedback | Aside | Refused],
+    aspects: Mapping[str, float] | None,
+    *,
+    source: str,
+    questions: Questions | None = None,
+    notes: Counter[str] | None = None,
 ) -> Iterator[Feedback | Aside | Refused]:
     """The rows of a reader with one rating for each annotator and response of a record; what is no rating passes.
 
@@ -27,24 +35,27 @@ def weighed(
         aspects: each that counts, with its weight, > 0; an aspect that somebody did not rate leaves its weight to the
             others. None takes ratings as they are, and allows one aspect only.
         source: the file's name, for errors.
+        questions: of choices and rankings, which the reader of the rows fills; None where it has no questions.
+        notes: counts, at the end, the ratings that went into another's mean; None counts nothing.
 
     Yields:
-        The rows; an aside for every rating of another aspect.
+        The rows; an aside for every rating of another aspect. Of annotators without a name the first ratings of all
+        aspects go together, then the second, and so on.
 
     Raises:
-        ConfigError: for a weight that is none, an aspect that the file does not have, or several of them where none is
-            named.
+        ConfigError: for a weight that is none, an aspect that the file does not have, or several aspects or questions
+            where none is named.
 
     Example:
         >>> both = [RatingRow(1, "Q", "a", "g", "helpful", 5.0, "ann"), RatingRow(1, "Q", "a", "g", "kind", 2.0, "ann")]
         >>> [row.score for row in weighed(both, {"helpful": 2, "kind": 1}, source="r.json")]
         [4.0]
     """
-    if aspects is not None:
-        RatingColumns("prompt", "response", aspects)  # its check of the weights
+    check_weights(aspects or {})
     seen: dict[str, None] = {}
     for _, of_record in groupby(rows, key=lambda row: row.number):
-        ratings: dict[tuple[str, str | None], list[RatingRow]] = {}
+        ratings: dict[tuple[str, str | None, int], list[RatingRow]] = {}
+        unnamed: Counter[tuple[str, str]] = Counter()
         for row in of_record:
             if not isinstance(row, RatingRow):
                 yield row
@@ -53,12 +64,32 @@ def weighed(
             if aspects is None:
                 yield row
             elif row.aspect in aspects:
-                ratings.setdefault((row.response, row.annotator), []).append(row)
+                place = unnamed[row.response, row.aspect] if row.annotator is None else 0
+                unnamed[row.response, row.aspect] += row.annotator is None
+                ratings.setdefault((row.response, row.annotator, place), []).append(row)
             else:
                 yield Aside(row.number, UNASKED)
         if aspects is not None:
             yield from (_mean(given, aspects) for given in ratings.values())
-    _check(seen, aspects, source)
+            if notes is not None:
+                notes[MERGED] += sum(len(given) - 1 for given in ratings.values())
+    found = questions.found if questions else {}
+    _check_questions(found, aspects, source)
+    _check(seen, found, aspects, source)
+
+
+def check_weights(aspects: Mapping[str, float]) -> None:
+    """Refuse a weight that is not above 0.
+
+    Raises:
+        ConfigError: naming the aspect.
+    """
+    for name, weight in aspects.items():
+        if not 0 < weight < math.inf:
+            raise ConfigError(
+                f"the weight of the aspect {name!r} must be a number above 0, not {weight}.",
+                remedy="Leave the aspect away to give it no weight.",
+            )
 
 
 def words_of(aspects: Mapping[str, float]) -> str:
@@ -80,19 +111,42 @@ def _mean(given: list[RatingRow], aspects: Mapping[str, float]) -> RatingRow:
     )
 
 
-def _check(seen: Mapping[str, None], aspects: Mapping[str, float] | None, source: str) -> None:
+def _check_questions(found: Mapping[str, str], aspects: Mapping[str, float] | None, source: str) -> None:
+    """Refuse to pool what was chosen or ranked by several questions, and to weigh one."""
+    asked = [name for name in found if aspects is None or name in aspects]
+    names = ", ".join(map(repr, found))
+    if len(asked) > 1:
+        raise ConfigError(
+            f"{source} holds {' and '.join(dict.fromkeys(found.values()))} of {len(found)} questions, which mean "
+            f"different things: {names}.",
+            remedy=f"Name the one that counts: --score {asked[0]!r}. A comment that reads like a label may be one of "
+            "them.",
+        )
+    for name in asked:
+        others = [other for other in aspects or () if other != name]
+        if others or (aspects or {}).get(name, 1.0) != 1.0:
+            raise ConfigError(
+                f"--score weighs ratings only, and {source} holds {found[name]} of {name!r}.",
+                remedy=f"Give --score {name!r} alone.",
+            )
+
+
+def _check(
+    seen: Mapping[str, None], found: Mapping[str, str], aspects: Mapping[str, float] | None, source: str
+) -> None:
     """Refuse a choice of aspects that does not fit those of the file."""
-    names = ", ".join(map(repr, seen))
+    names = ", ".join(map(repr, [*seen, *found]))
     if aspects is None and len(seen) > 1:
         first, second, *_ = seen
         raise ConfigError(
-            f"{source} holds ratings of {len(seen)} aspects, which mean different things: {names}.",
+            f"{source} holds ratings of {len(seen)} aspects, which mean different things: "
+            f"{', '.join(map(repr, seen))}.",
             remedy=f"Name those that count: --score {first!r}, or several with weights: --score {f'{first}=2'!r} "
             f"--score {second!r}.",
         )
     for name in aspects or ():
-        if name not in seen:
+        if name not in seen and name not in found:
             raise ConfigError(
                 f"--score names {name!r}, which {source} holds no rating of.",
-                remedy=f"Use {names}." if seen else "Leave it away: the file holds no ratings.",
+                remedy=f"Use {names}." if names else "Leave it away: the file holds no ratings.",
             )

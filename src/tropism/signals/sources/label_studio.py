@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tropism.signals.sources.names import Fields, Shown, meaning, prompt_in, rated_by, shown_in
+from tropism.signals.sources.names import Fields, Questions, Shown, meaning, prompt_in, rated_by, shown_in
 from tropism.signals.sources.records import Record, read_records
 from tropism.signals.sources.rows import Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused, Verdict
 from tropism.signals.sources.values import (
@@ -37,16 +37,23 @@ from tropism.signals.sources.values import (
 
 PREDICTION = "prediction of a model"
 OTHER = "result that compares nothing"
+UNASKED = "answer to a question that --score does not name"
 _KINDS = ("pairwise", "choices", "rating", "ranker")
 _TEXTS = ("body", "text", "html", "content", "title")
 
 
-def read_label_studio(path: Path, *, fields: Fields = Fields()) -> Iterator[Feedback | Aside | Refused]:  # noqa: B008
+def read_label_studio(
+    path: Path,
+    *,
+    fields: Fields = Fields(),  # noqa: B008
+    questions: Questions | None = None,
+) -> Iterator[Feedback | Aside | Refused]:
     """Choices, rankings and ratings of every annotator.
 
     Args:
         path: a JSON list or JSONL of tasks.
         fields: which fields of `data` are the prompt and the responses.
+        questions: the controls whose choices and rankings count; None takes all.
 
     Yields:
         For each result its row (its rows, for a ranking), an aside or one refusal; an aside for each prediction; one
@@ -55,6 +62,7 @@ def read_label_studio(path: Path, *, fields: Fields = Fields()) -> Iterator[Feed
     Raises:
         DataError: where the file cannot be read.
     """
+    questions = questions or Questions()
     for record in read_records(path):
         if isinstance(record, Refused):
             yield record
@@ -71,15 +79,16 @@ def read_label_studio(path: Path, *, fields: Fields = Fields()) -> Iterator[Feed
         if not annotations:
             yield Refused(record.number, "nobody annotated")
         for annotation in annotations:
-            yield from _annotation(_Task(record, data, fields), annotation)
+            yield from _annotation(_Task(record, data, fields, questions), annotation)
 
 
 class _Task(NamedTuple):
-    """A task: its record, its data, and which fields of them count."""
+    """A task: its record, its data, and which fields of them and which questions count."""
 
     record: Record
     data: Mapping[str, Any]
     fields: Fields
+    questions: Questions
 
     @property
     def number(self) -> int:
@@ -138,8 +147,10 @@ def _rows(task: _Task, by: _By, result: Mapping[str, Any]) -> list[Feedback | As
     if kind not in _KINDS:
         return [Aside(task.number, OTHER)]
     value = object_of(result.get("value"), "value")
+    control = encodable(str(result.get("from_name") or kind))
     if kind == "ranker":
-        return [*_ranking(task, by, value)]
+        ranked = [*_ranking(task, by, value)]
+        return [*ranked] if task.questions.takes(control, "rankings") else [Aside(task.number, UNASKED)]
     shown = shown_in(task.data, task.fields)
     if kind == "rating":
         return [_rating(task, by, result, shown)]
@@ -147,13 +158,20 @@ def _rows(task: _Task, by: _By, result: Mapping[str, Any]) -> list[Feedback | As
         label = value.get("selected")
         if label not in ("left", "right"):
             raise Unusable("nothing was selected")
-        return [_choice(task, by, shown, "a" if label == "left" else "b")]
+        choice = _choice(task, by, shown, "a" if label == "left" else "b")
+    else:
+        choice = _choice(task, by, shown, _labelled(value, shown))
+    return [choice] if task.questions.takes(control, "choices") else [Aside(task.number, UNASKED)]
+
+
+def _labelled(value: Mapping[str, Any], shown: Shown) -> Verdict:
+    """What the one label of a `choices` result says of two responses."""
     labels = list_of(value.get("choices"), "choices")
     if len(labels) != 1:
         raise Unusable("a choice of other than one label")
     shown.pair()
     meant = meaning(labels[0], shown.names)
-    return [_choice(task, by, shown, ("a", "b")[meant] if isinstance(meant, int) else meant)]
+    return ("a", "b")[meant] if isinstance(meant, int) else meant
 
 
 def _choice(task: _Task, by: _By, shown: Shown, choice: Verdict) -> ChoiceRow:

@@ -6,9 +6,11 @@ Labelling tools let everyone name things as they like. What is found by name her
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from tropism.signals.sources.rows import Aside, Feedback, Refused
 from tropism.signals.sources.values import Content, Unusable, content_of
 
 PROMPTS = ("prompt", "instruction", "question", "query", "input", "context", "chat", "conversation", "caption", "text")
@@ -22,6 +24,10 @@ Meaning: TypeAlias = int | Literal["tie", "both_bad", "skip"]
 
 _STEMS = "response|completion|generation|answer|output|reply|candidate|option|text|model|image|item"
 _RESPONSE = re.compile(rf"(?:{_STEMS})s?[ _-]*([0-9]+|[a-z])?|chosen|rejected", re.IGNORECASE)
+_LONGEST_TOLD = 40
+_MOST_NAMED = 20
+"""Most reasons that name fields."""
+_NAMING = re.compile(": fields? '|: fields? \"")
 _FILLERS = frozenset(
     f"{_STEMS}|is|the|best|better|much|slightly|preferred|prefer|i|chatbot|assistant|wins|winner|are".split("|")
 )
@@ -43,6 +49,24 @@ class Fields(NamedTuple):
 
     prompt: str | None = None
     responses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Which questions' choices and rankings count, and which were answered so.
+
+    Args:
+        named: those that count; None takes all.
+        found: question to `choices` or `rankings`, of all that were answered; filled while a file is read.
+    """
+
+    named: Collection[str] | None = None
+    found: dict[str, str] = field(default_factory=dict)
+
+    def takes(self, question: str, kind: Literal["choices", "rankings"]) -> bool:
+        """Whether an answer counts; its question is remembered."""
+        self.found.setdefault(question, kind)
+        return self.named is None or question in self.named
 
 
 class Shown(NamedTuple):
@@ -115,10 +139,38 @@ def joined(parts: Mapping[str, object]) -> Content:
 
 
 def told(names: Iterable[str]) -> str:
-    """Names of fields, a few at most, for a reason."""
-    listed = [*names]
+    """Names of fields for a reason: a few at most, and of a long one the beginning."""
+    listed = [name if len(name) <= _LONGEST_TOLD else f"{name[:_LONGEST_TOLD]}…" for name in names]
     more = f" and {len(listed) - 4} more" if len(listed) > 4 else ""
     return "field " * (len(listed) == 1) + "fields " * (len(listed) > 1) + ", ".join(map(repr, listed[:4])) + more
+
+
+def few_reasons(rows: Iterable[Feedback | Aside | Refused], *, private: bool) -> Iterator[Feedback | Aside | Refused]:
+    """The rows of a reader with reasons that can be counted, though files name their fields as they like.
+
+    Args:
+        rows: from a reader.
+        private: True takes the names of fields out of reasons, because a field may be named after a person.
+
+    Yields:
+        The rows; refusals beyond the first reasons that name fields have one reason together.
+
+    Example:
+        >>> refused = Refused(1, "a prompt with more than text: field 'Jane Doe'")
+        >>> [row.reason for row in few_reasons([refused], private=True)]
+        ['a prompt with more than text (its fields are not named: --private)']
+    """
+    seen: set[str] = set()
+    for row in rows:
+        if not isinstance(row, Refused) or not (named := _NAMING.search(row.reason)):
+            yield row
+        elif private:
+            yield row._replace(reason=f"{row.reason[: named.start()]} (its fields are not named: --private)")
+        elif row.reason in seen or len(seen) < _MOST_NAMED:
+            seen.add(row.reason)
+            yield row
+        else:
+            yield row._replace(reason=f"{row.reason[: named.start()]}: other fields")
 
 
 def meaning(label: object, names: Sequence[str]) -> Meaning:
