@@ -8,14 +8,18 @@ from pathlib import Path
 import pytest
 
 from tropism.data.choices import Choice, ChoiceItem, Option, Verdict
+from tropism.groups import PreferenceGroup, Response
 from tropism.label.desk import Desk, Sent
+from tropism.label.items import Plan, prepare
+from tropism.label.queue import Queue
 from tropism.label.results import ResultsDesk, annotator_lines, kappa_lines, results_of, strength_table
 from tropism.label.results import _ratings as ratings_of
+from tropism.label.store import ChoiceStore
 from tropism.signals.build import Settings, build_foreign
 
 
 def item(name: str, *, ids: tuple[str, ...] = ("large", "small")) -> ChoiceItem:
-    return ChoiceItem(name, f"group {name}", "?", tuple(Option(one, one) for one in ids))
+    return ChoiceItem(name, f"group {name}", "?", tuple(Option(one, f"{one} of {name}") for one in ids))
 
 
 def choice(
@@ -89,11 +93,26 @@ def test_the_best_of_three_beats_both_others_and_a_winner_of_all_needs_a_prior()
 
 
 def test_ids_that_name_places_are_nobodys() -> None:
-    for ids in (("0", "1"), ("a", "b"), ("r0", "r1"), ("chosen", "rejected")):
+    for ids in (("0", "1"), ("a", "b"), ("r0", "r1"), ("chosen", "rejected"), ("response_1", "response_2")):
         items = {f"i{place}": item(f"i{place}", ids=ids) for place in range(3)}
         table = strength_table([choice("i0", "Ann", ids[0], shown=ids)], items)
         assert (table.lines, table.note) == ((), "The responses' ids do not say who answered.")
     assert strength_table([], {"i0": item("i0"), "i1": item("i1")}).note == "Nobody has compared them yet."
+
+
+def test_ids_that_always_go_with_one_text_are_nobodys() -> None:
+    options = (Option("9f86d081884c", "Yes."), Option("60303ae22b99", "No."))  # ids of `tropism build` are such hashes
+    items = {f"i{place}": item(f"i{place}")._replace(options=options) for place in range(3)}
+    table = strength_table([choice("i0", "Ann", "9f86d081884c", shown=("9f86d081884c", "60303ae22b99"))], items)
+    assert (table.lines, table.note) == ((), "The responses' ids do not say who answered.")
+
+
+def test_a_winner_of_every_game_has_an_interval() -> None:
+    items = {f"i{place}": item(f"i{place}") for place in range(8)}
+    best, worst = strength_table([choice(name, "Ann", "large") for name in items], items).lines
+    assert best.elo.high - best.elo.low > 100
+    assert best.elo.low <= best.elo.value <= best.elo.high
+    assert worst.elo.high < best.elo.value
 
 
 def test_an_annotators_line_counts_what_they_did() -> None:
@@ -146,6 +165,7 @@ def test_build_says_the_same_of_the_same_choices(make_desk: Callable[..., Desk],
             answer = drawn.choice([better, better, better, "3" if better == "1" else "1", "tie"]).replace("3", "2")
             desk.choose(name, Sent(f"{name}-{place}-0000", served.item.item_id, answer))
     page = results_of(desk)
+    assert [line.name for line in page.strengths.lines] == ["model-x", "model-y"]
     firsts = [line.first_chosen for line in page.annotators if line.first_chosen]
     with build_foreign(tmp_path / "choices.sqlite", "label-page", Settings()) as made:
         card = made.card
@@ -158,3 +178,36 @@ def test_build_says_the_same_of_the_same_choices(make_desk: Callable[..., Desk],
     first = card.confounds["chosen_first"]
     won, ties = sum(one.value * one.n for one in firsts), first.n - sum(one.n for one in firsts)
     assert first.value == pytest.approx((won + ties / 2) / first.n)
+
+
+def test_build_says_the_same_of_a_file_with_pairs_and_bests_of_three(tmp_path: Path) -> None:
+    groups = [
+        PreferenceGroup(
+            f"g{place}",
+            (f"Question {place}?",),
+            tuple(Response(f"model-{name}", f"Answer {name} to {place}.") for name in "xyz"[: 2 + place % 2]),
+        )
+        for place in range(12)
+    ]
+    items = prepare(groups, Plan(best_of=3)).items
+    assert {len(one.options) for one in items} == {2, 3}
+    store = ChoiceStore(tmp_path / "choices.sqlite", items, {"seed": "0"})
+    desk = Desk(Queue(items, (), overlap=2), store, reasons=())
+    drawn = random.Random(4)
+    for name in ("Ann", "Bob"):
+        for place in range(12):
+            served = desk.serve(name)
+            assert served is not None
+            best = next(at for at, option in enumerate(served.options, start=1) if option.id == "model-x")
+            answer = drawn.choice([str(best), str(best), str(best), "1", "2", "tie", "both_bad"])
+            desk.choose(name, Sent(f"{name}-{place}-0000", served.item.item_id, answer))
+    page = results_of(desk)
+    with build_foreign(tmp_path / "choices.sqlite", "label-page", Settings()) as made:
+        found = made.card.confounds
+    store.close()
+    assert page.alpha is not None
+    assert page.raw is not None
+    for told, one in ((page.alpha, "krippendorff_alpha"), (page.raw, "annotator_agreement")):
+        built = found[one]
+        assert [told.value, told.low, told.high, told.n] == pytest.approx([built.value, built.low, built.high, built.n])
+    assert page.raw.value < 1

@@ -191,5 +191,10 @@ def test_unusable_answers_are_refused() -> None:
         fit_dawid_skene([0, 1], [0], [0], num_labels=2)
     with pytest.raises(DataError, match="with a row"):
         fit_dawid_skene([], [], [], num_labels=2)
+    for right in (-1.0, math.nan, math.inf):
+        with pytest.raises(ConfigError, match="right must be finite and >= 0"):
+            fit_pairs([0], [0], [0], right=right)
+    with pytest.raises(ConfigError, match="smoothing must be"):
+        fit_pairs([0], [0], [0], smoothing=-1)
     with pytest.raises(ConfigError, match="smoothing must be"):
         fit_dawid_skene([0], [0], [0], num_labels=2, smoothing=-1)

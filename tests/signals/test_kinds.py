@@ -176,8 +176,27 @@ def test_strengths_come_from_the_sources_of_both_answers() -> None:
     # 30 wins of 40: odds of 3 to 1, but for a whiff of a prior
     assert big.value - small.value == pytest.approx(1.0986, abs=0.01)
     assert big.low < big.value < big.high
+    won = strengths.cells[0][1]
+    assert won is not None
+    assert (won.value, won.n) == (0.75, 40)
     with pytest.raises(ConfigError, match="sources of both answers"):
         ChoiceColumns("q", "x", "y", "said", first_source="m")
+
+
+def test_a_source_that_won_every_game_is_not_certain_and_copies_of_a_game_make_it_no_surer() -> None:
+    columns = ChoiceColumns("q", "x", "y", "said", first_source="m", second_source="n")
+    for copies in (1, 5):  # of every judgement, in eight threads
+        rows = [
+            {"q": f"Q{at % 8}", "x": f"x{at % 8}", "y": f"y{at % 8}", "said": "a", "m": "big", "n": "small"}
+            for at in range(8 * copies)
+        ]
+        (found,) = choices_to_groups(table(rows), columns).card.tables
+        strength, won = found.cells[0]
+        assert strength is not None
+        assert won is not None
+        assert strength.low < 0.1 < 3 < strength.value
+        assert (won.value, won.n) == (1.0, 8 * copies)
+        assert won.low == pytest.approx(8 / (8 + 1.959964**2), abs=1e-6)  # Wilson's of 8 of 8, however often copied
 
 
 def test_thumbs_become_labels_by_majority() -> None:
@@ -330,6 +349,58 @@ def test_someone_who_judged_a_pair_several_times_counts_once_in_agreement() -> N
         assert (found.value, found.n) == (pytest.approx(1 / 3), 1)
 
 
+def test_pairs_that_one_person_judged_are_not_part_of_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tropism.signals.games.MOST_ITEMS", 30)
+    rows = [
+        {"q": f"Q{at}", "x": f"good {at}", "y": f"bad {at}", "said": "a", "who": who}
+        for at in range(300)
+        for who in (("ann", "bob") if at < 30 else ("ann",))
+    ]
+    assert choices_to_groups(table(rows), CHOICES).card.confounds["annotator_agreement"].n == 30
+
+
+def test_judgements_without_an_annotator_are_nobodys() -> None:
+    said = {"ann": "a", "bob": "a", None: "b", "": "a", " ": "b"}
+    rows = [{"q": "p", "x": "good", "y": "bad", "said": one, "who": who} for who, one in said.items()]
+    made = choices_to_groups(table(rows), CHOICES)
+    assert shares(made)["p"] == pytest.approx(3 / 5)  # they count in the share
+    found = made.card.confounds["annotator_agreement"]
+    assert (found.value, found.n) == (1.0, 1)  # and not in agreement: ann and bob agree
+    alone = [{"x": "good", "y": "bad", "said": one} for one in "aab"]
+    assert "annotator_agreement" not in choices_to_groups(table(alone), CHOICES).card.confounds
+
+
+def test_dawid_and_skene_do_not_take_those_without_a_name_for_one_person() -> None:
+    # ann and bob agree on twenty pairs; somebody says the contrary of ten of them, and of another pair one thing alone
+    rows = [
+        {"q": f"Q{at}", "x": f"good {at}", "y": f"bad {at}", "said": "a", "who": who}
+        for at in range(20)
+        for who in ("ann", "bob")
+    ]
+    rows += [{"q": f"Q{at}", "x": f"good {at}", "y": f"bad {at}", "said": "b"} for at in range(10)]
+    rows.append({"q": "P", "x": "good", "y": "bad", "said": "a"})
+    rows += [{"q": "O", "x": "good 0", "y": "bad 0", "said": one} for one in "ab"]
+    found = shares(choices_to_groups(table(rows), CHOICES, truth="dawid-skene"))
+    assert found["P"] > 0.9  # as one contrary person, it would be the other way round
+    assert found["O"] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_rankings_that_nobody_signed_are_left_out_where_nothing_tells_them_apart() -> None:
+    one = [{"q": "P", "a": "good", "rank": 1}, {"q": "P", "a": "bad", "rank": 2}]
+    other = [{"q": "P", "a": "bad", "rank": 1}, {"q": "P", "a": "good", "rank": 3}]
+    signed = [{"q": "P", "a": name, "rank": rank, "who": "ann"} for rank, name in enumerate(("good", "bad"))]
+    known = [{"q": "Q", "a": name, "rank": rank} for rank, name in enumerate(("good", "bad"))]
+    made = rankings_to_groups(table(one + other + known), RANKS)
+    assert [str(group.prompts[0]) for group in made.groups] == ["Q"]
+    assert made.card.account.dropped == {"several rankings of a thread without an annotator": 4}
+    made = rankings_to_groups(table(one + other + signed), RANKS)
+    assert edges(made) == {"good>bad": (1.0, 1.0)}
+    assert "annotator_agreement" not in made.card.confounds
+    twice = rankings_to_groups(table(one + one + signed), RANKS)
+    assert edges(twice) == {"good>bad": (1.0, 1.0)}
+    assert "annotator_agreement" not in twice.card.confounds
+
+
 def test_sources_that_are_personal_are_hashed_where_keys_are() -> None:
     rows = [
         {"q": f"Q{at}", "x": f"x{at}", "y": f"y{at}", "said": "a" if at % 4 else "b", "m": "ana@x.org", "n": "gpt"}
@@ -351,6 +422,8 @@ def test_nothing_to_learn_is_one_clear_error() -> None:
         DataError, match=r"no choice of the table makes an edge \(1 rows: 1 x skipped by the annotator\)"
     ):
         choices_to_groups(table([{"x": "a", "y": "b", "said": "skip"}]), CHOICES)
+    with pytest.raises(DataError, match=r"no choice of the table makes an edge \(1 rows: 1 x skipped"):
+        choices_to_groups(table([{"x": "a", "y": "b", "said": "skip"}]), CHOICES, truth="dawid-skene")
     with pytest.raises(DataError, match="no ranking of the table prefers anything"):
         rankings_to_groups(table([{"a": "a", "rank": 1}, {"a": "b", "rank": 1}]), RankingColumns("q", "a", "rank"))
     with pytest.raises(DataError, match="no pair passes the rule"):

@@ -20,7 +20,7 @@ from tropism.errors import DataError
 from tropism.signals.personal import scrub_text
 from tropism.signals.sources.argilla import read_argilla
 from tropism.signals.sources.aspects import weighed
-from tropism.signals.sources.choices_file import check_rates, read_choices_file
+from tropism.signals.sources.choices_file import read_choices_file, who_answered
 from tropism.signals.sources.contents import cleaned
 from tropism.signals.sources.imagereward import read_imagereward
 from tropism.signals.sources.label_studio import read_label_studio
@@ -672,8 +672,7 @@ def test_choices_that_stand(tmp_path: Path) -> None:
             ("2", "i1", "bob", ["oak", "rose"], "win", "rose", 0, None),
             ("3", "i1", "bob", [], "undo", None, 0, "2"),
             ("4", "i1", "bob", ["oak", "rose"], "both_bad", None, 0, None),
-            ("5", "i2", "ada", ["a", "b", "c"], "win", "b", 0, None),
-            ("6", "i2", "bob", ["a", "b", "c"], "tie", None, 0, None),
+            ("5", "i2", "ada", ["a", "b", "c"], "skip", None, 0, None),
             ("7", "i2", "eve", ["a", "b", "c"], "both_bad", None, 0, None),
             ("8", "i3", "ada", ["a", "b"], "skip", None, 0, None),
             ("9", "k1", "ada", ["oak", "broken"], "win", "oak", 1, None),
@@ -683,19 +682,15 @@ def test_choices_that_stand(tmp_path: Path) -> None:
     rows = list(read_choices_file(tmp_path / "choices.sqlite"))  # while the page still holds it open
     connection.close()
     one = ChoiceRow(1, "Name a tree.", "Oak", "Rose", "a", "ada", "g1", 1.5, time=9.0, shown_first="b")
-    three = [
-        RankRow(5, "Name a tree.", text, "g2", rank, "ada") for text, rank in (("Oak", 1), ("Rose", 0), ("Elm", 1))
-    ]
     assert rows == [
         one,
         Aside(2, "choice that was taken back"),
         Aside(3, "undo"),
         one._replace(number=4, choice="both_bad", annotator="bob", shown_first="a"),
-        *three,
-        *(row._replace(number=6, rank=0, annotator="bob") for row in three),
-        Refused(7, "none of several responses was good"),
+        Refused(5, "skipped"),
+        Refused(6, "none of several responses was good"),
         ChoiceRow(
-            8,
+            7,
             json.dumps(TURNS),
             json.dumps(ANSWER),
             json.dumps(CHATS.options[1].content),
@@ -708,19 +703,20 @@ def test_choices_that_stand(tmp_path: Path) -> None:
             prompt_is_json=True,
             response_is_json=True,
         ),
-        Aside(9, "attention check"),
-        Refused(10, "a winner that was not shown"),
+        Aside(8, "attention check"),
+        Refused(9, "a winner that was not shown"),
     ]
 
 
 def test_choices_name_a_source_where_ids_say_who_answered(tmp_path: Path) -> None:
-    again = PAIR._replace(item_id="i4", group_id="g4")
+    again = PAIR._replace(item_id="i4", group_id="g4", options=(Option("oak", "An oak"), Option("rose", "A rose")))
+    same = PAIR._replace(item_id="i6", group_id="g6")
     places = ChoiceItem("i5", "g5", "Name a tree.", (Option("a", "Oak"), Option("b", "Rose")))
     shown = ["oak", "rose"]
     wins = [("1", "i1", "ada", shown, "win", "oak", 0, None), ("2", "i5", "ada", ["a", "b"], "win", "a", 0, None)]
-    connection = choices_file(tmp_path, [PAIR, CHATS, places, CHECK._replace(group_id="g9")], wins)
+    connection = choices_file(tmp_path, [PAIR, same, CHATS, places, CHECK._replace(group_id="g9")], wins)
     rows = list(read_choices_file(tmp_path / "choices.sqlite"))
-    # oak stands in one group and in an attention check; a and b stand in two groups but say a place
+    # oak stands in two groups, always for the same text, and in an attention check; a and b say a place
     assert [(row.source_a, row.source_b) for row in rows if isinstance(row, ChoiceRow)] == [(None, None)] * 2
     connection.execute("INSERT INTO items VALUES (?, ?, ?, ?)", row_of_item(again))
     connection.close()
@@ -731,30 +727,71 @@ def test_choices_name_a_source_where_ids_say_who_answered(tmp_path: Path) -> Non
     ]
 
 
-def test_rates_of_attention_checks(tmp_path: Path) -> None:
-    other = CHECK._replace(item_id="k2")
-    shown = ["oak", "broken"]
+def test_two_responses_are_choices_until_a_best_of_three_stands(tmp_path: Path) -> None:
     connection = choices_file(
         tmp_path,
-        [CHECK, other],
+        [PAIR, THREE],
         [
-            ("1", "k1", "ada", shown, "win", "oak", 1, None),
-            ("2", "k2", "ada", shown, "win", "broken", 1, None),
-            ("3", "k1", "bob", shown, "skip", None, 1, None),
-            ("4", "k2", "bob", shown, "tie", None, 1, None),
-            ("5", "k1", "eve", shown, "win", "broken", 1, None),
-            ("6", "k1", "eve", [], "undo", None, 0, "5"),
-            ("7", "k1", "eve", shown, "win", "oak", 1, None),
+            ("1", "i1", "ada", ["oak", "rose"], "win", "rose", 0, None),
+            ("2", "i2", "ada", ["a", "b", "c"], "skip", None, 0, None),
+            ("3", "i2", "bob", ["a", "b", "c"], "win", "a", 0, None),
+            ("4", "i2", "bob", [], "undo", None, 0, "3"),
+            ("5", "i1", "bob", ["oak", "rose"], "both_bad", None, 0, None),
         ],
     )
+    kinds = [type(row) for row in read_choices_file(tmp_path / "choices.sqlite")]
+    assert kinds == [ChoiceRow, Refused, Aside, Aside, ChoiceRow]
+    shown = json.dumps(["a", "b", "c"])
+    for name, who, verdict, winner in (("6", "eve", "tie", None), ("7", "ann", "win", "b")):
+        row = (name, "i2", who, shown, verdict, winner, "[]", "1970-01-01T00:00:09Z", 1.5, 0, None)
+        connection.execute("INSERT INTO choices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     connection.close()
-    rates = check_rates(tmp_path / "choices.sqlite")
-    assert [(rate.annotator, rate.passed.value, rate.passed.n) for rate in rates] == [
-        ("ada", 0.5, 2),
-        ("bob", 0.0, 1),
-        ("eve", 1.0, 1),
+    rows = list(read_choices_file(tmp_path / "choices.sqlite"))
+    assert rows[:2] == [
+        RankRow(1, "Name a tree.", "Oak", "g1", 1, "ada"),
+        RankRow(1, "Name a tree.", "Rose", "g1", 0, "ada"),
     ]
-    assert rates[2].passed.low == pytest.approx(0.2065, abs=1e-4)  # one of one is no certainty
+    assert rows[2] == Refused(2, "skipped")
+    assert rows[5] == Refused(5, "none of several responses was good")
+    three = [
+        RankRow(7, "Name a tree.", text, "g2", rank, "ann") for text, rank in (("Oak", 1), ("Rose", 0), ("Elm", 1))
+    ]
+    assert rows[6:] == [*(row._replace(number=6, rank=0, annotator="eve") for row in three), *three]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("0", "12", "a", "Z", "r0", "chosen", "left", "first", "response_1", "response-b", "Answer 2", "answerB"),
+        *("output.3", "left answer", "chosen_response", "1_response", "option c", "model_a", "Model-1", "assistant b"),
+    ],
+)
+def test_places_are_nobody(place: str) -> None:
+    assert who_answered([("g1", [(place, "x")]), ("g2", [(place, "y")])]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gpt",
+        "gpt-4",
+        "model-x",
+        "model_7b",
+        "llama-3",
+        "base",
+        "tuned",
+        "sampler",
+        "texts",
+        "ai",
+        "answerbot",
+        "4o-mini",
+    ],
+)
+def test_names_are_whoever_wrote_several_contents_in_several_groups(name: str) -> None:
+    assert who_answered([("g1", [(name, "x")]), ("g2", [(name, "y")])]) == {name}
+    assert who_answered([("g1", [(name, "x")]), ("g1", [(name, "y")])]) == frozenset()
+    # an id of a text, such as a hash of it, says no more than the text
+    assert who_answered([("g1", [(name, "x")]), ("g2", [(name, "x")])]) == frozenset()
 
 
 def test_what_is_no_file_of_choices_is_refused(tmp_path: Path) -> None:
@@ -772,7 +809,7 @@ def test_what_is_no_file_of_choices_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a readable file of choices"):
         list(read_choices_file(tmp_path / "text.sqlite"))
     with pytest.raises(DataError, match="there is no file"):
-        check_rates(tmp_path / "absent.sqlite")
+        list(read_choices_file(tmp_path / "absent.sqlite"))
 
 
 # All readers
@@ -937,4 +974,3 @@ def test_junk_in_a_file_of_choices_is_accounted_for(tmp_path: Path) -> None:
     assert [row.number for row in rows] == list(range(1, 1001))
     assert sum(isinstance(row, ChoiceRow) for row in rows) > 100
     assert len(told(rows)) < 60
-    assert check_rates(tmp_path / "choices.sqlite") == ()

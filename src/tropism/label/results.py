@@ -14,6 +14,7 @@ import numpy as np
 
 from tropism.data.choices import Choice, ChoiceItem
 from tropism.errors import DataError
+from tropism.groups import content_key
 from tropism.label.checks import CheckRecord, record_of
 from tropism.label.desk import Desk
 from tropism.records import Estimate
@@ -215,7 +216,10 @@ def strength_table(choices: Sequence[Choice], items: Mapping[str, ChoiceItem]) -
         choices: that stand, without attention checks.
         items: what they were made on.
     """
-    shared = who_answered((item.group_id, [option.id for option in item.options]) for item in items.values())
+    shared = who_answered(
+        (item.group_id, [(option.id, content_key(option.content)) for option in item.options])
+        for item in items.values()
+    )
     games = [
         (first, second, choice.verdict != "win", items[choice.item_id].group_id)
         for choice in choices

@@ -11,7 +11,7 @@ Bulletin 72(5), eq. 8 and 9, for the standard error; Krippendorff 2011, Computin
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -44,7 +44,7 @@ def raw_agreement(ratings: ArrayLike, *, num_resamples: int = 2000, seed: int = 
         0.75
     """
     table = _counts(ratings)
-    return raw_of(table, np.arange(len(table.counts)), len(table.counts), num_resamples, seed)
+    return raw_of(table, np.arange(len(table.counts)), num_resamples, seed) if len(table.counts) else None
 
 
 def cohen_kappa(
@@ -100,7 +100,16 @@ def krippendorff_alpha(
     if level not in ("nominal", "ordinal", "interval"):
         raise ConfigError(f"level must be nominal, ordinal or interval, not {level!r}.", remedy="Use 'nominal'.")
     table = _counts(ratings)
-    return alpha_of(table, level, np.arange(len(table.counts)), len(table.counts), num_resamples, seed)
+    if not len(table.counts):
+        return None
+    return alpha_of(
+        lambda weights: table.alpha(weights, level),
+        table.agreed(),
+        1 - table.chance_of_a_match(),
+        np.arange(len(table.counts)),
+        num_resamples,
+        seed,
+    )
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
@@ -157,10 +166,8 @@ class Counts:
         return float((marginal * (marginal - 1)).sum() / (total * (total - 1)))
 
 
-def raw_of(table: Counts, unit: NDArray[np.int64], num_items: int, num_resamples: int, seed: int) -> Estimate | None:
+def raw_of(table: Counts, unit: NDArray[np.int64], num_resamples: int, seed: int) -> Estimate:
     """Raw agreement; items of one unit are drawn together, [items]."""
-    if not len(unit):
-        return None
     agreed, num_units = table.agreed(), int(unit.max()) + 1
     right, items = np.bincount(unit, weights=agreed), np.bincount(unit)
     drawn = np.array([weights @ right / (weights @ items) for weights in _draws(num_units, num_resamples, seed)])
@@ -168,23 +175,35 @@ def raw_of(table: Counts, unit: NDArray[np.int64], num_items: int, num_resamples
     low, high = _percentiles(drawn)
     if high - low < _SAME:
         low, high = wilson(value, num_units)
-    return Estimate(value=value, low=low, high=high, n=num_items)
+    return Estimate(value=value, low=low, high=high, n=len(unit))
 
 
 def alpha_of(
-    table: Counts, level: Level, unit: NDArray[np.int64], num_items: int, num_resamples: int, seed: int
+    alpha: Callable[[NDArray[np.float64]], float],
+    agreed: NDArray[np.float64],
+    apart_by_chance: float,
+    unit: NDArray[np.int64],
+    num_resamples: int,
+    seed: int,
 ) -> Estimate | None:
-    """Krippendorff's alpha; items of one unit are drawn together, [items]."""
-    if not len(unit) or np.count_nonzero(table.counts.sum(axis=0)) < 2:
+    """Krippendorff's alpha with its interval.
+
+    Args:
+        alpha: of items that count as often as their weights, [items]; NaN where all ratings are the same.
+        agreed: the share of pairs of annotators who said the same, [items].
+        apart_by_chance: how often two of all ratings differ.
+        unit: what an item belongs to, from 0; items of one unit are drawn together, [items].
+        num_resamples, seed: of the drawing.
+    """
+    value = alpha(np.ones(len(unit)))
+    if math.isnan(value):
         return None
     num_units = int(unit.max()) + 1
-    value = table.alpha(np.ones(len(unit)), level)
-    drawn = np.array([table.alpha(weights[unit], level) for weights in _draws(num_units, num_resamples, seed)])
+    drawn = np.array([alpha(weights[unit]) for weights in _draws(num_units, num_resamples, seed)])
     low, high = _percentiles(drawn[np.isfinite(drawn)])
     if high - low < _SAME:
-        by_chance = 1 - table.chance_of_a_match()
-        low, high = (1 - (1 - bound) / by_chance for bound in wilson(float(table.agreed().mean()), num_units))
-    return Estimate(value=value, low=max(-1.0, min(low, value)), high=min(1.0, max(high, value)), n=num_items)
+        low, high = (1 - (1 - bound) / apart_by_chance for bound in wilson(float(agreed.mean()), num_units))
+    return Estimate(value=value, low=max(-1.0, min(low, value)), high=min(1.0, max(high, value)), n=len(unit))
 
 
 def _counts(ratings: ArrayLike) -> Counts:

@@ -162,7 +162,7 @@ def _read(texts: Table, given: dict[str, str], cleaning: Cleaning) -> Table:
         second_length=texts.second.length().cast("int32"),
         value=value,
         swapped=(texts[SHOWN_FIRST] == "b").fill_null(False) if SHOWN_FIRST in texts.columns else ibis.literal(False),
-        annotator=values.filled(texts.annotator).fill_null("") if "annotator" in given else ibis.literal(""),
+        annotator=values.filled(texts.annotator) if "annotator" in given else ibis.null("string"),
         **sources,
         reason=reason,
     )

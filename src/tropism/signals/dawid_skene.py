@@ -115,6 +115,7 @@ def fit_pairs(
 
     Raises:
         DataError: as `fit_dawid_skene`.
+        ConfigError: where a pseudo-count is below 0 or not finite.
 
     Reference: Kim and Ghahramani 2012, Bayesian Classifier Combination, for priors on what annotators do.
 
@@ -123,6 +124,8 @@ def fit_pairs(
         >>> [round(float(share), 3) for share in first_is_better(fit)]
         [0.981, 0.5]
     """
+    if not (math.isfinite(right) and right >= 0):
+        raise ConfigError(f"right must be finite and >= 0, not {right}.", remedy="Use 1.")
     model = _Model(_SWAPPED, smoothing + right * np.eye(3), smoothing)
     return _fit(_rows(pair, annotator, label, 3), model, tolerance, max_iterations)
 

@@ -1,7 +1,7 @@
 """Pairs that several people judged become edges: a share of their votes as a soft label, or the majority with a weight.
 
 A game is one judgement of one pair: thread, the two places (`low` < `high`), `value` (1 where `low` won, 0 where `high`
-did, 0.5 for a tie), the annotator, and the thread's `key` and `prompt_id`.
+did, 0.5 for a tie), the annotator (null where nobody is named), and the thread's `key` and `prompt_id`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from tropism.records import Estimate, Matrix
 from tropism.signals import values
-from tropism.signals.agreement import wilson
 from tropism.signals.bradley_terry import Games, bootstrap_bradley_terry
+from tropism.signals.confounds import share
 from tropism.signals.dawid_skene import FIRST_WINS, SECOND_WINS, TIE, first_is_better, fit_pairs
 from tropism.signals.engines import count, engine_of, in_memory
-from tropism.signals.pair_agreement import FIRST, SECOND, pair_agreement
+from tropism.signals.pair_agreement import FIRST, SECOND, agreement_of_counts
 from tropism.signals.pairs import in_halves
 
 Truth: TypeAlias = Literal["soft", "majority", "dawid-skene"]
@@ -45,9 +45,8 @@ def judged_pairs(games: Table, answers: Table, *, truth: Truth, weight: GameWeig
         Columns as `to_pairs` makes them, and `weight`, `margin`.
     """
     pairs = games.group_by(["thread", "low", "high"]).agg(votes=games.count(), share=games.value.mean())
-    if truth == "dawid-skene":
-        share = _true_shares(games)
-        pairs = pairs.drop("share").join(share, ["thread", "low", "high"])
+    if truth == "dawid-skene" and count(games):
+        pairs = pairs.drop("share").join(_true_shares(games), ["thread", "low", "high"])
     pairs = pairs.mutate(share=pairs.share.round(9))
     low_wins = pairs.share >= 0.5
     lead = (2 * pairs.share - 1).abs()
@@ -82,35 +81,36 @@ def judged_pairs(games: Table, answers: Table, *, truth: Truth, weight: GameWeig
 def agreement(games: Table) -> dict[str, Estimate]:
     """How far annotators agree: on pairs that several of them judged, at most `MOST_ITEMS`, chosen by a hash.
 
-    Someone who judged a pair several times counts once, with what was said more often. Which answer is `low` does not
-    matter: see `pair_agreement`.
+    Someone who judged a pair several times counts once, for the side that won more of these judgements, ties apart.
+    Judgements that name no annotator are left out: nobody knows how many people made them. Which answer is `low` does
+    not matter: see `pair_agreement`.
 
     Returns:
         `annotator_agreement`, the share of two annotators of one pair who said the same, and `krippendorff_alpha`
         (nominal); nothing where no pair was judged twice.
     """
-    told = _sample(games.group_by(["thread", "low", "high", "annotator", "key", "prompt_id"]).agg(value=_said(games)))
-    people, person = np.unique(told["annotator"].astype(str), return_inverse=True)
-    if len(people) < 2:
-        return {}
+    named = games.filter(games.annotator.notnull())
+    said = named.group_by(["thread", "low", "high", "annotator", "key", "prompt_id"]).agg(value=_said(named))
+    people = said.group_by(["thread", "low", "high"]).agg(people=said.count())
+    told = _sample(said.semi_join(people.filter(people.people > 1), ["thread", "low", "high"]))
     pairs, pair = np.unique(np.stack([told["thread"], told["low"], told["high"]]), axis=1, return_inverse=True)
-    ratings = np.full((len(people), pairs.shape[1]), np.nan)
-    ratings[person, pair.ravel()] = told["value"]
-    found = pair_agreement(ratings, pairs[0])
-    named = {"annotator_agreement": found.raw, "krippendorff_alpha": found.alpha}
-    return {name: estimate for name, estimate in named.items() if estimate is not None}
+    counts = np.zeros((pairs.shape[1], 3))
+    np.add.at(counts, (pair.ravel(), (2 * told["value"]).astype(np.int64)), 1)
+    found = agreement_of_counts(counts, pairs[0])
+    both = {"annotator_agreement": found.raw, "krippendorff_alpha": found.alpha}
+    return {name: estimate for name, estimate in both.items() if estimate is not None}
 
 
 def strengths(games: Table) -> Matrix | None:
     """Bradley-Terry strengths of whoever wrote the answers, with intervals that draw threads; ties are half wins.
 
+    Beside each strength stands the share of games won, with Wilson's interval at the effective number of games.
+
     Args:
         games: with `low_source` and `high_source`.
     """
-    told = _sample(games.filter(games.low_source.notnull() & games.high_source.notnull()))
+    told = _sample(games.filter(games.low_source != games.high_source))  # null, as false, where one is not known
     low, high, value = told["low_source"].astype(str), told["high_source"].astype(str), told["value"]
-    differ = low != high
-    low, high, value, thread = low[differ], high[differ], value[differ], told["thread"][differ]
     names = sorted({*low, *high})
     if len(names) < 2:
         return None
@@ -120,8 +120,15 @@ def strengths(games: Table) -> Matrix | None:
         winner=np.where(value >= 0.5, first, second),
         loser=np.where(value >= 0.5, second, first),
         tie=value == 0.5,
-        cluster=thread,
+        cluster=told["thread"],
     )
+    shares = [
+        _share_won(
+            np.concatenate([value[first == at], 1 - value[second == at]]),
+            np.concatenate([told["thread"][first == at], told["thread"][second == at]]),
+        )
+        for at in range(len(names))
+    ]
     fit = bootstrap_bradley_terry(played, names=names, prior=1e-3)
     order = np.argsort(-fit.log_strengths)
     return Matrix(
@@ -136,7 +143,7 @@ def strengths(games: Table) -> Matrix | None:
                     value=float(fit.log_strengths[at]), low=float(fit.low[at]), high=float(fit.high[at]),
                     n=int(fit.games[at]),
                 ),
-                _wilson(float(fit.wins[at]), float(fit.games[at])),
+                shares[at],
             ]
             for at in order
         ],
@@ -149,31 +156,41 @@ def _said(games: Table) -> ibis.expr.types.NumericValue:
     return (lead.sign().cast("float64") + 1) / 2
 
 
-def _wilson(wins: float, played: float) -> Estimate:
-    """A share of games with its interval."""
-    low, high = wilson(wins / played, int(played))
-    return Estimate(value=wins / played, low=low, high=high, n=int(played))
+def _share_won(score: NDArray[np.float64], thread: NDArray[np.int64]) -> Estimate:
+    """The share of one player's games that were won, a tie one half; games of one thread are no independent ones."""
+    halves, played = np.bincount(thread, weights=2 * score), np.bincount(thread)
+    return share(halves.astype(np.int64), played)
 
 
 def _true_shares(games: Table) -> Table:
     """thread, low, high and `share`: the probability that `low` is better, by Dawid and Skene's model of annotators.
 
-    Which answer is `low` hangs on a hash of its text, so that the model is the one that knows no sides.
+    Which answer is `low` hangs on a hash of its text, so that the model is the one that knows no sides. Whoever has no
+    name is someone new in every game.
     """
     told = _columns(games.select("thread", "low", "high", "value", "annotator"))
     keys = np.stack([told["thread"], told["low"], told["high"]])
     items, item = np.unique(keys, axis=1, return_inverse=True)
     label = np.select([told["value"] == FIRST, told["value"] == SECOND], [FIRST_WINS, SECOND_WINS], TIE)
-    share = first_is_better(fit_pairs(item.ravel(), told["annotator"].astype(str), label))
+    better = first_is_better(fit_pairs(item.ravel(), _people(told["annotator"]), label))
     table = pa.table(
         {
             "thread": pa.array(items[0].astype(np.int64)),
             "low": pa.array(items[1].astype(np.int32)),
             "high": pa.array(items[2].astype(np.int32)),
-            "share": pa.array(share),
+            "share": pa.array(better),
         }
     )
     return engine_of(games).put(table)
+
+
+def _people(names: NDArray[Any]) -> NDArray[np.int64]:
+    """Annotators as numbers, those without a name each with one of their own, [games]."""
+    known = np.array([name is not None for name in names], dtype=bool)
+    person = np.empty(len(names), dtype=np.int64)
+    person[known] = np.unique(names[known].astype(str), return_inverse=True)[1]
+    person[~known] = len(names) + np.arange((~known).sum())
+    return person
 
 
 def _sample(games: Table) -> dict[str, NDArray[Any]]:

@@ -19,6 +19,7 @@ from tropism.signals.pairs import capped
 from tropism.signals.spine import Middle, OneAnswer, to_groups
 
 MERGED = "ranks merged with others of the same response"
+MIXED = "several rankings of a thread without an annotator"
 
 
 def rankings_to_groups(
@@ -38,7 +39,9 @@ def rankings_to_groups(
     """Make preference groups of ranked answers; the smallest rank is the best.
 
     An edge goes from the better ranked to the worse; where several annotators ranked the same answers, its probability
-    is the share of them who agree. Every response carries its place in the mean ranking.
+    is the share of them who agree. Every response carries its place in the mean ranking. Rows of a thread whose
+    annotator is empty are one ranking; where they give an answer different ranks they are several, which nothing tells
+    apart, and are left out.
 
     Args:
         table, skip_bad, cleaning, holdout, source: as in `votes_to_groups`; a row is one ranked answer.
@@ -81,13 +84,16 @@ class _Rankings(OneAnswer):
 
     def middle(self, threaded: Threaded) -> Middle:
         """The mean rank of every answer, and the pairs that annotators' rankings make."""
-        good = threaded.rows
+        good, mixed = threaded.rows, None
+        if self.columns.annotator:
+            mixed = keep(_mixed(good))
+            good = good.anti_join(mixed, "row")
         answers = to_answers(merged(good, mean_rank=good.rank.mean().round(9)))
         by_rank = ibis.window(group_by=answers.thread, order_by=answers.mean_rank)
         answers = keep(answers.mutate(rank=ibis.dense_rank().over(by_rank).cast("int32")))
         games = keep(_games(good, answers, threaded.keys))
         members = keep(members_of(good, answers))
-        release(good)
+        release(threaded.rows)
         every = judged_pairs(games, answers, truth=self.truth, weight=self.weight, ties=self.ties)
         pairs = keep(capped(_with_mix(every, answers), self.cap))
         num_over = count(every) - count(pairs) if self.cap else 0
@@ -97,9 +103,10 @@ class _Rankings(OneAnswer):
             edges=pairs,
             rule=self._described(),
             nothing=_nothing,
+            lost=mixed,
             notes={MERGED: count(members) - count(answers), OVER_CAP: num_over},
             confounds=agreement(games) if self.columns.annotator else {},
-            passing=(games, members),
+            passing=(games, members, mixed) if mixed is not None else (games, members),
         )
 
     def _described(self) -> str:
@@ -119,6 +126,14 @@ def _nothing(account: Account, source: str) -> DataError:
     )
 
 
+def _mixed(good: Table) -> Table:
+    """`row` and reason of what nobody ranked by name, in threads where an answer has different ranks of that kind."""
+    unnamed = good.filter(good.annotator == "")
+    spread = unnamed.group_by(["thread", "response_id"]).agg(least=unnamed["rank"].min(), most=unnamed["rank"].max())
+    several = spread.filter(spread.least < spread.most).select("thread").distinct()
+    return unnamed.semi_join(several, "thread").select("row", reason=ibis.literal(MIXED))
+
+
 def _games(good: Table, answers: Table, keys: Table) -> Table:
     """Every two answers of one annotator's ranking, the smaller place first; one ranked twice has its mean rank."""
     names = ["thread", "response_id"]
@@ -129,7 +144,15 @@ def _games(good: Table, answers: Table, keys: Table) -> Table:
     high = ranked.select(other="thread", judge="annotator", high="place", high_rank="rank")
     met = low.join(high, [low.thread == high.other, low.annotator == high.judge, low.low < high.high], how="inner")
     doubled = ibis.cases((met.low_rank < met.high_rank, 2), (met.low_rank > met.high_rank, 0), else_=1)
-    return met.select("thread", "annotator", "key", "prompt_id", "low", "high", value=doubled.cast("float64") / 2)
+    return met.select(
+        "thread",
+        "key",
+        "prompt_id",
+        "low",
+        "high",
+        annotator=met.annotator.nullif(""),
+        value=doubled.cast("float64") / 2,
+    )
 
 
 def _with_mix(pairs: Table, answers: Table) -> Table:

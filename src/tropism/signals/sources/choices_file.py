@@ -9,14 +9,11 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tropism.choice_tables import STANDING, opened_choices
-from tropism.records import Estimate
-from tropism.signals.agreement import wilson
+from tropism.choice_tables import opened_choices
 from tropism.signals.sources.rows import Aside, ChoiceRow, RankRow, Refused, Verdict
 from tropism.signals.sources.values import (
     Content,
@@ -30,8 +27,17 @@ from tropism.signals.sources.values import (
     time_of,
 )
 
-NO_NAME = re.compile(r"(\d+|[a-z]|[a-z]?\d+|chosen|rejected)", re.IGNORECASE)
-"""Ids of responses that say a place and not who answered."""
+_WORD = r"(?:left|right|top|bottom|first|second|third|one|two|three|best|worst|chosen|rejected|winner|loser)"
+_STEM = r"(?:response|answer|output|completion|candidate|option|choice|reply|text|side|sample|generation)"
+NO_NAME = re.compile(
+    rf"\d+|[a-z]|[a-z][_-]?\d+|{_WORD}|{_STEM}[\s_.-]*(?:\d+|[a-c]|{_WORD})|{_STEM}[\s_.-]+[a-z]"
+    rf"|(?:\d+|[a-z]|{_WORD})[\s_.-]+{_STEM}|(?:model|system|assistant)[\s_.-]*[ab012]",
+    re.IGNORECASE,
+)
+"""Ids of responses that say a place and not who answered: `0`, `a`, `response_1`, `answer-b`, `left`, `chosen`.
+
+So do `model_a` and `model_1`: in files of battles they are the two sides. Other names of models (`model-x`) are names.
+"""
 
 UNDO, REVOKED, CHECK = "undo", "choice that was taken back", "attention check"
 
@@ -40,36 +46,37 @@ SELECT choices.rowid AS number, annotator, shown, verdict, winner, created_at, s
     choice_id IN (SELECT revokes FROM choices) AS is_revoked, choices.item_id, group_id, prompt, responses
 FROM choices LEFT JOIN items ON items.item_id = choices.item_id ORDER BY choices.rowid
 """
-_CHECKS = f"""
-SELECT annotator, verdict = 'win' AND winner = expected AS is_passed
-FROM ({STANDING}) JOIN checks USING (item_id) WHERE is_check AND verdict != 'skip' ORDER BY annotator
-"""  # noqa: S608  (both texts are ours)
+_JUDGED = """
+SELECT DISTINCT item_id FROM choices WHERE NOT is_check AND verdict IN ('win', 'tie')
+    AND choice_id NOT IN (SELECT revokes FROM choices WHERE revokes IS NOT NULL)
+"""
 
 
-class CheckRate(NamedTuple):
-    """The share of attention checks that an annotator answered as an attentive person does; skips are no answers."""
+def who_answered(shown: Iterable[tuple[str, Iterable[tuple[str, str]]]]) -> frozenset[str]:
+    """The ids of responses that say who answered: they stand in several groups with different contents, as no place.
 
-    annotator: str
-    passed: Estimate
-
-
-def who_answered(shown: Iterable[tuple[str, Iterable[str]]]) -> frozenset[str]:
-    """The ids of responses that say who answered: those that stand in several groups and are no mere place.
+    An id that always goes with one content names that content: a hash of it, or a title.
 
     Args:
-        shown: the group of each item, and the ids of its responses.
+        shown: the group of each item, and id and content of each of its responses.
 
     Example:
-        >>> sorted(who_answered([("g1", ["gpt", "a", "x7f3e"]), ("g2", ["gpt", "a", "99"])]))
+        >>> one = ("g1", [("gpt", "Hello."), ("a", "Hi."), ("x7f3e", "Yes.")])
+        >>> two = ("g2", [("gpt", "Hello!"), ("a", "Ho."), ("x7f3e", "Yes.")])
+        >>> sorted(who_answered([one, two]))
         ['gpt']
     """
-    group_of: dict[str, str] = {}
-    several = set()
-    for group, ids in shown:
-        for one in ids:
-            if group_of.setdefault(one, group) != group and not NO_NAME.fullmatch(one):
-                several.add(one)
-    return frozenset(several)
+    met: dict[str, tuple[str, int]] = {}
+    groups, contents = set(), set()
+    for group, responses in shown:
+        for one, content in responses:
+            spelled = hash(content)  # not the text itself, so that all the texts of a file are not held
+            first_group, first_spelled = met.setdefault(one, (group, spelled))
+            if first_group != group:
+                groups.add(one)
+            if first_spelled != spelled:
+                contents.add(one)
+    return frozenset(one for one in groups & contents if not NO_NAME.fullmatch(one))
 
 
 def read_choices_file(path: Path) -> Iterator[ChoiceRow | RankRow | Aside | Refused]:
@@ -79,38 +86,25 @@ def read_choices_file(path: Path) -> Iterator[ChoiceRow | RankRow | Aside | Refu
         path: a file that `tropism label` wrote; it may still be written to.
 
     Yields:
-        For each stored row: a choice where two responses were shown; where more were, a ranking in which the winner
-        has rank 0 and the others rank 1, or all rank 0 in a tie; an aside for undone choices, their undoings and
-        attention checks; or a refusal. Which response is a does not depend on the order shown. Responses have a source
-        where their ids say who answered.
+        For each stored row: a choice between two responses; an aside for undone choices, their undoings and attention
+        checks; or a refusal. Where a best of three or more stands, every choice of the file is a ranking instead, in
+        which the winner has rank 0 and the others rank 1, or all rank 0 in a tie: a file is feedback of one kind. Which
+        response is a does not depend on the order shown. Responses of choices have a source where their ids say who
+        answered.
 
     Raises:
         DataError: where the file is no such file.
     """
     with opened_choices(path) as connection:
         connection.text_factory = _text
-        known = who_answered(_shown(connection))
+        sizes: dict[object, int] = {}
+        known = who_answered(_shown(connection, sizes))
+        ranked = any(sizes.get(row["item_id"], 2) > 2 for row in connection.execute(_JUDGED))
         for row in connection.execute(_CHOICES):
             try:
-                yield from _rows(row, known)
+                yield from _ranking(row) if ranked else _choice(row, known)
             except Unusable as reason:
                 yield Refused(row["number"], reason.reason)
-
-
-def check_rates(path: Path) -> tuple[CheckRate, ...]:
-    """How each annotator did on the attention checks, with Wilson's 95 % interval; empty where there were none.
-
-    Raises:
-        DataError: where the file is no such file.
-    """
-    with opened_choices(path) as connection:
-        connection.text_factory = _text
-        if not _has_checks(connection):
-            return ()
-        stand = connection.execute(_CHECKS).fetchall()
-    found = Counter(key_of(row["annotator"]) or "unknown" for row in stand)
-    passed = Counter(key_of(row["annotator"]) or "unknown" for row in stand if row["is_passed"])
-    return tuple(CheckRate(name, _share(passed[name], answered)) for name, answered in found.items())
 
 
 def _text(stored: bytes) -> str:
@@ -130,30 +124,39 @@ def _has_checks(connection: sqlite3.Connection) -> bool:
     return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'checks'").fetchone())
 
 
-def _shown(connection: sqlite3.Connection) -> Iterator[tuple[str, list[str]]]:
-    """The group and the ids of every item that can be read, attention checks apart."""
-    apart = " WHERE item_id NOT IN (SELECT item_id FROM checks)" if _has_checks(connection) else ""
-    for row in connection.execute(f"SELECT item_id, group_id, responses, 0 AS number FROM items{apart}"):  # noqa: S608
+def _shown(connection: sqlite3.Connection, sizes: dict[object, int]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Group, ids and contents of every item that can be read, attention checks apart; `sizes` gets their lengths."""
+    apart = "item_id IN (SELECT item_id FROM checks)" if _has_checks(connection) else "0"
+    query = f"SELECT item_id, group_id, responses, 0 AS number, {apart} AS is_apart FROM items"  # noqa: S608
+    for row in connection.execute(query):
         try:
-            yield _group(row), [option.id for option in _options(row)]
+            options = _options(row)
         except Unusable:
             continue  # told where a choice was made on it
+        sizes[row["item_id"]] = len(options)
+        if not row["is_apart"]:
+            yield _group(row), [(option.id, option.content.text) for option in options]
 
 
-def _rows(row: Mapping[str, Any], known: frozenset[str]) -> Iterator[ChoiceRow | RankRow | Aside]:
-    """What becomes of one stored row."""
+def _aside(row: Mapping[str, Any]) -> Aside | None:
+    """A row that is no choice that stands, or an attention check."""
     number, is_revoked = row["number"], row["is_revoked"]
     if row["verdict"] == "undo" or is_revoked or row["is_check"]:
-        yield Aside(number, UNDO if row["verdict"] == "undo" else REVOKED if is_revoked else CHECK)
-        return
+        return Aside(number, UNDO if row["verdict"] == "undo" else REVOKED if is_revoked else CHECK)
     if row["verdict"] not in ("win", "tie", "both_bad", "skip"):
         raise Unusable("an unknown verdict")
     if row["responses"] is None:
         raise Unusable("a choice on an item that is not in the file")
-    options = _options(row)
-    if len(options) == 2:
-        yield _choice(row, options, known)
+    return None
+
+
+def _ranking(row: Mapping[str, Any]) -> Iterator[RankRow | Aside]:
+    """What becomes of one stored row in a file of rankings."""
+    aside = _aside(row)
+    if aside:
+        yield aside
         return
+    options = _options(row)
     if row["verdict"] in ("skip", "both_bad"):
         raise Unusable("skipped" if row["verdict"] == "skip" else "none of several responses was good")
     prompt, group, annotator = _prompt(row), _group(row), key_of(row["annotator"])
@@ -161,17 +164,24 @@ def _rows(row: Mapping[str, Any], known: frozenset[str]) -> Iterator[ChoiceRow |
     for option in options:
         rank = int(winner is not None and option.id != winner)
         content = option.content
-        yield RankRow(number, prompt.text, content.text, group, rank, annotator, prompt.is_json, content.is_json)
+        yield RankRow(row["number"], prompt.text, content.text, group, rank, annotator, prompt.is_json, content.is_json)
 
 
-def _choice(row: Mapping[str, Any], options: list[_Option], known: frozenset[str]) -> ChoiceRow:
-    """A choice between two responses."""
+def _choice(row: Mapping[str, Any], known: frozenset[str]) -> Iterator[ChoiceRow | Aside]:
+    """What becomes of one stored row in a file of choices between two responses."""
+    aside = _aside(row)
+    if aside:
+        yield aside
+        return
+    options = _options(row)
+    if len(options) > 2:
+        raise Unusable("skipped" if row["verdict"] == "skip" else "none of several responses was good")
     first, second = options
     if first.content.is_json != second.content.is_json:
         raise Unusable("responses of different forms")
     winner, prompt, shown = _winner(row, options), _prompt(row), _loaded(row["shown"], "shown")
     verdict: Verdict = row["verdict"] if winner is None else "a" if winner == first.id else "b"
-    return ChoiceRow(
+    yield ChoiceRow(
         number=row["number"],
         prompt=prompt.text,
         response_a=first.content.text,
@@ -226,9 +236,3 @@ def _loaded(text: object, name: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise Unusable(f"{name} is not valid JSON") from None
-
-
-def _share(passed: int, answered: int) -> Estimate:
-    """A share with its interval."""
-    low, high = wilson(passed / answered, answered)
-    return Estimate(value=passed / answered, low=low, high=high, n=answered)
