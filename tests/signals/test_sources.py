@@ -759,6 +759,21 @@ def test_two_responses_are_choices_until_a_best_of_three_stands(tmp_path: Path) 
     assert rows[6:] == [*(row._replace(number=6, rank=0, annotator="eve") for row in three), *three]
 
 
+def test_answers_of_two_items_of_one_prompt_are_not_ranked_against_each_other(tmp_path: Path) -> None:
+    pair = PAIR._replace(group_id="g2")  # begun with --pairs, and gone on with --best-of 3
+    wins = [("1", "i1", "ada", ["oak", "rose"], "win", "oak", 0, None)]
+    wins += [("2", "i2", "ada", ["a", "b", "c"], "win", "c", 0, None)]
+    choices_file(tmp_path, [pair, THREE], wins).close()
+    rows = [row for row in read_choices_file(tmp_path / "choices.sqlite") if isinstance(row, RankRow)]
+    assert [(row.response, row.rank, row.annotator) for row in rows] == [
+        ("Oak", 0, "ada on i1"),
+        ("Rose", 1, "ada on i1"),
+        ("Oak", 1, "ada on i2"),
+        ("Rose", 1, "ada on i2"),
+        ("Elm", 0, "ada on i2"),
+    ]
+
+
 @pytest.mark.parametrize(
     "place",
     [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,12 +98,15 @@ def read_choices_file(path: Path) -> Iterator[ChoiceRow | RankRow | Aside | Refu
     """
     with opened_choices(path) as connection:
         connection.text_factory = _text
-        sizes: dict[object, int] = {}
-        known = who_answered(_shown(connection, sizes))
-        ranked = any(sizes.get(row["item_id"], 2) > 2 for row in connection.execute(_JUDGED))
+        items: dict[object, _Item] = {}
+        known = who_answered(_shown(connection, items))
+        judged = [row["item_id"] for row in connection.execute(_JUDGED) if row["item_id"] in items]
+        ranked = any(items[one].num_options > 2 for one in judged)
+        often = Counter(items[one].thread for one in judged)
+        crowded = frozenset(one for one in judged if often[items[one].thread] > 1)
         for row in connection.execute(_CHOICES):
             try:
-                yield from _ranking(row) if ranked else _choice(row, known)
+                yield from _ranking(row, crowded) if ranked else _choice(row, known)
             except Unusable as reason:
                 yield Refused(row["number"], reason.reason)
 
@@ -119,21 +123,28 @@ class _Option(NamedTuple):
     content: Content
 
 
+class _Item(NamedTuple):
+    """How many options an item has, and a hash of its group and prompt."""
+
+    num_options: int
+    thread: int
+
+
 def _has_checks(connection: sqlite3.Connection) -> bool:
     """Whether the file has attention checks; older ones have no table of them."""
     return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'checks'").fetchone())
 
 
-def _shown(connection: sqlite3.Connection, sizes: dict[object, int]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Group, ids and contents of every item that can be read, attention checks apart; `sizes` gets their lengths."""
+def _shown(connection: sqlite3.Connection, items: dict[object, _Item]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Group, ids and contents of every item that can be read, attention checks apart; `items` gets all of them."""
     apart = "item_id IN (SELECT item_id FROM checks)" if _has_checks(connection) else "0"
-    query = f"SELECT item_id, group_id, responses, 0 AS number, {apart} AS is_apart FROM items"  # noqa: S608
+    query = f"SELECT item_id, group_id, prompt, responses, 0 AS number, {apart} AS is_apart FROM items"  # noqa: S608
     for row in connection.execute(query):
         try:
             options = _options(row)
         except Unusable:
             continue  # told where a choice was made on it
-        sizes[row["item_id"]] = len(options)
+        items[row["item_id"]] = _Item(len(options), hash((_group(row), row["prompt"])))
         if not row["is_apart"]:
             yield _group(row), [(option.id, option.content.text) for option in options]
 
@@ -150,8 +161,11 @@ def _aside(row: Mapping[str, Any]) -> Aside | None:
     return None
 
 
-def _ranking(row: Mapping[str, Any]) -> Iterator[RankRow | Aside]:
-    """What becomes of one stored row in a file of rankings."""
+def _ranking(row: Mapping[str, Any], crowded: frozenset[object]) -> Iterator[RankRow | Aside]:
+    """What becomes of one stored row in a file of rankings.
+
+    Where a prompt has several items (`crowded`), an annotator has a name for each: nobody compared across them.
+    """
     aside = _aside(row)
     if aside:
         yield aside
@@ -161,6 +175,8 @@ def _ranking(row: Mapping[str, Any]) -> Iterator[RankRow | Aside]:
         raise Unusable("skipped" if row["verdict"] == "skip" else "none of several responses was good")
     prompt, group, annotator = _prompt(row), _group(row), key_of(row["annotator"])
     winner = _winner(row, options)
+    if annotator and row["item_id"] in crowded:
+        annotator = f"{annotator} on {row['item_id']}"
     for option in options:
         rank = int(winner is not None and option.id != winner)
         content = option.content
