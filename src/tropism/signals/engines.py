@@ -72,7 +72,8 @@ class Engine(ABC):
 def open_file(path: Path, columns: Sequence[str], *, engine: str = "duckdb", lenient: bool = False) -> Table:
     """Open some columns of a file as a lazy table.
 
-    Values of JSON and CSV are text, exactly as written, so that a key `007` never becomes 7; Parquet keeps its types.
+    Values of CSV and texts of JSON are text, exactly as written, so that a key `007` never becomes 7; numbers of JSON
+    may be written anew (2.10 as 2.1); Parquet keeps its types.
 
     Args:
         path: a JSONL, JSON, CSV, TSV or Parquet file; text may be compressed with gzip (`.csv.gz`).
@@ -80,7 +81,7 @@ def open_file(path: Path, columns: Sequence[str], *, engine: str = "duckdb", len
         engine: `duckdb`, `spark` (on this machine), or the address of a cluster (`spark://host:port`), whose workers
             must see the path.
         lenient: lines of JSON that cannot be read become rows without values, and lines of CSV are left out and told by
-            `Engine.rejected`; otherwise the first one is an error.
+            `Engine.rejected`; otherwise the first one is an error. Without effect on Spark, where it is always one.
 
     Returns:
         A table of those columns and `ROW`.
