@@ -93,7 +93,7 @@ def test_votes_of_prompts_are_asked_for_in_the_rule_and_unknown_ones_pass(
     assert run([*SHP, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["edges"], report["dropped"]) == (1, {"prompt has fewer than 3 votes": 2})
-    assert report["rule"].endswith("; prompts have at least 3 votes")
+    assert report["rule"].endswith("; prompts have at least 3 votes where that is known")
 
 
 @pytest.mark.parametrize("number", ["nan", "inf"])

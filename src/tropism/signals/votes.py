@@ -130,7 +130,7 @@ class _Votes(OneAnswer):
         """What is asked of prompts, for the card."""
         if self.columns.prompt_score is None or not isinstance(self.rule, ShpRule):
             return ""
-        return f"; prompts have at least {self.rule.min_prompt_score:g} votes"
+        return f"; prompts have at least {self.rule.min_prompt_score:g} votes where that is known"
 
     def _pairs(self, rule: VoteRule, answers: Table) -> Table:
         pairs = capped(to_pairs(answers, rule, cap=self.cap), self.cap)
