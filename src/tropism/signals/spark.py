@@ -95,7 +95,7 @@ class SparkEngine(Engine):
             cached.unpersist()
 
     def problem(self, error: Exception) -> str | None:
-        from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]  # it has no types
+        from py4j.protocol import Py4JJavaError
         from pyspark.errors import PySparkException
 
         if not isinstance(error, PySparkException | Py4JJavaError):
