@@ -26,6 +26,14 @@ STOPS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _heeded() -> Iterator[None]:
+    """A shell's background jobs ignore SIGINT, and so would every process that is started here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Votes that take seconds to build, an older result, and an empty folder for temporary files."""
