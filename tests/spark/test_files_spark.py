@@ -163,7 +163,9 @@ def test_every_part_is_fetched_once_and_alone(spark: Any, tmp_path: Path, monkey
     assert [found[0].schema.field(name).type for name in ("q", "__row__")] == [pa.string(), pa.int64()]
     told = context.statusTracker()
     jobs = [told.getJobInfo(job) for job in sorted(told.getJobIdsForGroup("streamed"))]
-    tasks = [sum(told.getStageInfo(stage).numCompletedTasks for stage in job.stageIds) for job in jobs]
+    stages = [[told.getStageInfo(stage) for stage in job.stageIds] for job in jobs]
+    # Spark forgets old stages; of these jobs they are the skipped ones, whose rows are there already
+    tasks = [sum(stage.numCompletedTasks for stage in of_job if stage) for of_job in stages]
     assert tasks[-9:] == [1] * 9  # the first of the ten jobs also parts the rows
 
 
