@@ -73,7 +73,7 @@ def main() -> None:
     sys.unraisablehook = partial(interrupt_again, terminated)
     status = run(sys.argv[1:], terminated)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os._exit(status))  # the command is over: nothing is left to stop
+        signal.signal(number, lambda *_: os._exit(status))  # the command is over, and its files are closed
     sys.exit(status)
 
 

@@ -18,7 +18,15 @@ from tropism.signals import privacy
 from tropism.signals.answers import UNREAD, Cleaning
 from tropism.signals.card import probed
 from tropism.signals.choices import choices_to_groups
-from tropism.signals.columns import ChoiceColumns, Columns, LabelColumns, RankingColumns, RatingColumns, VoteColumns
+from tropism.signals.columns import (
+    ChoiceColumns,
+    Columns,
+    LabelColumns,
+    RankingColumns,
+    RatingColumns,
+    VoteColumns,
+    aspects_in_words,
+)
 from tropism.signals.engines import count, data_errors, engine_of, open_file, rows, scalar
 from tropism.signals.exclusions import Exclusions
 from tropism.signals.games import Truth
@@ -31,7 +39,7 @@ from tropism.signals.ratings import Pairing, ratings_to_groups
 from tropism.signals.rules import GapRule, VoteRule
 from tropism.signals.sources import READERS
 from tropism.signals.sources.argilla import read_argilla
-from tropism.signals.sources.aspects import weighed, words_of
+from tropism.signals.sources.aspects import weighed
 from tropism.signals.sources.label_studio import read_label_studio
 from tropism.signals.sources.names import Questions, few_reasons
 from tropism.signals.sources.rows import AnswerRow, Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
@@ -152,7 +160,11 @@ def build_foreign(path: Path, source: str, settings: Settings) -> Iterator[Built
         made = _build(flat.table, columns, settings, cleaning, source=path.name, is_json=flat.is_json)
         made = with_left_out(made, flat.left_out, flat.examples, flat.numbers)
         if settings.aspects is not None:
-            words = words_of(settings.aspects) if flat.kind is RatingRow else f"asked by {', '.join(settings.aspects)}"
+            words = (
+                aspects_in_words(settings.aspects)
+                if flat.kind is RatingRow
+                else f"asked by {', '.join(settings.aspects)}"
+            )
             made = replace(made, card=made.card.model_copy(update={"rule": f"{made.card.rule}; {words}"}))
         made = noted(made, {**merged, **{f"replaced: {name}": number for name, number in sorted(replaced.items())}})
         if settings.private:

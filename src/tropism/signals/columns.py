@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -64,12 +65,7 @@ class RatingColumns:
         refuse_shared(self.given())
         if not self.aspects:
             raise ConfigError("ratings need at least one column of numbers.", remedy="Name it with --score.")
-        for name, weight in self.aspects.items():
-            if not 0 < weight < float("inf"):
-                raise ConfigError(
-                    f"the weight of the aspect {name!r} must be a number above 0, not {weight}.",
-                    remedy="Leave the aspect away to give it no weight.",
-                )
+        check_weights(self.aspects)
 
     def given(self) -> dict[str, str]:
         """The roles that have a column; aspects are called `score 0`, `score 1`, ..."""
@@ -169,6 +165,30 @@ OPTIONS = {
     "prompt_score": "prompt-score",
 }
 """Roles whose option on the command line has another name."""
+
+
+def check_weights(aspects: Mapping[str, float]) -> None:
+    """Refuse a weight that is not above 0.
+
+    Raises:
+        ConfigError: naming the aspect.
+    """
+    for name, weight in aspects.items():
+        if not 0 < weight < math.inf:
+            raise ConfigError(
+                f"the weight of the aspect {name!r} must be a number above 0, not {weight}.",
+                remedy="Leave the aspect away to give it no weight.",
+            )
+
+
+def aspects_in_words(aspects: Mapping[str, float]) -> str:
+    """Which ratings count, for the card.
+
+    Example:
+        >>> aspects_in_words({"helpful": 2.0, "kind": 1.0})
+        'rated by the mean of helpful (2), kind (1)'
+    """
+    return "rated by the mean of " + ", ".join(f"{name} ({weight:g})" for name, weight in aspects.items())
 
 
 def refuse_shared(given: Mapping[str, str]) -> None:

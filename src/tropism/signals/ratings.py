@@ -12,7 +12,7 @@ from ibis import Table
 from tropism.errors import ConfigError
 from tropism.signals import values
 from tropism.signals.answers import Cleaning, Measure, Threaded, members_of, merged, to_answers
-from tropism.signals.columns import RatingColumns
+from tropism.signals.columns import RatingColumns, aspects_in_words
 from tropism.signals.engines import count, keep, release
 from tropism.signals.made import (
     OVER_CAP,
@@ -146,9 +146,7 @@ class _Ratings(OneAnswer):
 
 def _aspects(columns: RatingColumns) -> str:
     """The aspects and their weights, for the card."""
-    if len(columns.aspects) == 1:
-        return ""
-    return "; rated by the mean of " + ", ".join(f"{name} ({weight:g})" for name, weight in columns.aspects.items())
+    return "" if len(columns.aspects) == 1 else f"; {aspects_in_words(columns.aspects)}"
 
 
 def _refuse_with_random(rule: VoteRule, *, ties: bool, cap: int | None) -> None:

@@ -11,9 +11,7 @@ from ibis.expr.types import BooleanValue, NumericValue
 
 from tropism.errors import ConfigError
 from tropism.signals.engines import rows
-
-SLACK = 1e-14
-"""Share of a number by which rounding may have moved it: 4.3 - 4.0 is less than 0.3 in binary, yet leads by 0.3."""
+from tropism.signals.values import is_times, leads_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,19 +321,6 @@ def _bound(told: list[tuple[float, int]], rank: float) -> float:
         if seen >= rank - 1e-9:
             return score
     return told[-1][0] if told else 0.0
-
-
-def leads_by(winner: NumericValue, loser: NumericValue, least: float) -> BooleanValue:
-    """Whether one number leads another by so much, as decimals are written and not as binary numbers round them.
-
-    A larger winner or a smaller loser never turns true to false: each side is moved by itself, and keeps its order.
-    """
-    return (winner + SLACK * winner.abs()) - (loser - SLACK * loser.abs()) >= least
-
-
-def is_times(winner: NumericValue, loser: NumericValue, ratio: float) -> BooleanValue:
-    """Whether one number is so many times another or more, as decimals are written; see `leads_by`."""
-    return winner + SLACK * winner.abs() >= ratio * loser
 
 
 def require(name: str, value: float | None, *, least: float | None = None, above: float | None = None) -> None:

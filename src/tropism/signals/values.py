@@ -29,6 +29,9 @@ _EXTENDED = rf"^[0-9]{{4}}-{_DATE.format('-')}([T ]{_CLOCK.format(':')})?{_ZONE}
 _BARE_DATE = rf"^(19|20|21)[0-9]{{2}}{_DATE.format('')}$"
 _HEX = "0123456789abcdef"
 
+_SLACK = 1e-14
+"""Share of a number by which rounding may have moved it: 4.3 - 4.0 is less than 0.3 in binary, yet leads by 0.3."""
+
 
 def filled(value: Value) -> StringValue:
     """Text without blanks around it, or null where nothing is left."""
@@ -102,6 +105,19 @@ def _number_or_time(text: StringValue) -> NumericValue:
 def _once(value: StringValue, then: Callable[[StringValue], NumericValue]) -> NumericValue:
     """What a function makes of a value that is computed once, however often the function names it."""
     return ibis.array([value]).map(then)[0]
+
+
+def leads_by(winner: NumericValue, loser: NumericValue, least: float) -> BooleanValue:
+    """Whether one number leads another by so much, as decimals are written and not as binary numbers round them.
+
+    A larger winner or a smaller loser never turns true to false: each side is moved by itself, and keeps its order.
+    """
+    return (winner + _SLACK * winner.abs()) - (loser - _SLACK * loser.abs()) >= least
+
+
+def is_times(winner: NumericValue, loser: NumericValue, ratio: float) -> BooleanValue:
+    """Whether one number is so many times another or more, as decimals are written; see `leads_by`."""
+    return winner + _SLACK * winner.abs() >= ratio * loser
 
 
 def fingerprint(text: StringValue) -> StringValue:

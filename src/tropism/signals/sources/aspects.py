@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 from tropism.errors import ConfigError
+from tropism.signals.columns import check_weights
 from tropism.signals.sources.names import Questions
 from tropism.signals.sources.rows import Aside, Feedback, RatingRow, Refused
 
@@ -76,30 +77,6 @@ def weighed(
     found = questions.found if questions else {}
     _check_questions(found, aspects, source)
     _check(seen, found, aspects, source)
-
-
-def check_weights(aspects: Mapping[str, float]) -> None:
-    """Refuse a weight that is not above 0.
-
-    Raises:
-        ConfigError: naming the aspect.
-    """
-    for name, weight in aspects.items():
-        if not 0 < weight < math.inf:
-            raise ConfigError(
-                f"the weight of the aspect {name!r} must be a number above 0, not {weight}.",
-                remedy="Leave the aspect away to give it no weight.",
-            )
-
-
-def words_of(aspects: Mapping[str, float]) -> str:
-    """Which ratings count, for the card.
-
-    Example:
-        >>> words_of({"helpful": 2.0, "kind": 1.0})
-        'rated by the mean of helpful (2), kind (1)'
-    """
-    return "rated by the mean of " + ", ".join(f"{name} ({weight:g})" for name, weight in aspects.items())
 
 
 def _mean(given: list[RatingRow], aspects: Mapping[str, float]) -> RatingRow:
