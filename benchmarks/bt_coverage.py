@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tropism.signals.bradley_terry import Games, bootstrap_bradley_terry
+from tropism.signals.statistics.bradley_terry import Games, bootstrap_bradley_terry
 
 TRUTH = np.array([0.8, 0.2, -0.3, -0.7])
 PROMPTS, GAMES, REPEATS = 150, 3, 0.5

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tropism.evals.statistics import jackknife_estimate, paired_difference
-from tropism.evals.task import mean_by_cluster, quantile_by_cluster, ratio_by_cluster, wilson
+from tropism.metrics.bootstrap import mean_by_cluster, quantile_by_cluster, ratio_by_cluster, wilson
+from tropism.metrics.paired_tests import jackknife_estimate, paired_difference
 from tropism.records import Estimate
 
 NUM_SIMULATIONS = 1000

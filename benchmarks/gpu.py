@@ -101,13 +101,13 @@ def run_forest(
     from transformers import TrainingArguments
 
     from tropism.groups import Edge, PreferenceGroup, Response
-    from tropism.layout.render import Renderer, RenderRules
-    from tropism.losses import mixture
+    from tropism.losses import make_mixture
     from tropism.policies.loading import add_lora
-    from tropism.policies.reference import AdapterReference, FrozenReference
     from tropism.policies.text import TextPolicy
+    from tropism.references.reference import AdapterReference, FrozenReference
     from tropism.testing import byte_tokenizer
-    from tropism.training.trainer import PreferenceTrainer
+    from tropism.text.render import Renderer, RenderRules
+    from tropism.training.loop.trainer import PreferenceTrainer
 
     tokenizer = byte_tokenizer(chat=False)
     renderer = Renderer(tokenizer, RenderRules(8192))
@@ -127,7 +127,7 @@ def run_forest(
         else FrozenReference(TextPolicy(build(name, workload), tokenizer, renderer))
     )
     trainer = PreferenceTrainer(
-        policy, mixture({"dpo": {}}), reference,
+        policy, make_mixture({"dpo": {}}), reference,
         TrainingArguments(**arguments_of(folder, workload), per_device_train_batch_size=workload.prompts),
         train_groups=rendered, callbacks=[timer(marks)],
     )  # fmt: skip

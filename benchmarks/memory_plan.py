@@ -29,15 +29,15 @@ def measure(size: str, name: str, way: str, tokens: int) -> dict[str, Any]:
     from transformers import LlamaForCausalLM, TrainingArguments
 
     from tropism.groups import Edge, PreferenceGroup, Response
-    from tropism.layout.render import Renderer, RenderRules
-    from tropism.losses import mixture
+    from tropism.losses import make_mixture
     from tropism.policies.loading import add_lora
-    from tropism.policies.reference import CachedReference
     from tropism.policies.text import TextPolicy
+    from tropism.references.reference import CachedReference
     from tropism.testing import byte_tokenizer
-    from tropism.training.machine import peak_memory_mb
-    from tropism.training.memory import plan_memory
-    from tropism.training.trainer import PreferenceTrainer
+    from tropism.text.render import Renderer, RenderRules
+    from tropism.training.loop.machine import peak_memory_mb
+    from tropism.training.loop.memory import plan_memory
+    from tropism.training.loop.trainer import PreferenceTrainer
 
     workload: Workload = WORKLOADS[name]
     config = model_config(workload)
@@ -70,7 +70,7 @@ def measure(size: str, name: str, way: str, tokens: int) -> dict[str, Any]:
             **shared, per_device_train_batch_size=workload.prompts, activation_checkpointing=plan.gradient_checkpointing
         )
         trainer = PreferenceTrainer(
-            policy, mixture({"dpo": {}}), CachedReference(policy, keep=False), arguments, train_groups=rendered,
+            policy, make_mixture({"dpo": {}}), CachedReference(policy, keep=False), arguments, train_groups=rendered,
             tokens_per_batch=plan.tokens_per_batch,
         )  # fmt: skip
         trainer.train()

@@ -63,8 +63,8 @@ def pocket_recipes(folder: Path, *, seed: int) -> dict[str, dict[str, Any]]:
     """The quickstart's votes and its supervised model, then DPO in every way."""
     from tropism.applications.quickstart.forum import simulate_posts
     from tropism.applications.quickstart.road import NUM_HELD_OUT_POSTS, build, quickstart_recipe, write_better_half
-    from tropism.training.config import parse_recipe
-    from tropism.training.run import run_recipe
+    from tropism.training.recipe.recipe_file import parse_recipe
+    from tropism.training.runs.run import run_recipe
 
     posts = simulate_posts(2000, seed=seed, held_out=False)
     build(posts, folder / "votes.csv", folder / "votes.parquet")
@@ -93,7 +93,7 @@ def real_recipes(folder: Path, *, seed: int) -> dict[str, dict[str, Any]]:
     """The recipe of recipes/hh-dpo.yaml in two ways; nothing without the real data."""
     if not os.environ.get("TROPISM_TEST_DATA"):
         return {}
-    from tropism.training.config import load_recipe
+    from tropism.training.recipe.recipe_file import load_recipe
 
     given = load_recipe(Path(__file__).parents[1] / "recipes" / "hh-dpo.yaml").model_dump(
         mode="json", exclude_unset=True
@@ -111,12 +111,12 @@ def real_recipes(folder: Path, *, seed: int) -> dict[str, dict[str, Any]]:
 
 def measured(settings: dict[str, Any]) -> dict[str, Any]:
     """Train a recipe (or read it where it is done) and keep what its record says of alarms, probes, evaluation."""
-    from tropism.evals.gate import hold, read_gate, read_measures
+    from tropism.evals.core.gate import hold, read_gate, read_measures
     from tropism.records import read_run
-    from tropism.training.alarms import alarms_of
-    from tropism.training.config import parse_recipe
-    from tropism.training.run import run_recipe
-    from tropism.training.sections import AlarmsRecipe
+    from tropism.training.recipe.recipe_file import parse_recipe
+    from tropism.training.recipe.sections import AlarmsRecipe
+    from tropism.training.runs.run import run_recipe
+    from tropism.training.watch.alarms import alarms_of
 
     recipe = parse_recipe(settings)
     record = Path(recipe.output) / "run.json"

@@ -28,16 +28,16 @@ from scipy import stats
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, TrainingArguments
 
-from tropism.evals.style import StyleSettings, implicit_rewards, sway
-from tropism.evals.style_contents import StyledContent, content_states
-from tropism.evals.style_geometry import geometry, ratio_of_ratios, tdi_spread
-from tropism.evals.subject import policy_subject
+from tropism.evals.core.subject import policy_subject
+from tropism.evals.style.style_contents import StyledContent, content_states
+from tropism.evals.style.style_geometry import geometry, ratio_of_ratios, tdi_spread
+from tropism.evals.style.style_preference import StyleSettings, implicit_rewards, sway
 from tropism.groups import Edge, PreferenceGroup, Response
-from tropism.layout.render import Renderer, RenderRules
-from tropism.losses import mixture
-from tropism.policies.reference import CachedReference, NoReference
+from tropism.losses import make_mixture
 from tropism.policies.text import TextPolicy
-from tropism.training.trainer import PreferenceTrainer
+from tropism.references.reference import CachedReference, NoReference
+from tropism.text.render import Renderer, RenderRules
+from tropism.training.loop.trainer import PreferenceTrainer
 
 RESULTS = Path(__file__).parent / "results" / "style_confound.json"
 STYLES = ("plain", "preamble", "bullets", "coda")
@@ -131,7 +131,7 @@ def train(policy: TextPolicy, groups: list[PreferenceGroup], loss: dict[str, Any
             lr_scheduler_type="constant", weight_decay=0.0, save_strategy="no", report_to=[], disable_tqdm=True,
             logging_steps=steps // 10,
         )  # fmt: skip
-        trainer = PreferenceTrainer(policy, mixture(loss), reference, arguments, train_groups=rendered)
+        trainer = PreferenceTrainer(policy, make_mixture(loss), reference, arguments, train_groups=rendered)
         trainer.train()
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     return float(losses[-1])

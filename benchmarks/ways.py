@@ -149,12 +149,12 @@ def run_ours(workload: Workload, way: str, folder: str, *, steps: int) -> dict[s
     from transformers import LlamaForCausalLM, TrainingArguments
 
     from tropism.groups import Edge, PreferenceGroup, Response
-    from tropism.layout.render import Renderer, RenderRules
-    from tropism.losses import mixture
-    from tropism.policies.reference import CachedReference, FrozenReference, Reference
+    from tropism.losses import make_mixture
     from tropism.policies.text import TextPolicy
+    from tropism.references.reference import CachedReference, FrozenReference, Reference
     from tropism.testing import byte_tokenizer
-    from tropism.training.trainer import PreferenceTrainer
+    from tropism.text.render import Renderer, RenderRules
+    from tropism.training.loop.trainer import PreferenceTrainer
 
     tokenizer = byte_tokenizer(chat=False)
     renderer = Renderer(tokenizer, RenderRules(8192))
@@ -180,7 +180,7 @@ def run_ours(workload: Workload, way: str, folder: str, *, steps: int) -> dict[s
     marks: list[tuple[float, float]] = []
     trainer = PreferenceTrainer(
         policies[0],
-        mixture({"dpo": {"beta": 0.1}}),
+        make_mixture({"dpo": {"beta": 0.1}}),
         reference,
         TrainingArguments(**settings(folder, steps=steps), per_device_train_batch_size=workload.prompts),
         train_groups=rendered,

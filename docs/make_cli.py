@@ -12,7 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from tropism.cli import app
-from tropism.cli.keys import JSON_KEYS
+from tropism.cli.json_keys import JSON_KEYS
 
 PAGE = Path(__file__).with_name("cli.md")
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tropism import near
 from tropism.errors import OutputError
-from tropism.near import NearTexts, Runs, is_near, jaccard, near_elsewhere, runs_of
+from tropism.metrics import near_duplicates as near
+from tropism.metrics.near_duplicates import NearTexts, Runs, is_near, jaccard, near_elsewhere, runs_of
 
 
 def families(seed: int) -> list[list[str]]:

@@ -15,11 +15,11 @@ __all__ = ["Edge", "Label", "PreferenceGroup", "Response", "__version__"]
 def __getattr__(name: str) -> object:
     """TRL's names, loaded only when asked for: `from tropism import DPOTrainer, DPOConfig`."""
     if name == "DPOTrainer":
-        from tropism.dropin.trainer import DPOTrainer
+        from tropism.dropin.trl_trainer import DPOTrainer
 
         return DPOTrainer
     if name == "DPOConfig":
-        from tropism.dropin.config import DPOConfig
+        from tropism.dropin.trl_config import DPOConfig
 
         return DPOConfig
     raise AttributeError(f"module 'tropism' has no attribute {name!r}")

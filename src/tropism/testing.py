@@ -10,9 +10,9 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tropism.groups import Edge, PreferenceGroup, Response
-from tropism.layout.render import Renderer, RenderRules
 from tropism.policies.text import TextPolicy
 from tropism.policies.transformer import Layout
+from tropism.text.render import Renderer, RenderRules
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"

@@ -28,7 +28,7 @@ from tropism.applications.quickstart.language import (
     every_question,
 )
 from tropism.applications.quickstart.taste import diagnose, known_questions, known_sentences, score, taste
-from tropism.layout.render import Renderer, RenderRules
+from tropism.text.render import Renderer, RenderRules
 
 QUESTION = "Help, slugs are eating my peas!"
 KIND = "That must be sad after all your work."

@@ -8,9 +8,9 @@ import pytest
 
 from tropism.applications.quickstart import road
 from tropism.cli import run
-from tropism.cli.keys import JSON_KEYS
-from tropism.data.store import read_groups_file
-from tropism.training.config import parse_recipe
+from tropism.cli.json_keys import JSON_KEYS
+from tropism.data.group_store import read_groups_file
+from tropism.training.recipe.recipe_file import parse_recipe
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import LlamaConfig, PreTrainedTokenizerFast
 
 from tests.audit.faults import IN_TOKENS, INSIDE, Writer, base_pair
-from tropism.data.store import write_groups
+from tropism.data.group_store import write_groups
 from tropism.groups import PreferenceGroup
 
 NUM_BASE = 240

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 
 from tropism.data.audit.audit import audit
+from tropism.data.audit.audited_rows import Sources, Unit, row_names
 from tropism.data.audit.contract import CHECKS
+from tropism.data.audit.contradictions import Verdicts, find_circle
 from tropism.data.audit.findings import Ledger, Place
 from tropism.data.audit.fix import repaired
 from tropism.data.audit.marks import KNOWN_MARKS, escaped, marks_in
+from tropism.data.audit.row_texts import normal, runs
 from tropism.data.audit.separability import held_out_margins
 from tropism.data.audit.shortcuts import BULLET, MARKDOWN, REFUSAL, wilson
-from tropism.data.audit.units import Sources, Unit, row_names
-from tropism.data.audit.verdicts import Verdicts, find_circle
-from tropism.data.audit.words import normal, runs
-from tropism.data.store import write_groups
+from tropism.data.group_store import write_groups
 from tropism.errors import ConfigError, DataError
 from tropism.groups import Edge, Label, PreferenceGroup, Response, Split
-from tropism.near import is_near
+from tropism.metrics.near_duplicates import is_near
 from tropism.testing import pair
 
 

@@ -12,9 +12,9 @@ import pytest
 from tests.audit.planter import EXPECTED, MAX_TOKENS, NUM_BASE, NUM_HELD, Planted, plant
 from tropism.cli import run
 from tropism.data.audit.audit import Audit, audit
+from tropism.data.audit.audited_rows import Sources
 from tropism.data.audit.contract import CHECKS
 from tropism.data.audit.findings import Finding
-from tropism.data.audit.units import Sources
 from tropism.policies.token_facts import open_token_reader
 
 MODELS_OF_WORDS = {"separable-by-words", "separable-by-first-word"}

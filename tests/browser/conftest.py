@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tropism.data.choices import Choice, read_choices
+from tropism.data.label_choices import Choice, read_choices
 
 HERE = Path(__file__).parent
 ARGUMENTS = [

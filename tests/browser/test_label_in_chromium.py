@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import Server, Watched
-from tropism.data.choices import read_choice_items
-from tropism.data.store import write_groups
+from tropism.data.group_store import write_groups
+from tropism.data.label_choices import read_choice_items
 from tropism.groups import PreferenceGroup, Response, content_text
 
 EVIL = (

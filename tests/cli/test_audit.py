@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tropism.cli import run
-from tropism.cli.keys import JSON_KEYS
-from tropism.data.store import read_card, read_groups_file
+from tropism.cli.json_keys import JSON_KEYS
+from tropism.data.group_store import read_card, read_groups_file
 
 PAIRS = [
     {"prompt": "2 + 2?", "chosen": "4", "rejected": "5"},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tropism.cli import run
-from tropism.data.store import read_card, read_groups_file
+from tropism.data.group_store import read_card, read_groups_file
 
 ROWS = "prompt,response,score,when,who\nQ,a a,5,1,ann\nQ,b,2,2,bob\nQ,c,2,1,\nR,[deleted],1,1,ann\n"
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.data.fuzzing import NUM_ROWS, WRITERS, Row, broken_row
 from tropism.cli import run
-from tropism.data.store import read_groups_file
+from tropism.data.group_store import read_groups_file
 
 FEEDBACK: dict[str, tuple[str, ...]] = {
     "votes": ("prompt", "response", "score", "time", "author"),

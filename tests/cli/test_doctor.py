@@ -4,9 +4,9 @@ import json
 import sqlite3
 
 from tropism.cli import run
-from tropism.cli.keys import JSON_KEYS
-from tropism.policies.cache import default_folder, list_caches
-from tropism.policies.reference import CachedReference
+from tropism.cli.json_keys import JSON_KEYS
+from tropism.references.reference import CachedReference
+from tropism.references.score_cache import default_folder, list_caches
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from tropism.cli import run
-from tropism.cli.keys import JSON_KEYS
-from tropism.data.store import write_pairs
+from tropism.cli.json_keys import JSON_KEYS
+from tropism.data.group_store import write_pairs
 from tropism.records import read_suite_run
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
@@ -116,7 +116,7 @@ def test_a_wrong_option_is_one_line(trained, tmp_path, capsys, more, message):
 
 
 def test_ctrl_c_keeps_what_is_done(trained, tmp_path, capsys, monkeypatch):
-    from tropism.evals import drift
+    from tropism.evals.preference import drift
 
     def stop(*arguments, **settings):
         raise KeyboardInterrupt

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pytest
 
 from tropism.cli import Terminated, run
-from tropism.data.store import write_groups, write_tables
+from tropism.data.group_store import write_groups, write_tables
 from tropism.errors import OutputError
-from tropism.signals.duck import connect
+from tropism.signals.engines.duck import connect
 
 COMMAND = [sys.executable, "-m", "tropism"]
 OLD = b"the file that was there"

@@ -3,7 +3,7 @@
 import json
 
 from tropism.cli import run
-from tropism.losses.mixture import LOSSES, MIXTURES
+from tropism.losses.table import LOSSES, MIXTURES
 
 
 def test_the_table_holds_every_loss_and_mixture(capsys):

@@ -8,8 +8,8 @@ import pytest
 
 from tests.lying_server import lying_server
 from tropism.cli import run
-from tropism.cli.keys import JSON_KEYS
-from tropism.data.store import read_card, read_groups_file
+from tropism.cli.json_keys import JSON_KEYS
+from tropism.data.group_store import read_card, read_groups_file
 from tropism.testing import byte_tokenizer, tiny_llama
 
 SHORT = ["--max-new-tokens", "6", "--template", "chat"]
@@ -56,7 +56,7 @@ def test_a_judge_makes_edges_and_the_json_line_keeps_its_promise(folder, capsys)
 def test_the_same_command_gives_the_same_groups_and_draws_nothing_anew(folder, monkeypatch):
     assert run(["sample", "tiny", "prompts.jsonl", *SHORT]) == 0
     first = list(read_groups_file(folder / "groups.parquet"))
-    monkeypatch.setattr("tropism.evals.subject.PolicyWriter.write", None)
+    monkeypatch.setattr("tropism.evals.core.subject.PolicyWriter.write", None)
     assert run(["sample", "tiny", "prompts.jsonl", *SHORT, "--overwrite"]) == 0
     assert list(read_groups_file(folder / "groups.parquet")) == first
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tropism.cli import run
-from tropism.cli.keys import JSON_KEYS
+from tropism.cli.json_keys import JSON_KEYS
 from tropism.testing import pairs, tiny_policy
 
 
@@ -26,7 +26,7 @@ def model(tmp_path_factory) -> Path:
 @pytest.fixture
 def recipe(tmp_path, model) -> Path:
     """A recipe with an SFT and a DPO stage on sixty pairs."""
-    from tropism.data.store import write_pairs
+    from tropism.data.group_store import write_pairs
 
     write_pairs(pairs([f"question {i} {'x' * (5 * i % 13)}" for i in range(60)]), tmp_path / "pairs.jsonl")
     settings = {

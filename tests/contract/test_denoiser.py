@@ -9,7 +9,7 @@ from tests.contract.toys import group, train
 from tropism.layout import padded
 from tropism.layout.padded import PaddedBatch
 from tropism.policies.base import Policy
-from tropism.policies.reference import Reference
+from tropism.references.reference import Reference
 from tropism.scores import ResponseScores
 
 

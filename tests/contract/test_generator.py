@@ -6,7 +6,7 @@ from torch import nn
 from tests.contract.toys import group, train
 from tropism.layout import padded
 from tropism.policies.base import Policy
-from tropism.policies.reference import NoReference
+from tropism.references.reference import NoReference
 from tropism.scores import ResponseScores, SampleFeatures
 
 K, KEPT = 12, 4

@@ -10,7 +10,7 @@ from tropism.groups import Edge
 from tropism.layout import padded
 from tropism.layout.logprobs import TokenScores, token_scores
 from tropism.policies.base import Policy
-from tropism.policies.reference import CachedReference
+from tropism.references.reference import CachedReference
 
 NUM_ITEMS = 40
 

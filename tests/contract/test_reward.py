@@ -7,7 +7,7 @@ from tests.contract.toys import group, train
 from tropism.groups import Edge
 from tropism.layout import padded
 from tropism.policies.base import Policy
-from tropism.policies.reference import NoReference
+from tropism.references.reference import NoReference
 from tropism.scores import ResponseScores
 
 

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from tests.contract.toys import group
-from tropism.layout.render import Renderer, RenderRules
-from tropism.policies.reference import CachedReference
 from tropism.policies.text import TextPolicy
+from tropism.references.reference import CachedReference
 from tropism.testing import byte_tokenizer, tiny_llama
+from tropism.text.render import Renderer, RenderRules
 
 
 class SegmentPolicy(TextPolicy):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tropism.groups import Edge, PreferenceGroup, Response
-from tropism.losses import mixture
-from tropism.policies.reference import CachedReference
+from tropism.losses import make_mixture
+from tropism.references.reference import CachedReference
 from tropism.testing import tiny_policy
 
 ANSWER, WORSE = " two cats", " a dog"
@@ -28,7 +28,7 @@ def test_the_same_answer_may_win_after_one_prompt_and_lose_after_another(layout)
             parameter.mul_(1.05)
     scores = policy.score(policy.model, reference.attach(batch, policy.model))
     ratio = (scores.policy - scores.reference).detach()
-    terms = mixture({"dpo": {"beta": 0.5}}).terms(scores, batch.feedback)["dpo"]
+    terms = make_mixture({"dpo": {"beta": 0.5}}).terms(scores, batch.feedback)["dpo"]
     wanted = [-torch.nn.functional.logsigmoid(0.5 * (ratio[0] - ratio[k])) for k in (1, 2)]
     assert terms.value.tolist() == pytest.approx([float(one) for one in wanted], rel=1e-5)
     assert ratio[0] != ratio[2]

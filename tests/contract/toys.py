@@ -5,9 +5,9 @@ from __future__ import annotations
 from transformers import TrainingArguments
 
 from tropism.groups import Edge, PreferenceGroup, Response
-from tropism.layout.rendered import RenderedGroup, RenderedResponse
-from tropism.losses import mixture
-from tropism.training.trainer import PreferenceTrainer
+from tropism.losses import make_mixture
+from tropism.text.rendered import RenderedGroup, RenderedResponse
+from tropism.training.loop.trainer import PreferenceTrainer
 
 PAIR = (Edge(0, 1),)
 
@@ -32,6 +32,6 @@ def train(policy, reference, groups, loss, folder, *, steps=30, **settings) -> l
         str(folder), per_device_train_batch_size=8, max_steps=steps, learning_rate=3e-2, logging_steps=1, use_cpu=True,
         save_strategy="no", report_to="none", disable_tqdm=True, seed=0, **settings,
     )  # fmt: skip
-    trainer = PreferenceTrainer(policy, mixture(loss), reference, args, train_groups=groups)
+    trainer = PreferenceTrainer(policy, make_mixture(loss), reference, args, train_groups=groups)
     trainer.train()
     return [line for line in trainer.state.log_history if "loss" in line]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tropism import choice_tables
-from tropism.choice_tables import CHOICES_SCHEMA, STANDING, TABLES, is_choices_file, opened_choices
 from tropism.errors import DataError
+from tropism.ingest import choice_tables
+from tropism.ingest.choice_tables import CHOICES_SCHEMA, STANDING, TABLES, is_choices_file, opened_choices
 
 
 def make(path: Path, *changes: str, tables: str = TABLES) -> Path:

@@ -11,7 +11,7 @@ import pytest
 
 from tropism.data.dialogues import with_prompt, without_prompt
 from tropism.data.formats import Loaded, Source, load
-from tropism.data.store import read_groups_file, write_groups
+from tropism.data.group_store import read_groups_file, write_groups
 from tropism.errors import DataError
 from tropism.groups import Edge, Label, PreferenceGroup, Response
 from tropism.records import Account

@@ -14,7 +14,7 @@ from tests.data.fuzzing import NUM_ROWS, WRITERS, broken_group, files
 from tropism.cli import run
 from tropism.data.formats import Loaded, Source, load
 from tropism.data.forms import FORMS
-from tropism.data.store import read_groups_file, write_groups
+from tropism.data.group_store import read_groups_file, write_groups
 from tropism.errors import DataError
 from tropism.groups import PreferenceGroup
 

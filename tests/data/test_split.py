@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tropism.data.keys import unit_hash
+from tropism.data.group_keys import unit_hash
 from tropism.data.split import split_groups
 from tropism.errors import ConfigError, DataError
 from tropism.groups import PreferenceGroup, Response

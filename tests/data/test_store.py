@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tropism.data.formats import Source, load
-from tropism.data.store import read_card, read_groups_file, write_groups, write_labels, write_pairs
+from tropism.data.group_store import read_card, read_groups_file, write_groups, write_labels, write_pairs
 from tropism.errors import DataError, OutputError
 from tropism.groups import Edge, Label, PreferenceGroup, Response
 from tropism.records import Account, DataCard, Estimate
-from tropism.signals.parted import Parted
+from tropism.signals.engines.parted import Parted
 
 PAIR = PreferenceGroup("q1", ("2 + 2?",), (Response("a", "4"), Response("b", "5")), (Edge(0, 1),))
 

@@ -9,12 +9,12 @@ import types
 import pytest
 
 from tropism.errors import ConfigError
-from tropism.evals.answers import Answer
-from tropism.evals.capability import CapabilitySettings, capability
-from tropism.evals.differences import estimates
-from tropism.evals.harness_lm_eval import is_number, outcome
-from tropism.evals.items import Task
-from tropism.evals.subject import Subject, policy_subject
+from tropism.evals.core.answer_store import Answer
+from tropism.evals.core.differences import estimates
+from tropism.evals.core.items import Task
+from tropism.evals.core.subject import Subject, policy_subject
+from tropism.evals.harness.capability import CapabilitySettings, capability
+from tropism.evals.harness.harness_lm_eval import is_number, outcome
 from tropism.testing import tiny_policy
 
 FOUND = {

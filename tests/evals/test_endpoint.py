@@ -8,12 +8,12 @@ import httpx2
 import pytest
 
 from tests.lying_server import LIES, completion, lying_server
+from tropism.endpoint.client import ChatEndpoint, EndpointError, Refusal
+from tropism.endpoint.endpoint_reply import Unanswered, check_status, read_reply, wait_of
+from tropism.endpoint.endpoint_settings import EndpointSettings, open_settings
+from tropism.endpoint.endpoint_store import Ask, ReplyStore
 from tropism.errors import ConfigError
-from tropism.evals.endpoint import ChatEndpoint, EndpointError, Refusal
-from tropism.evals.endpoint_reply import Unanswered, check_status, read_reply, wait_of
-from tropism.evals.endpoint_settings import EndpointSettings, open_settings
-from tropism.evals.endpoint_store import Ask, ReplyStore
-from tropism.evals.endpoint_writer import endpoint_subject
+from tropism.evals.core.endpoint_writer import endpoint_subject
 
 NOON = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 

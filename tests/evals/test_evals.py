@@ -9,10 +9,11 @@ import torch
 from scipy import stats
 
 from tropism.errors import ConfigError, DataError
-from tropism.evals import drift, preference, win_rate
-from tropism.evals.compare import chosen_prompts, compare
-from tropism.evals.judge import RuleJudge, load_judge
-from tropism.evals.task import jackknife, mapped, mean_by_cluster, ratio_by_cluster
+from tropism.evals.preference import drift, win_rate
+from tropism.evals.preference import implicit_reward as preference
+from tropism.evals.preference.compare import chosen_prompts, compare
+from tropism.judges.judge import RuleJudge, load_judge
+from tropism.metrics.bootstrap import jackknife, mapped, mean_by_cluster, ratio_by_cluster
 from tropism.records import Sample
 from tropism.testing import pairs, tiny_llama, tiny_policy
 

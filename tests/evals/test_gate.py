@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tropism.errors import ConfigError, DataError
-from tropism.evals.gate import Check, GateFile, Measures, hold, read_gate, read_measures
+from tropism.evals.core.gate import Check, GateFile, Measures, hold, read_gate, read_measures
 from tropism.records import Alarm, Comparison, Estimate, EvalResult, SuiteModel, SuiteRun, write_json
 
 ACCURACY = Estimate(value=0.7, low=0.6, high=0.8, n=200)

@@ -5,7 +5,9 @@ import contextlib
 import pytest
 import torch
 
-from tropism.evals.gcg import (
+from tropism.evals.core.items import Settings, Task
+from tropism.evals.core.subject import policy_subject
+from tropism.evals.security.gcg import (
     Around,
     gcg,
     plain_tokens,
@@ -16,10 +18,8 @@ from tropism.evals.gcg import (
     target_loss,
     token_gradient,
 )
-from tropism.evals.injection_samples import Attacked, own_samples, payload_for
-from tropism.evals.injection_search import SearchSettings, ids_around, searched_items
-from tropism.evals.items import Settings, Task
-from tropism.evals.subject import policy_subject
+from tropism.evals.security.injection_samples import Attacked, own_samples, payload_for
+from tropism.evals.security.injection_search import SearchSettings, ids_around, searched_items
 from tropism.testing import tiny_llama, tiny_policy
 
 AROUND = Around(before=(10, 11, 12), after=(4,), target=(40, 41, 42))

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from tropism.evals import displacement, drift, forgetting, preference
-from tropism.evals.differences import estimates
-from tropism.evals.items import Item, Task
-from tropism.evals.pairs import ScoredPair, quarters
-from tropism.evals.subject import Scored, policy_subject
+from tropism.evals.core.differences import estimates
+from tropism.evals.core.items import Item, Task
+from tropism.evals.core.subject import Scored, policy_subject
+from tropism.evals.preference import displacement, drift, forgetting
+from tropism.evals.preference import implicit_reward as preference
+from tropism.evals.preference.scored_pairs import ScoredPair, quarters
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.policies.reading import read
 from tropism.testing import pairs, tiny_llama, tiny_policy

@@ -6,14 +6,14 @@ from itertools import product
 
 import pytest
 
-from tropism.evals.answers import Answer
-from tropism.evals.constraints import FAMILIES, STOPWORDS, in_language, language_of
-from tropism.evals.differences import estimates
-from tropism.evals.hierarchy import STATISTICS, HierarchySettings, hierarchy
-from tropism.evals.injection_samples import own_samples
-from tropism.evals.items import Task
-from tropism.evals.levels import PAIRS, level_items
-from tropism.evals.subject import Subject, policy_subject
+from tropism.evals.core.answer_store import Answer
+from tropism.evals.core.differences import estimates
+from tropism.evals.core.items import Task
+from tropism.evals.core.subject import Subject, policy_subject
+from tropism.evals.security.constraints import FAMILIES, STOPWORDS, in_language, language_of
+from tropism.evals.security.hierarchy import STATISTICS, HierarchySettings, hierarchy
+from tropism.evals.security.injection_samples import own_samples
+from tropism.evals.security.levels import PAIRS, level_items
 from tropism.groups import content_key
 from tropism.testing import tiny_policy
 

@@ -8,8 +8,11 @@ import random
 import pytest
 
 from tropism.errors import ConfigError
-from tropism.evals.answers import Answer
-from tropism.evals.attacks import (
+from tropism.evals.core.answer_store import Answer
+from tropism.evals.core.differences import estimates
+from tropism.evals.core.items import Task
+from tropism.evals.core.subject import Subject, policy_subject
+from tropism.evals.security.attacks import (
     ATTACKS,
     CLOSE,
     OTHERS,
@@ -21,9 +24,8 @@ from tropism.evals.attacks import (
     placed,
     without_reserved,
 )
-from tropism.evals.differences import estimates
-from tropism.evals.injection import STATISTICS, InjectionSettings, injection
-from tropism.evals.injection_samples import (
+from tropism.evals.security.injection import STATISTICS, InjectionSettings, injection
+from tropism.evals.security.injection_samples import (
     WITNESSES,
     begins_with,
     fidelity_samples,
@@ -31,9 +33,7 @@ from tropism.evals.injection_samples import (
     payload_for,
     read_instructions,
 )
-from tropism.evals.items import Task
-from tropism.evals.own_delimiters import near_delimiters, own_delimiters
-from tropism.evals.subject import Subject, policy_subject
+from tropism.evals.security.own_delimiters import near_delimiters, own_delimiters
 from tropism.groups import PreferenceGroup, Response
 from tropism.testing import tiny_policy
 

@@ -6,20 +6,20 @@ import httpx2
 import pytest
 
 from tests.lying_server import completion
-from tropism.data.choices import Choice, ChoiceItem, Option
+from tropism.data.label_choices import Choice, ChoiceItem, Option
+from tropism.endpoint.client import ChatEndpoint
 from tropism.errors import ConfigError, DataError
-from tropism.evals.degenerate import fault_of, loop_share
-from tropism.evals.endpoint import ChatEndpoint
-from tropism.evals.endpoint_judge import (
+from tropism.judges.degenerate import fault_of, loop_share
+from tropism.judges.endpoint_judge import (
     EndpointJudge,
     EndpointJudgeSettings,
     load_endpoint_judge,
     question,
     read_verdict,
 )
-from tropism.evals.human_judge import HumanChoices
-from tropism.evals.judge import Duel, PairRule, RuleJudge, Verdict, in_both_orders, load_judge
-from tropism.evals.verdicts import decide, place_bias
+from tropism.judges.human_judge import HumanChoices
+from tropism.judges.judge import Duel, PairRule, RuleJudge, Verdict, in_both_orders, load_judge
+from tropism.judges.verdicts import decide, place_bias
 
 LOOP = "the end of the end of the end of the end of the end of the end"
 WORDS = RuleJudge("words", lambda prompt, answer: len(answer.split()))

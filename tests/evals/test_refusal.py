@@ -7,9 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from tropism.evals.answers import Answer
-from tropism.evals.items import Task
-from tropism.evals.refusal import (
+from tropism.evals.core.answer_store import Answer
+from tropism.evals.core.items import Task
+from tropism.evals.core.subject import Subject, policy_subject
+from tropism.evals.security.refusal import (
     RefusalPrompt,
     RefusalSettings,
     corrected,
@@ -18,7 +19,7 @@ from tropism.evals.refusal import (
     refusal_prompts,
     rogan_gladen,
 )
-from tropism.evals.refusal_detector import (
+from tropism.evals.security.refusal_detector import (
     Accuracy,
     LabelledAnswer,
     accuracy,
@@ -26,7 +27,6 @@ from tropism.evals.refusal_detector import (
     own_labelled_answers,
     share,
 )
-from tropism.evals.subject import Subject, policy_subject
 from tropism.testing import tiny_policy
 
 DEVELOPMENT = """

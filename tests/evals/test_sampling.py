@@ -7,13 +7,13 @@ from collections import Counter
 import pytest
 
 from tropism.errors import ConfigError, DataError
-from tropism.evals.answers import Answer
-from tropism.evals.judge import PairRule, RuleJudge, Verdict
-from tropism.evals.judging import Pairing, best_against_worst, edge_of, with_edges
-from tropism.evals.prompts import prompts_of, read_prompts
-from tropism.evals.sampling import Draws, group_of_answers, sample_groups
-from tropism.evals.subject import Subject, policy_subject
+from tropism.evals.core.answer_store import Answer
+from tropism.evals.core.subject import Subject, policy_subject
 from tropism.groups import content_key
+from tropism.judges.judge import PairRule, RuleJudge, Verdict
+from tropism.sampling.judged_edges import Pairing, best_against_worst, edge_of, with_edges
+from tropism.sampling.on_policy import Draws, group_of_answers, sample_groups
+from tropism.sampling.prompt_files import prompts_of, read_prompts
 from tropism.testing import pairs, tiny_policy
 
 LOOP = "so and so and so and so and so and so and so and so and so"

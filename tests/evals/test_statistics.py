@@ -10,7 +10,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import ttost_paired
 
-from tropism.evals.statistics import (
+from tropism.metrics.bootstrap import quantile_by_cluster, wilson
+from tropism.metrics.paired_tests import (
     blocks_of,
     equivalence,
     holm,
@@ -22,7 +23,6 @@ from tropism.evals.statistics import (
     unpaired_difference,
     widened,
 )
-from tropism.evals.task import quantile_by_cluster, wilson
 from tropism.records import Estimate
 
 

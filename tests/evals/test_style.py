@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from tropism.errors import DataError
-from tropism.evals.items import Task
-from tropism.evals.restyle import STYLES, facts, keeps_facts, restyled
-from tropism.evals.style import StyleSettings, Sway, spread_ratio, style, style_tdi, sway, wins
-from tropism.evals.style_contents import StyledContent, content_states, held_out_contents, own_contents
-from tropism.evals.style_geometry import drawn, geometry, quotient, ratio, ratio_of_ratios, tdi_spread
-from tropism.evals.subject import policy_subject
+from tropism.evals.core.items import Task
+from tropism.evals.core.subject import policy_subject
+from tropism.evals.style.restyle import STYLES, facts, keeps_facts, restyled
+from tropism.evals.style.style_contents import StyledContent, content_states, held_out_contents, own_contents
+from tropism.evals.style.style_geometry import drawn, geometry, quotient, ratio, ratio_of_ratios, tdi_spread
+from tropism.evals.style.style_preference import StyleSettings, Sway, spread_ratio, style, style_tdi, sway, wins
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.policies.states import response_states
 from tropism.testing import tiny_llama, tiny_policy

@@ -3,8 +3,8 @@
 import pytest
 
 from tropism.errors import ConfigError
-from tropism.evals.answers import Answer
-from tropism.evals.subject import Subject, policy_subject, start_of
+from tropism.evals.core.answer_store import Answer
+from tropism.evals.core.subject import Subject, policy_subject, start_of
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.testing import pairs, tiny_llama, tiny_policy
 

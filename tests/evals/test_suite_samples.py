@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tropism.evals.folder import EvalFolder
-from tropism.evals.items import Item
-from tropism.evals.samples import MOST_PAIRS, suite_pairs
+from tropism.evals.core.eval_folder import EvalFolder
+from tropism.evals.core.items import Item
+from tropism.evals.core.suite_samples import MOST_PAIRS, suite_pairs
 from tropism.records import EvalResult
 
 

@@ -6,18 +6,18 @@ import json
 import pytest
 
 from tropism.errors import ConfigError, DataError, OutputError
-from tropism.evals.differences import compare_results, corrected, estimates
-from tropism.evals.folder import EvalFolder, Kept
-from tropism.evals.items import Eval, Item, Measured
-from tropism.evals.run import Material, run_suite
-from tropism.evals.samples import suite_samples
-from tropism.evals.subject import policy_subject
-from tropism.evals.suite import EVALS, SUITES, load_suite, parse_entry
+from tropism.evals.core.differences import compare_results, corrected, estimates
+from tropism.evals.core.eval_folder import EvalFolder, Kept
+from tropism.evals.core.items import Eval, Item, Measured
+from tropism.evals.core.subject import policy_subject
+from tropism.evals.core.suite import EVALS, SUITES, load_suite, parse_entry
+from tropism.evals.core.suite_run import Material, run_suite
+from tropism.evals.core.suite_samples import suite_samples
 from tropism.records import Comparison, Estimate, EvalResult
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
 OWN = """
-from tropism.evals.items import Item, Measured
+from tropism.evals.core.items import Item, Measured
 
 def politeness(task):
     with open({calls!r}, "a") as file:

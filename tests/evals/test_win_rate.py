@@ -5,17 +5,17 @@ import contextlib
 import numpy as np
 import pytest
 
-from tropism.evals.answers import Answer
-from tropism.evals.folder import EvalFolder
-from tropism.evals.head_to_head import WinRateSettings, win_rate
-from tropism.evals.items import Item, Task
-from tropism.evals.judge import PairRule, RuleJudge
-from tropism.evals.run import Material, run_suite
-from tropism.evals.strengths import strengths_table
-from tropism.evals.subject import Subject
-from tropism.evals.suite import load_suite
-from tropism.evals.win_rate import judged
-from tropism.evals.win_rate import win_rate as of_samples
+from tropism.evals.core.answer_store import Answer
+from tropism.evals.core.eval_folder import EvalFolder
+from tropism.evals.core.items import Item, Task
+from tropism.evals.core.subject import Subject
+from tropism.evals.core.suite import load_suite
+from tropism.evals.core.suite_run import Material, run_suite
+from tropism.evals.preference.head_to_head import WinRateSettings, win_rate
+from tropism.evals.preference.strengths import strengths_table
+from tropism.evals.preference.win_rate import judged
+from tropism.evals.preference.win_rate import win_rate as of_samples
+from tropism.judges.judge import PairRule, RuleJudge
 from tropism.records import Sample
 from tropism.testing import pairs
 
@@ -195,7 +195,7 @@ def test_samples_take_the_preferences_of_a_judge_without_scores():
 
 def test_samples_without_a_verdict_are_left_out(tmp_path):
     (tmp_path / "s.jsonl").write_text('{"prompt": "p", "answer": "a", "score": 1}\n')
-    from tropism.evals.reward_judges import load_reward_file
+    from tropism.judges.reward_judges import load_reward_file
 
     judge = load_reward_file(f"reward-file:{tmp_path}/s.jsonl")
     found = judged([Sample(prompt="p", before="a", after="b"), Sample(prompt="p", before="a", after="a")], judge)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tropism.data.choices import ChoiceItem
+from tropism.data.label_choices import ChoiceItem
 from tropism.groups import PreferenceGroup, Response
+from tropism.label.choice_store import ChoiceStore
 from tropism.label.desk import Desk
-from tropism.label.items import Plan, prepare
+from tropism.label.label_items import Plan, prepare
 from tropism.label.queue import Queue
-from tropism.label.store import ChoiceStore
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tropism.choice_tables import is_choices_file, opened_choices
-from tropism.data.choices import Choice, ChoiceItem, Option, read_choice_items, read_choices
+from tropism.data.label_choices import Choice, ChoiceItem, Option, read_choice_items, read_choices
 from tropism.errors import DataError, OutputError
-from tropism.label import store as store_module
-from tropism.label.store import ChoiceStore, Conflict, NewChoice, StoreBusy, TakenBack
+from tropism.ingest.choice_tables import is_choices_file, opened_choices
+from tropism.label import choice_store as store_module
+from tropism.label.choice_store import ChoiceStore, Conflict, NewChoice, StoreBusy, TakenBack
 
 TURNS = ({"role": "user", "content": "Häh?"},)
 ITEMS = (

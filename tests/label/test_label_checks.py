@@ -2,10 +2,10 @@
 
 import pytest
 
-from tropism.data.choices import Choice, ChoiceItem, Option, Verdict
+from tropism.data.label_choices import Choice, ChoiceItem, Option, Verdict
 from tropism.errors import DataError
 from tropism.groups import Edge, PreferenceGroup, Response
-from tropism.label.checks import checks_from, disordered, generated_checks, record_of
+from tropism.label.known_items import checks_from, disordered, generated_checks, record_of
 
 ITEMS = [
     ChoiceItem(f"i{place}", f"g{place}", "Why?", (Option("x", "no"), Option("y", f"Because of the weather {place}.")))

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import pytest
 
 from tropism.cli import run
-from tropism.cli.keys import JSON_KEYS
-from tropism.data.choices import read_choice_items, read_choices
-from tropism.data.store import read_groups_file, write_groups
+from tropism.cli.json_keys import JSON_KEYS
+from tropism.data.group_store import read_groups_file, write_groups
+from tropism.data.label_choices import read_choice_items, read_choices
 from tropism.groups import PreferenceGroup
 
 TOKEN = "0123456789abcdef" * 4

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tropism.data.choices import ChoiceItem, Option
+from tropism.data.label_choices import ChoiceItem, Option
 from tropism.label.content import LONGEST_MARKDOWN, missing_images, text_html, turns_of
 from tropism.label.images import ImageFolder
 

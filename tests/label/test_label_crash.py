@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tropism.data.choices import read_choice_items, read_choices
-from tropism.data.store import write_groups
+from tropism.data.group_store import write_groups
+from tropism.data.label_choices import read_choice_items, read_choices
 from tropism.groups import PreferenceGroup, Response
 
 NUM_ANNOTATORS, NUM_ITEMS = 20, 100

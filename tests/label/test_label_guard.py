@@ -10,8 +10,8 @@ from tropism.errors import ConfigError
 from tropism.label.access import Access
 from tropism.label.app import make_app
 from tropism.label.desk import Desk
-from tropism.label.guard import MOST_BODY_BYTES
 from tropism.label.images import ImageFolder
+from tropism.label.request_guard import MOST_BODY_BYTES
 from tropism.label.serving import check_token, page_address
 
 TOKEN, OWNER = "annotators-token", "the-owners-token"

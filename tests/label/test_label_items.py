@@ -2,10 +2,10 @@
 
 import pytest
 
-from tropism.data.choices import Option
+from tropism.data.label_choices import Option
 from tropism.errors import ConfigError, DataError
 from tropism.groups import Edge, PreferenceGroup, Response
-from tropism.label.items import Plan, item_from, prepare
+from tropism.label.label_items import Plan, item_from, prepare
 
 
 def group(name: str, *answers: str, edges: tuple[Edge, ...] = ()) -> PreferenceGroup:

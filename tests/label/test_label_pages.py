@@ -6,14 +6,14 @@ from collections.abc import Callable
 import pytest
 from starlette.testclient import TestClient
 
-from tropism.data.choices import ChoiceItem, Option
+from tropism.data.label_choices import ChoiceItem, Option
 from tropism.label.access import Access
 from tropism.label.app import make_app
+from tropism.label.choice_store import StoreBusy
 from tropism.label.desk import Desk, Served
 from tropism.label.images import ImageFolder
 from tropism.label.pages import choice_page
 from tropism.label.queue import Progress
-from tropism.label.store import StoreBusy
 
 
 def visitor(desk: Desk, name: str | None = None) -> TestClient:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tropism.data.choices import Choice, ChoiceItem, Option, Verdict
+from tropism.data.label_choices import Choice, ChoiceItem, Option, Verdict
 from tropism.label.queue import BLOCK, LEASE_SECONDS, Queue, shown_order
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tropism.data.choices import Choice, ChoiceItem, Option, Verdict
+from tropism.data.label_choices import Choice, ChoiceItem, Option, Verdict
 from tropism.groups import PreferenceGroup, Response
+from tropism.label.choice_store import ChoiceStore
 from tropism.label.desk import Desk, Sent
-from tropism.label.items import Plan, prepare
+from tropism.label.label_items import Plan, prepare
 from tropism.label.queue import Queue
 from tropism.label.results import ResultsDesk, annotator_lines, kappa_lines, results_of, strength_table
 from tropism.label.results import _ratings as ratings_of
-from tropism.label.store import ChoiceStore
 from tropism.signals.build import Settings, build_foreign
 
 

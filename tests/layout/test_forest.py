@@ -15,10 +15,10 @@ from tropism.errors import DataError
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.layout import attention, forest, segments
 from tropism.layout.batch import without_feedback
-from tropism.layout.render import Renderer, RenderRules
-from tropism.layout.rendered import RenderedGroup, RenderedResponse
 from tropism.policies.text import TextPolicy
 from tropism.testing import byte_tokenizer, pairs, tiny_policy
+from tropism.text.render import Renderer, RenderRules
+from tropism.text.rendered import RenderedGroup, RenderedResponse
 
 IDS = st.lists(st.integers(2, 6), max_size=6).map(tuple)
 RESPONSES = st.lists(st.lists(st.integers(2, 6), min_size=1, max_size=8).map(tuple), min_size=2, max_size=5)

@@ -5,8 +5,8 @@ import pytest
 from tropism.errors import ConfigError, DataError, ModelError
 from tropism.groups import Edge, Label, PreferenceGroup, Response
 from tropism.layout.forest import num_distinct_tokens
-from tropism.layout.render import Renderer, RenderRules, require_groups
 from tropism.testing import byte_tokenizer, pair, tiny_policy
+from tropism.text.render import Renderer, RenderRules, require_groups
 
 
 def renderer(**rules) -> Renderer:

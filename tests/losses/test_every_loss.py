@@ -7,9 +7,9 @@ from math import exp, log, log1p
 import pytest
 import torch
 
-from tropism.losses import LOSSES, mixture
-from tropism.losses.mixture import MIXTURES, settings_of
+from tropism.losses import LOSSES, make_mixture
 from tropism.losses.samples import RADII
+from tropism.losses.table import MIXTURES, settings_of
 from tropism.scores import Feedback, ResponseScores, SampleFeatures, StepScores, Terms, TokenLevel, joined
 
 SCORED = [name for name, loss in LOSSES.items() if loss.family != "samples"]
@@ -369,7 +369,7 @@ def test_terms_are_float32_and_weights_do_not_depend_on_the_model(name):
     second = terms_of(name, with_policy(scores, scores.policy - 3.0 * torch.rand(11).double()), feedback)
     assert first.value.dtype == first.weight.dtype == torch.float32
     assert torch.equal(first.weight, second.weight)
-    known = mixture({name: {}}).terms_at_zero(scores.length, feedback)[name].weight
+    known = make_mixture({name: {}}).terms_at_zero(scores.length, feedback)[name].weight
     assert torch.equal(first.weight, known)
 
 
@@ -414,11 +414,11 @@ def test_terms_do_not_depend_on_how_a_step_is_cut(name):
 
 @pytest.mark.parametrize("name", MIXTURES)
 def test_a_mixture_is_its_parts(name):
-    parts = mixture({name: {}}).parts
+    parts = make_mixture({name: {}}).parts
     assert {part.name: part.weight for part in parts} == {
         key: settings.get("weight", 1.0) for key, settings in MIXTURES[name][0].items()
     }
-    assert mixture({name: {parts[0].name: {"weight": 0.25}}}).parts[0].weight == 0.25
+    assert make_mixture({name: {parts[0].name: {"weight": 0.25}}}).parts[0].weight == 0.25
 
 
 def test_every_setting_is_a_number_or_a_choice():

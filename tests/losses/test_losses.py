@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tropism.errors import ConfigError
-from tropism.losses import mixture
+from tropism.losses import make_mixture
 from tropism.losses.pairwise import dpo, ipo
 from tropism.losses.pointwise import nll
 from tropism.losses.shaping import log_ratio, log_ratio_margin
@@ -115,8 +115,8 @@ def test_weight_zero_silences_even_an_overflow():
 def test_mixture_reads_only_the_responses_that_count():
     feedback = make_feedback([0], [1], num_responses=3)
     length = torch.tensor([1, 1, 1])
-    assert mixture({"nll": {}}).responses_read(length, feedback).tolist() == [True, False, False]
-    assert mixture({"dpo": {}}).responses_read(length, feedback).tolist() == [True, True, False]
+    assert make_mixture({"nll": {}}).responses_read(length, feedback).tolist() == [True, False, False]
+    assert make_mixture({"dpo": {}}).responses_read(length, feedback).tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -136,5 +136,5 @@ def test_mixture_reads_only_the_responses_that_count():
 )
 def test_a_wrong_mixture_says_what_to_do(settings, message):
     with pytest.raises(ConfigError) as error:
-        mixture(settings)
+        make_mixture(settings)
     assert message in str(error.value)

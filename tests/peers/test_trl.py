@@ -5,10 +5,10 @@ from datasets import Dataset
 from transformers import TrainingArguments
 from trl import DPOConfig, DPOTrainer
 
-from tropism.losses import mixture
-from tropism.policies.reference import FrozenReference
+from tropism.losses import make_mixture
+from tropism.references.reference import FrozenReference
 from tropism.testing import byte_tokenizer, pairs, tiny_llama, tiny_policy
-from tropism.training.trainer import PreferenceTrainer
+from tropism.training.loop.trainer import PreferenceTrainer
 
 PROMPTS = [f"question {i} {'x' * (5 * i % 13)}" for i in range(16)]
 SHARED = {
@@ -66,7 +66,12 @@ def our_steps(folder, loss, *, max_steps, tokens_per_batch=4096) -> list[tuple[f
     groups, _ = policy.renderer.render(pairs(PROMPTS))
     args = TrainingArguments(str(folder), per_device_train_batch_size=8, max_steps=max_steps, **SHARED)
     trainer = PreferenceTrainer(
-        policy, mixture(loss), FrozenReference(reference), args, train_groups=groups, tokens_per_batch=tokens_per_batch
+        policy,
+        make_mixture(loss),
+        FrozenReference(reference),
+        args,
+        train_groups=groups,
+        tokens_per_batch=tokens_per_batch,
     )
     trainer.train()
     return [(line["loss"], line["grad_norm"]) for line in trainer.state.log_history if "loss" in line]

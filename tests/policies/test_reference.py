@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tropism.errors import OutputError
-from tropism.policies.cache import default_folder
-from tropism.policies.reference import CachedReference
+from tropism.references.reference import CachedReference
+from tropism.references.score_cache import default_folder
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
 
@@ -96,7 +96,7 @@ def test_the_cache_is_where_the_user_says(tmp_path):
 
 def test_processes_that_open_a_new_cache_at_once_do_not_trip_each_other(tmp_path):
     script = (
-        "import sys, time; from pathlib import Path; from tropism.policies.cache import open_cache\n"
+        "import sys, time; from pathlib import Path; from tropism.references.score_cache import open_cache\n"
         "for i in range(40):\n"
         "    path = Path(sys.argv[1]) / f'{i}.sqlite'\n"
         "    time.sleep(0.05 - time.time() % 0.05)\n"
@@ -197,7 +197,7 @@ def test_both_layouts_find_each_others_scores():
 
 def test_a_frozen_reference_may_be_another_model(tmp_path):
     from tests.training.test_trainer import make_trainer, steps
-    from tropism.policies.reference import FrozenReference
+    from tropism.references.reference import FrozenReference
 
     trainer = make_trainer(tmp_path, loss={"dpo": {}}, reference=FrozenReference(tiny_policy(tiny_llama(seed=2))))
     trainer.train()
@@ -209,7 +209,7 @@ def test_a_frozen_reference_may_be_another_model(tmp_path):
 @pytest.mark.parametrize("alpha", [1.0, 0.25])
 def test_a_moving_reference_follows_the_policy(tmp_path, alpha):
     from tests.training.test_trainer import make_trainer
-    from tropism.policies.moving import MovingReference
+    from tropism.references.moving import MovingReference
 
     policy = tiny_policy()
     start = {name: tensor.clone() for name, tensor in policy.model.named_parameters()}
@@ -225,7 +225,7 @@ def test_a_moving_reference_follows_the_policy(tmp_path, alpha):
 
 def test_a_moving_reference_is_kept_across_a_resume(tmp_path):
     from tests.training.test_trainer import StopAfter, last_checkpoint, make_trainer, weights
-    from tropism.policies.moving import MovingReference
+    from tropism.references.moving import MovingReference
 
     def trainer(folder, **settings):
         policy = tiny_policy()
@@ -246,7 +246,7 @@ def test_a_moving_reference_is_kept_across_a_resume(tmp_path):
 
 def test_a_moving_reference_of_an_adapter_keeps_the_adapter_alone():
     from tropism.policies.loading import add_lora
-    from tropism.policies.moving import MovingReference
+    from tropism.references.moving import MovingReference
 
     model = add_lora(tiny_llama(), {"r": 4, "alpha": 8, "dropout": 0.0, "targets": "all-linear"})
     state = MovingReference(tiny_policy(model)).state()
@@ -268,7 +268,7 @@ def test_nothing_is_scored_by_a_policy_that_has_moved(tmp_path):
 
 def test_a_moving_reference_does_not_lend_its_weights_to_the_policy_under_autocast(tmp_path):
     from tests.training.test_trainer import make_trainer, steps
-    from tropism.policies.moving import MovingReference
+    from tropism.references.moving import MovingReference
 
     curves = []
     for name, settings in (("cached", {}), ("moving", {"every": 1000})):

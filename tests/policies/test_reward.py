@@ -10,10 +10,10 @@ from tests.layout.architectures import BASE
 from tests.layout.test_forest import AWKWARD, rendered
 from tropism.cli import run
 from tropism.errors import ModelError
-from tropism.evals.judge import load_judge
-from tropism.layout.render import Renderer, RenderRules
+from tropism.judges.judge import load_judge
 from tropism.policies.reward import RewardPolicy, load_reward_policy
 from tropism.testing import byte_tokenizer, tiny_llama, tiny_policy
+from tropism.text.render import Renderer, RenderRules
 
 
 def reward_policy(layout="forest") -> RewardPolicy:

@@ -8,10 +8,10 @@ from tropism.data.formats import Source, load
 from tropism.errors import ModelError
 from tropism.layout import forest, padded
 from tropism.layout.tries import count_distinct
-from tropism.losses import mixture
+from tropism.losses import make_mixture
 from tropism.policies.loading import load_text_policy
-from tropism.policies.reference import CachedReference
 from tropism.policies.text import TextPolicy
+from tropism.references.reference import CachedReference
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
 
@@ -36,7 +36,7 @@ def plain_dpo(model, reference, pairs_of_ids, beta=0.1):
 
 def tropism_dpo(policy: TextPolicy, reference: CachedReference, groups, beta=0.1):
     """The same number through layout, policy, reference and loss."""
-    losses = mixture({"dpo": {"beta": beta}})
+    losses = make_mixture({"dpo": {"beta": beta}})
     total, weight = torch.zeros(()), 0.0
     for batch in policy.collate(groups, tokens_per_batch=4096):
         terms = losses.terms(policy.score(policy.model, reference.attach(batch, policy.model)), batch.feedback)["dpo"]

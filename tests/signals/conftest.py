@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tropism.signals.engines import open_file
-from tropism.signals.made import Built
-from tropism.signals.rules import VoteRule
-from tropism.signals.votes import VoteColumns, votes_to_groups
+from tropism.signals.engines.engine import open_file
+from tropism.signals.kinds.made import Built
+from tropism.signals.kinds.rules import VoteRule
+from tropism.signals.kinds.votes import VoteColumns, votes_to_groups
 
 COLUMNS = VoteColumns("q", "a", "votes", group="thread", time="at", author="who")
 

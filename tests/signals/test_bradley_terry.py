@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tropism.errors import ConfigError, DataError
-from tropism.signals.bradley_terry import (
+from tropism.signals.statistics.bradley_terry import (
     FALLBACK_PRIOR,
     Games,
     bootstrap_bradley_terry,

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tropism.data.store import read_card, read_groups_file, write_groups, write_tables
+from tropism.data.group_store import read_card, read_groups_file, write_groups, write_tables
 from tropism.errors import ConfigError, DataError
-from tropism.signals import stream
+from tropism.ingest.group_rows import json_texts, to_json
 from tropism.signals.build import Settings, build_file, build_foreign
-from tropism.signals.columns import ChoiceColumns, VoteColumns
-from tropism.signals.rules import GapRule, Log2Rule
-from tropism.tables import json_texts, to_json
+from tropism.signals.engines import group_stream as stream
+from tropism.signals.kinds.columns import ChoiceColumns, VoteColumns
+from tropism.signals.kinds.rules import GapRule, Log2Rule
 
 VOTES = VoteColumns("q", "a", "score", "thread")
 

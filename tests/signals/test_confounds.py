@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tropism.signals.confounds import share
-from tropism.signals.rules import GapRule
-from tropism.signals.votes import Built, VoteColumns
+from tropism.signals.kinds.rules import GapRule
+from tropism.signals.kinds.votes import Built, VoteColumns
+from tropism.signals.statistics.confounds import share
 
 
 def answers(**scores: Any) -> list[dict[str, Any]]:

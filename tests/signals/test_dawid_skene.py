@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from tropism.errors import ConfigError, DataError
-from tropism.signals.dawid_skene import FIRST_WINS, SECOND_WINS, TIE, first_is_better, fit_dawid_skene, fit_pairs
+from tropism.signals.statistics.dawid_skene import (
+    FIRST_WINS,
+    SECOND_WINS,
+    TIE,
+    first_is_better,
+    fit_dawid_skene,
+    fit_pairs,
+)
 
 ACCURACIES = {"careful": 0.95, "fair": 0.8, "hasty": 0.7, "spammer": None, "adversary": 0.1}
 

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tropism.errors import DataError
-from tropism.signals import file_checks, text_files
-from tropism.signals.duck import connect
-from tropism.signals.engines import engine_of, open_file, rows
-from tropism.signals.file_checks import csv_header, lines_at
-from tropism.signals.rules import GapRule
-from tropism.signals.text_files import with_equal_ends
-from tropism.signals.votes import VoteColumns, votes_to_groups
+from tropism.signals.engines import file_checks, text_files
+from tropism.signals.engines.duck import connect
+from tropism.signals.engines.engine import engine_of, open_file, rows
+from tropism.signals.engines.file_checks import csv_header, lines_at
+from tropism.signals.engines.text_files import with_equal_ends
+from tropism.signals.kinds.rules import GapRule
+from tropism.signals.kinds.votes import VoteColumns, votes_to_groups
 
 
 def test_missing_file_names_the_nearest(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tropism.errors import ConfigError, DataError
 from tropism.records import DataCard
 from tropism.signals.build import Settings, build_file, build_foreign
-from tropism.signals.columns import (
+from tropism.signals.kinds.columns import (
     ChoiceColumns,
     Columns,
     LabelColumns,
@@ -19,8 +19,8 @@ from tropism.signals.columns import (
     RatingColumns,
     VoteColumns,
 )
-from tropism.signals.exclusions import Exclusions, is_marked
-from tropism.signals.rules import QuantileRule
+from tropism.signals.kinds.exclusions import Exclusions, is_marked
+from tropism.signals.kinds.rules import QuantileRule
 
 DAY = 86_400
 VOTES = VoteColumns("q", "a", "score", "thread", "at", "who")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tropism.errors import ConfigError, DataError
-from tropism.signals.gate import SafetyGate, gate_texts, load_gate
+from tropism.signals.privacy.safety_gate import SafetyGate, gate_texts, load_gate
 
 
 def test_words_are_whole_in_any_case_and_reasons_name_the_line(tmp_path: Path) -> None:

@@ -9,15 +9,15 @@ import pytest
 
 from tropism.errors import ConfigError, DataError
 from tropism.groups import PreferenceGroup
-from tropism.signals.answers import Cleaning
-from tropism.signals.choices import choices_to_groups
-from tropism.signals.columns import ChoiceColumns, LabelColumns, RankingColumns, RatingColumns
-from tropism.signals.gate import SafetyGate
-from tropism.signals.labels import labels_to_groups
-from tropism.signals.made import Built
-from tropism.signals.rankings import rankings_to_groups
-from tropism.signals.ratings import ratings_to_groups
-from tropism.signals.rules import GapRule, LeadRule
+from tropism.signals.kinds.answers import Cleaning
+from tropism.signals.kinds.choices import choices_to_groups
+from tropism.signals.kinds.columns import ChoiceColumns, LabelColumns, RankingColumns, RatingColumns
+from tropism.signals.kinds.labels import labels_to_groups
+from tropism.signals.kinds.made import Built
+from tropism.signals.kinds.rankings import rankings_to_groups
+from tropism.signals.kinds.ratings import ratings_to_groups
+from tropism.signals.kinds.rules import GapRule, LeadRule
+from tropism.signals.privacy.safety_gate import SafetyGate
 
 RATINGS = RatingColumns("q", "a", {"help": 2.0, "tone": 1.0}, author="who")
 RANKS = RankingColumns("q", "a", "rank", annotator="who")
@@ -350,7 +350,7 @@ def test_someone_who_judged_a_pair_several_times_counts_once_in_agreement() -> N
 
 
 def test_pairs_that_one_person_judged_are_not_part_of_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tropism.signals.games.MOST_ITEMS", 30)
+    monkeypatch.setattr("tropism.signals.kinds.games.MOST_ITEMS", 30)
     rows = [
         {"q": f"Q{at}", "x": f"good {at}", "y": f"bad {at}", "said": "a", "who": who}
         for at in range(300)

@@ -8,8 +8,8 @@ import pytest
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from tropism.errors import DataError
-from tropism.signals.agreement import krippendorff_alpha
-from tropism.signals.pair_agreement import agreement_of_counts, pair_agreement, pair_kappa
+from tropism.signals.statistics.agreement import krippendorff_alpha
+from tropism.signals.statistics.pair_agreement import agreement_of_counts, pair_agreement, pair_kappa
 
 NAN = math.nan
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tropism.signals import parted
-from tropism.signals.parted import NOWHERE, Parted
+from tropism.signals.engines import parted
+from tropism.signals.engines.parted import NOWHERE, Parted
 
 SCHEMA = pa.schema({"row": pa.int64(), "text": pa.string()})
 

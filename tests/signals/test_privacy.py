@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tropism.signals.personal import ANY, PLACEHOLDERS, count_hits, scrub_text
-from tropism.signals.privacy import (
+from tropism.signals.privacy.personal import ANY, PLACEHOLDERS, count_hits, scrub_text
+from tropism.signals.privacy.redaction import (
     gained,
     hits,
     is_bot,

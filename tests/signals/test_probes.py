@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tropism.signals.probes import (
+from tropism.signals.statistics.probes import (
     ProbeEdge,
     bag_of_words_accuracy,
     near_duplicates,

@@ -9,10 +9,10 @@ import pytest
 from tests.signals.oracle import edges as slow_edges
 from tropism.errors import ConfigError
 from tropism.groups import PreferenceGroup
-from tropism.signals import engines
-from tropism.signals.columns import VoteColumns
-from tropism.signals.made import Built
-from tropism.signals.rules import GapRule, Log2Rule, QuantileRule, RatioRule, ShpRule, VoteRule
+from tropism.signals.engines import engine as engines
+from tropism.signals.kinds.columns import VoteColumns
+from tropism.signals.kinds.made import Built
+from tropism.signals.kinds.rules import GapRule, Log2Rule, QuantileRule, RatioRule, ShpRule, VoteRule
 
 WITH_MARKS = VoteColumns("q", "a", "votes", group="thread", time="at", accepted="yes", prompt_score="q_votes")
 

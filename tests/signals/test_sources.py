@@ -14,23 +14,23 @@ from typing import Any
 
 import pytest
 
-from tropism.choice_tables import CHOICES_SCHEMA, TABLES
-from tropism.data.choices import ChoiceItem, Option, row_of_item
+from tropism.data.label_choices import ChoiceItem, Option, row_of_item
 from tropism.errors import DataError
-from tropism.signals.personal import scrub_text
+from tropism.ingest.choice_tables import CHOICES_SCHEMA, TABLES
+from tropism.signals.privacy.personal import scrub_text
 from tropism.signals.sources.argilla import read_argilla
 from tropism.signals.sources.aspects import weighed
 from tropism.signals.sources.choices_file import read_choices_file, who_answered
 from tropism.signals.sources.contents import cleaned
+from tropism.signals.sources.feedback_rows import AnswerRow, Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
 from tropism.signals.sources.imagereward import read_imagereward
 from tropism.signals.sources.label_studio import read_label_studio
 from tropism.signals.sources.markdown import LONGEST, TooLongError, to_markdown
 from tropism.signals.sources.names import Fields, Questions, few_reasons, meaning, rated_by
 from tropism.signals.sources.oasst import read_oasst
-from tropism.signals.sources.records import read_records
-from tropism.signals.sources.rows import AnswerRow, Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
+from tropism.signals.sources.record_files import read_records
+from tropism.signals.sources.record_values import Unusable, time_of
 from tropism.signals.sources.stackexchange import read_stack_exchange
-from tropism.signals.sources.values import Unusable, time_of
 
 Row = Feedback | Aside | Refused
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from ibis import Table
 
-from tropism.signals import values
-from tropism.signals.duck import DuckEngine, connect
-from tropism.signals.engines import rows
+from tropism.signals.engines import expressions as values
+from tropism.signals.engines.duck import DuckEngine, connect
+from tropism.signals.engines.engine import rows
 
 NOON = 1_772_359_200  # 2026-03-01T10:00:00Z: 20,513 days after 1970 and 10 hours
 READ = {

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tropism.errors import ConfigError, DataError
-from tropism.signals.engines import open_file
-from tropism.signals.rules import GapRule, ShpRule
-from tropism.signals.votes import Built, VoteColumns, votes_to_groups
+from tropism.signals.engines.engine import open_file
+from tropism.signals.kinds.rules import GapRule, ShpRule
+from tropism.signals.kinds.votes import Built, VoteColumns, votes_to_groups
 
 
 def told(groups: Any) -> set[tuple[str, Any, Any]]:

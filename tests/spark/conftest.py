@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tropism.signals.spark import connect
+from tropism.signals.engines.spark import connect
 
 HERE = Path(__file__).parent
 

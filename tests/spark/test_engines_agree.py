@@ -12,9 +12,9 @@ import pytest
 from tropism.groups import PreferenceGroup
 from tropism.records import DataCard
 from tropism.signals.build import Columns, Settings, build_file
-from tropism.signals.columns import ChoiceColumns, LabelColumns, RankingColumns, RatingColumns, VoteColumns
-from tropism.signals.exclusions import Exclusions
-from tropism.signals.rules import GapRule, LeadRule, Log2Rule, QuantileRule, RatioRule, ShpRule
+from tropism.signals.kinds.columns import ChoiceColumns, LabelColumns, RankingColumns, RatingColumns, VoteColumns
+from tropism.signals.kinds.exclusions import Exclusions
+from tropism.signals.kinds.rules import GapRule, LeadRule, Log2Rule, QuantileRule, RatioRule, ShpRule
 
 NUM_ROWS = 1_500
 TEXTS = [

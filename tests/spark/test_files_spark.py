@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tropism.errors import DataError
-from tropism.signals.engines import engine_of, open_file, rows
-from tropism.signals.spark import open_in_spark
+from tropism.signals.engines.engine import engine_of, open_file, rows
+from tropism.signals.engines.spark import open_in_spark
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -121,7 +121,7 @@ def test_a_cluster_gets_no_copy_that_only_the_driver_sees(
     path = tmp_path / "a.csv"
     path.write_bytes(text)
     assert len(records(path, ["q"], "local[2]")) == 1
-    monkeypatch.setattr("tropism.signals.spark.connect", lambda master: spark)
+    monkeypatch.setattr("tropism.signals.engines.spark.connect", lambda master: spark)
     with pytest.raises(DataError, match=f"cannot be read on a cluster: it has .*{reason}"):
         open_in_spark(path, ["q"], master="spark://elsewhere:7077")
 
@@ -134,7 +134,7 @@ def test_a_file_of_one_part_streams_within_what_spark_sends_at_one_time(
     path.write_bytes(gzip.compress(json.dumps([{"q": f"{at:02}" + "x" * 49_998} for at in range(60)]).encode()))
     table = open_file(path, ["q"], engine="local[2]")
     engine = engine_of(table)
-    monkeypatch.setattr("tropism.signals.spark.BYTES_AT_ONCE", 500_000)
+    monkeypatch.setattr("tropism.signals.engines.spark.BYTES_AT_ONCE", 500_000)
     limits = spark._session.sparkContext._jsc.sc().conf()
     limits.set("spark.driver.maxResultSize", "1m")
     try:
@@ -155,7 +155,7 @@ def test_every_part_is_fetched_once_and_alone(spark: Any, tmp_path: Path, monkey
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps({"q": str(at)}) + "\n" for at in range(1_000)))
     table = open_file(path, ["q"], engine="local[2]")
-    monkeypatch.setattr("tropism.signals.spark.ROWS_AT_ONCE", 100)
+    monkeypatch.setattr("tropism.signals.engines.spark.ROWS_AT_ONCE", 100)
     context = spark._session.sparkContext
     context.setJobGroup("streamed", "")
     found = list(engine_of(table).stream(table))

@@ -8,8 +8,8 @@ from typing import Any
 import ibis
 import pytest
 
-from tropism.signals.personal import count_hits, scrub_text
-from tropism.signals.privacy import hits, is_bot, is_deleted, is_moderator, salted, scrub
+from tropism.signals.privacy.personal import count_hits, scrub_text
+from tropism.signals.privacy.redaction import hits, is_bot, is_deleted, is_moderator, salted, scrub
 
 # pyspark 4.3 on pandas 3: it says that it may not work, and uses what pandas 4 will not have
 pytestmark = [pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("FutureWarning", "DeprecationWarning")]

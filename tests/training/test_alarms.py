@@ -11,23 +11,23 @@ import torch
 from transformers import TrainerCallback
 
 from tests.training.test_trainer import PROMPTS, StopAfter, make_trainer, steps, weights
-from tropism.data.store import write_pairs
+from tropism.data.group_store import write_pairs
 from tropism.errors import ConfigError
-from tropism.evals.drift import sampled_group
+from tropism.evals.preference.drift import sampled_group
 from tropism.policies.loading import add_lora
-from tropism.policies.reference import CachedReference
 from tropism.records import Estimate, Probe
+from tropism.references.reference import CachedReference
 from tropism.testing import pairs, tiny_llama, tiny_policy
-from tropism.training.alarms import ALARMS, PROBED, alarms_of
-from tropism.training.callbacks import JsonlLog
-from tropism.training.checkpoint import last_checkpoint
-from tropism.training.composite import parse_composite
-from tropism.training.config import parse_recipe
-from tropism.training.probe import Prober
-from tropism.training.run import run_recipe
-from tropism.training.sections import AlarmRecipe, AlarmsRecipe, ProbeRecipe
-from tropism.training.start import StartWeights
-from tropism.training.watch import WatchTraining
+from tropism.training.loop.callbacks import JsonlLog
+from tropism.training.loop.checkpoint import last_checkpoint
+from tropism.training.recipe.composite import parse_composite
+from tropism.training.recipe.recipe_file import parse_recipe
+from tropism.training.recipe.sections import AlarmRecipe, AlarmsRecipe, ProbeRecipe
+from tropism.training.runs.run import run_recipe
+from tropism.training.watch.alarms import ALARMS, PROBED, alarms_of
+from tropism.training.watch.probe import Prober
+from tropism.training.watch.start_weights import StartWeights
+from tropism.training.watch.watch_training import WatchTraining
 
 
 def at(step, **values) -> Probe:

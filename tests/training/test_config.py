@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tropism.errors import ConfigError
-from tropism.training.config import load_recipe
+from tropism.training.recipe.recipe_file import load_recipe
 
 MINIMAL = {"model": "m", "data": {"train": "groups.parquet"}, "output": "runs/a"}
 

@@ -5,8 +5,8 @@ import torch
 
 from tropism.errors import ConfigError
 from tropism.testing import pairs, tiny_llama, tiny_policy
-from tropism.training import memory
-from tropism.training.memory import describe, plan_memory
+from tropism.training.loop import memory
+from tropism.training.loop.memory import describe, plan_memory
 
 PROMPTS = [f"question {i} {'x' * (5 * i % 31)}" for i in range(40)]
 

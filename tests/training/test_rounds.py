@@ -7,15 +7,15 @@ import pytest
 import yaml
 
 from tropism.cli import run as run_command
-from tropism.cli.keys import JSON_KEYS
-from tropism.data.store import read_groups_file, write_pairs
+from tropism.cli.json_keys import JSON_KEYS
+from tropism.data.group_store import read_groups_file, write_pairs
 from tropism.errors import ConfigError, Interrupted, OutputError
 from tropism.records import read_run
 from tropism.testing import pairs, tiny_policy
-from tropism.training import rounds as rounding
-from tropism.training.config import load_recipe
-from tropism.training.rounds import check_rounds, read_rounds, round_recipe, run_rounds
-from tropism.training.run import run_recipe
+from tropism.training.recipe.recipe_file import load_recipe
+from tropism.training.runs import rounds as rounding
+from tropism.training.runs.rounds import check_rounds, read_rounds, round_recipe, run_rounds
+from tropism.training.runs.run import run_recipe
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ import pytest
 import yaml
 
 from tropism.cli import run as run_command
-from tropism.cli.keys import JSON_KEYS
-from tropism.data.store import write_pairs
+from tropism.cli.json_keys import JSON_KEYS
+from tropism.data.group_store import write_pairs
 from tropism.errors import ConfigError, Interrupted, OutputError
 from tropism.records import read_run
 from tropism.testing import pairs, tiny_policy
-from tropism.training import sweep as sweeping
-from tropism.training.config import load_recipe
-from tropism.training.run import run_recipe
-from tropism.training.sweep import grid, parse_axis, read_sweep, run_sweep
+from tropism.training.recipe.recipe_file import load_recipe
+from tropism.training.runs import sweep as sweeping
+from tropism.training.runs.run import run_recipe
+from tropism.training.runs.sweep import grid, parse_axis, read_sweep, run_sweep
 
 BETAS = "loss.dpo.beta=0.05,0.5"
 

@@ -13,13 +13,13 @@ import torch
 from transformers import TrainerCallback, TrainingArguments
 
 from tropism.errors import DataError, OutputError, ReferenceMismatchError
-from tropism.losses import mixture
-from tropism.policies.reference import AdapterReference, CachedReference, NoReference
+from tropism.losses import make_mixture
+from tropism.references.reference import AdapterReference, CachedReference, NoReference
 from tropism.testing import pairs, tiny_llama, tiny_policy
-from tropism.training.callbacks import JsonlLog, StopOnInterrupt
-from tropism.training.checkpoint import last_checkpoint
-from tropism.training.steps import StepSampler
-from tropism.training.trainer import PreferenceTrainer
+from tropism.training.loop.callbacks import JsonlLog, StopOnInterrupt
+from tropism.training.loop.checkpoint import last_checkpoint
+from tropism.training.loop.steps import StepSampler
+from tropism.training.loop.trainer import PreferenceTrainer
 
 PROMPTS = [f"question {i} {'x' * (5 * i % 13)}" for i in range(18)]
 
@@ -39,7 +39,7 @@ def make_trainer(
 ) -> PreferenceTrainer:
     policy = policy or tiny_policy()
     rendered, _ = policy.renderer.render(groups or pairs(PROMPTS))
-    losses = mixture(loss or {"dpo": {"beta": 0.1}, "nll": {"weight": 0.5}})
+    losses = make_mixture(loss or {"dpo": {"beta": 0.1}, "nll": {"weight": 0.5}})
     args = TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=batch,
@@ -216,7 +216,7 @@ def test_the_log_holds_every_step_once_across_a_resume(tmp_path):
 
 def test_monitors_equal_hand_worked_values():
     from tropism.scores import ResponseScores
-    from tropism.training.monitors import Monitors
+    from tropism.training.loop.monitors import Monitors
 
     policy = tiny_policy()
     rendered, _ = policy.renderer.render(pairs(["a", "b"]))

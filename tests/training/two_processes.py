@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from tests.training.test_trainer import make_trainer, steps
-from tropism.training.machine import leave_process_group
+from tropism.training.loop.machine import leave_process_group
 
 
 def main(folder: Path) -> None:

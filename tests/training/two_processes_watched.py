@@ -7,10 +7,10 @@ from pathlib import Path
 from tests.training.test_alarms import prober
 from tests.training.test_trainer import make_trainer
 from tropism.testing import tiny_policy
-from tropism.training.callbacks import JsonlLog
-from tropism.training.machine import leave_process_group
-from tropism.training.sections import AlarmRecipe, AlarmsRecipe, ProbeRecipe
-from tropism.training.watch import WatchTraining
+from tropism.training.loop.callbacks import JsonlLog
+from tropism.training.loop.machine import leave_process_group
+from tropism.training.recipe.sections import AlarmRecipe, AlarmsRecipe, ProbeRecipe
+from tropism.training.watch.watch_training import WatchTraining
 
 
 def main(folder: Path) -> None:

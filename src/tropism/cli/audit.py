@@ -13,9 +13,9 @@ from tropism.cli.output import JSON, Output, account_rows
 
 if TYPE_CHECKING:
     from tropism.data.audit.audit import Audit
+    from tropism.data.audit.audited_rows import Sources
     from tropism.data.audit.findings import Finding
-    from tropism.data.audit.tokens import Tokens
-    from tropism.data.audit.units import Sources
+    from tropism.data.audit.token_faults import Tokens
     from tropism.records import DataCard
 
 FAILED = 1
@@ -49,7 +49,7 @@ def audit(
 ) -> None:
     """Check data against what training assumes; exit with 1 where an error is found."""
     output = Output(for_programs)
-    from tropism.data.audit.units import Sources
+    from tropism.data.audit.audited_rows import Sources
 
     sources = Sources(tuple(files), tuple(evaluation))
     if not fix:

@@ -25,7 +25,7 @@ from tropism.cli.signal_options import (
 if TYPE_CHECKING:
     from tropism.records import DataCard
     from tropism.signals.build import Settings
-    from tropism.signals.made import Built
+    from tropism.signals.kinds.made import Built
 
 Signal = Literal[
     "auto", "votes", "ratings", "rankings", "choices", "labels", "posts", "oasst", "imagereward", "argilla",
@@ -235,7 +235,7 @@ def check_lines(target: Path, *, holdout: float | None) -> None:
 
 def write(made: Built, target: Path) -> None:
     """Write groups, or TRL's columns where the name ends in `.jsonl`; whole or not at all, through a symbolic link."""
-    from tropism.data.store import write_labels, write_pairs, write_tables
+    from tropism.data.group_store import write_labels, write_pairs, write_tables
 
     target = target.resolve()
     if target.suffix == ".jsonl":
@@ -246,7 +246,7 @@ def write(made: Built, target: Path) -> None:
 
 def payload(card: DataCard, target: Path) -> dict[str, Any]:
     """The JSON object of `build`."""
-    from tropism.signals.made import SPLIT_KEYS
+    from tropism.signals.kinds.made import SPLIT_KEYS
 
     account = card.account
     return {

@@ -9,7 +9,7 @@ import typer
 from tropism.cli.output import JSON, Output
 
 if TYPE_CHECKING:
-    from tropism.policies.cache import CacheFile
+    from tropism.references.score_cache import CacheFile
 
 
 def doctor(
@@ -21,10 +21,10 @@ def doctor(
 ) -> None:
     """Check this installation on the embedded model, and list or prune the cache of reference scores."""
     output = Output(for_programs)
-    from tropism.policies.cache import default_folder, list_caches
-    from tropism.policies.cache import prune as delete
-    from tropism.training.machine import environment
-    from tropism.training.memory import free_bytes
+    from tropism.references.score_cache import default_folder, list_caches
+    from tropism.references.score_cache import prune as delete
+    from tropism.training.loop.machine import environment
+    from tropism.training.loop.memory import free_bytes
 
     folder = default_folder()
     files = list_caches(folder)

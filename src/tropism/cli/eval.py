@@ -44,8 +44,8 @@ def evaluate(
     """Measure what training did to whole models: what got better, what got worse, what is not sure."""
     output = Output(for_programs)
     from tropism.errors import Interrupted
-    from tropism.training.evaluation import Request
-    from tropism.training.evaluation import evaluate as run
+    from tropism.training.runs.evaluation import Request
+    from tropism.training.runs.evaluation import evaluate as run
 
     request = Request(
         models, against, suite, folder, data=data, texts=texts, judge=judge, template=template, max_tokens=max_tokens,

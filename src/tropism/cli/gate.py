@@ -20,7 +20,7 @@ def gate(
     """Hold thresholds against what was measured; exit status 1 where any fails, with the reason."""
     output = Output(for_programs)
     from tropism.errors import ConfigError
-    from tropism.evals.gate import hold, read_gate, read_measures
+    from tropism.evals.core.gate import hold, read_gate, read_measures
 
     wanted = read_gate(file)
     place = folder or (Path(wanted.folder) if wanted.folder else None)

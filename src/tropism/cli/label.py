@@ -12,7 +12,7 @@ from tropism.cli.output import JSON, Output, estimate
 
 if TYPE_CHECKING:
     from tropism.label.access import Access
-    from tropism.label.items import Plan
+    from tropism.label.label_items import Plan
     from tropism.label.results import Results
     from tropism.label.session import LabelSettings, Session
 
@@ -73,7 +73,7 @@ def label_plan(pairs: str | None, *, best_of: int | None, seed: int) -> Plan:
         ConfigError: where `pairs` is no such choice, or has no meaning beside `best_of`.
     """
     from tropism.errors import ConfigError
-    from tropism.label.items import Plan
+    from tropism.label.label_items import Plan
 
     if best_of is not None and pairs is not None:
         raise ConfigError("--pairs has no effect with --best-of.", remedy="Leave one of them away.")

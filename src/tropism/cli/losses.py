@@ -15,7 +15,7 @@ def losses(
 ) -> None:
     """Print the table of losses, or the page of one: what it computes, its settings, what data it needs."""
     output = Output(for_programs)
-    from tropism.losses.mixture import LOSSES, MIXTURES
+    from tropism.losses.table import LOSSES, MIXTURES
 
     rows = [row_of(one) for one in (*LOSSES, *MIXTURES)]
     if name is None:
@@ -38,7 +38,7 @@ def losses(
 
 def row_of(name: str) -> dict[str, Any]:
     """A row of the table for programs."""
-    from tropism.losses.mixture import LOSSES, MIXTURES
+    from tropism.losses.table import LOSSES, MIXTURES
 
     if name in LOSSES:
         loss = LOSSES[name]
@@ -55,7 +55,7 @@ def page_of(name: str) -> dict[str, Any]:
         ConfigError: for an unknown name, naming the nearest.
     """
     from tropism.errors import ConfigError
-    from tropism.losses.mixture import LOSSES, MIXTURES, settings_of, suggestion
+    from tropism.losses.table import LOSSES, MIXTURES, settings_of, suggestion
 
     if name in MIXTURES:
         parts = MIXTURES[name][0]

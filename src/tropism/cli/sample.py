@@ -12,8 +12,8 @@ from tropism.cli.build import check_target
 from tropism.cli.output import JSON, Output
 
 if TYPE_CHECKING:
-    from tropism.evals.sampling import SampledGroups
-    from tropism.evals.subject import Subject
+    from tropism.evals.core.subject import Subject
+    from tropism.sampling.on_policy import SampledGroups
 
 
 def sample(
@@ -54,11 +54,11 @@ def sample(
     check_settings(prompts, target, judge, overwrite=overwrite, endpoint=endpoint, template=template,
                    pairing={"--pairs": pairs, "--weight": weight, "--margin": margin})  # fmt: skip
     from tropism.errors import Interrupted
-    from tropism.evals.judge import load_judge
-    from tropism.evals.judging import Pairing
-    from tropism.evals.prompts import read_prompts
-    from tropism.evals.sampling import Draws, sample_groups
-    from tropism.training.callbacks import progress
+    from tropism.judges.judge import load_judge
+    from tropism.sampling.judged_edges import Pairing
+    from tropism.sampling.on_policy import Draws, sample_groups
+    from tropism.sampling.prompt_files import read_prompts
+    from tropism.training.loop.callbacks import progress
 
     draws = Draws(num_answers, temperature, max_new_tokens, seed)
     who = load_judge(judge) if judge else None
@@ -114,17 +114,17 @@ def check_settings(
 def open_subject(model: str, endpoint: str | None, template: str | None) -> Subject:
     """The model that answers: on this machine, or behind an endpoint."""
     if endpoint:
-        from tropism.evals.endpoint import ChatEndpoint
-        from tropism.evals.endpoint_settings import EndpointSettings, open_settings
-        from tropism.evals.endpoint_writer import endpoint_subject
+        from tropism.endpoint.client import ChatEndpoint
+        from tropism.endpoint.endpoint_settings import EndpointSettings, open_settings
+        from tropism.evals.core.endpoint_writer import endpoint_subject
 
         return endpoint_subject(ChatEndpoint(open_settings(endpoint, EndpointSettings, model=model)))
     from accelerate import PartialState
     from transformers.utils import logging
 
-    from tropism.evals.subject import policy_subject
+    from tropism.evals.core.subject import policy_subject
     from tropism.policies.loading import load_text_policy
-    from tropism.training.places import distinct_names, locate
+    from tropism.training.runs.places import distinct_names, locate
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -145,7 +145,7 @@ def open_subject(model: str, endpoint: str | None, template: str | None) -> Subj
 
 def write(found: SampledGroups, target: Path) -> None:
     """Write groups, or pairs where the name ends in `.jsonl`; whole or not at all."""
-    from tropism.data.store import write_groups, write_pairs
+    from tropism.data.group_store import write_groups, write_pairs
 
     if target.suffix == ".jsonl":
         write_pairs(found.groups, target)

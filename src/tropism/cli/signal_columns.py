@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tropism.cli.signal_options import RATED
 
 if TYPE_CHECKING:
-    from tropism.signals.columns import Columns
+    from tropism.signals.kinds.columns import Columns
 
 
 def columns_of(kind: str, names: dict[str, Any]) -> Columns:
@@ -16,7 +16,7 @@ def columns_of(kind: str, names: dict[str, Any]) -> Columns:
     Raises:
         ConfigError: for a column in two roles, or a weight that is no number.
     """
-    from tropism.signals import columns
+    from tropism.signals.kinds import columns
 
     def name(option: str, default: str | None = None) -> Any:
         return names[option] or default

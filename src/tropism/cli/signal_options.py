@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tropism.signals.exclusions import Exclusions
-    from tropism.signals.rules import VoteRule
+    from tropism.signals.kinds.exclusions import Exclusions
+    from tropism.signals.kinds.rules import VoteRule
 
 COLUMNS = ("votes", "ratings", "rankings", "choices", "labels")
 """Signals whose columns are named on the command line; all others are files of another tool."""
@@ -136,7 +136,7 @@ def vote_rule(name: str | None, kind: str, asked: dict[str, Any], columns: dict[
         ConfigError: for an option that the rule does not have.
     """
     from tropism.errors import ConfigError
-    from tropism.signals import rules
+    from tropism.signals.kinds import rules
 
     given = {option: value for option, value in asked.items() if value is not None}
     if kind not in BY_VOTES:
@@ -167,7 +167,7 @@ def exclusions_of(left_out: dict[str, Any]) -> Exclusions:
     Raises:
         ConfigError: for a number out of range, a day that cannot be read, or an option that has no effect.
     """
-    from tropism.signals.exclusions import Exclusions
+    from tropism.signals.kinds.exclusions import Exclusions
 
     return Exclusions(
         marks=tuple(left_out["--drop-if"] or ()),
@@ -190,7 +190,7 @@ def seconds_of(time: str | None) -> float | None:
     import ibis
 
     from tropism.errors import ConfigError
-    from tropism.signals.values import seconds
+    from tropism.signals.engines.expressions import seconds
 
     if time is None:
         return None

@@ -26,7 +26,7 @@ def sweep(
     """Train a recipe once for every combination of settings; the same command goes on where it was interrupted."""
     output = Output(for_programs)
     from tropism.report.page import write_report
-    from tropism.training.sweep import parse_axis, run_sweep
+    from tropism.training.runs.sweep import parse_axis, run_sweep
 
     command = shlex.join(["tropism", "sweep", str(recipe), *axes, "--output", str(folder)])
     found = run_sweep(recipe, [parse_axis(axis) for axis in axes], output=folder, command=command, say=output.say)

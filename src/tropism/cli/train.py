@@ -12,7 +12,7 @@ from tropism.cli.output import JSON, Output, estimate
 
 if TYPE_CHECKING:
     from tropism.records import MemoryPlan, Rounds, Run
-    from tropism.training.sections import Recipe
+    from tropism.training.recipe.sections import Recipe
 
 
 def train(
@@ -28,9 +28,9 @@ def train(
     output = Output(for_programs)
     from tropism.errors import ConfigError
     from tropism.report.page import write_report
-    from tropism.training.config import load_recipe
-    from tropism.training.machine import is_main_process, leave_process_group
-    from tropism.training.run import plan_recipe, run_recipe
+    from tropism.training.loop.machine import is_main_process, leave_process_group
+    from tropism.training.recipe.recipe_file import load_recipe
+    from tropism.training.runs.run import plan_recipe, run_recipe
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other.", remedy="Give one of them.")
@@ -54,8 +54,8 @@ def train_rounds(output: Output, settings: Recipe, *, command: str, resume: bool
     from tropism.errors import ConfigError
     from tropism.records import read_run
     from tropism.report.page import write_report
-    from tropism.training.machine import is_main_process, leave_process_group
-    from tropism.training.rounds import run_rounds
+    from tropism.training.loop.machine import is_main_process, leave_process_group
+    from tropism.training.runs.rounds import run_rounds
 
     if overwrite:
         raise ConfigError("--overwrite replaces a run, not rounds.", remedy="Delete the folder, or give another.")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any, TypeAlias
 
-from tropism.data.values import Unusable, check_json, decoded, text
+from tropism.data.row_values import Unusable, check_json, decoded, text
 from tropism.groups import Content, Message
 
 Turns: TypeAlias = tuple[Message, ...]

@@ -10,12 +10,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from tropism.data.files import Row, read_rows
 from tropism.data.forms import Reading, find_form, read_row, shown_names
-from tropism.data.keys import group_key, prompt_key, short_hash, unit_hash
+from tropism.data.group_keys import group_key, prompt_key, short_hash, unit_hash
+from tropism.data.group_store import is_groups_file, read_card
 from tropism.data.merge import Merger
-from tropism.data.store import is_groups_file, read_card
-from tropism.data.values import Unusable
+from tropism.data.row_files import Row, read_rows
+from tropism.data.row_values import Unusable
 from tropism.data.whole import valid_group
 from tropism.errors import DataError
 from tropism.groups import PreferenceGroup, Response, content_key

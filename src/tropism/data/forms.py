@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from tropism.data import dialogues
 from tropism.data.dialogues import said, turns
-from tropism.data.values import Unusable, check_json, decoded, flag, number, text, weight
+from tropism.data.row_values import Unusable, check_json, decoded, flag, number, text, weight
 from tropism.errors import DataError
 from tropism.groups import Content, Edge, Label, content_key
 

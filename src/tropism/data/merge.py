@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from tropism.data.keys import PROMPT_EXTRAS, group_key, short_hash
+from tropism.data.group_keys import PROMPT_EXTRAS, group_key, short_hash
 from tropism.groups import Edge, Label, PreferenceGroup, Response, content_key
 
 

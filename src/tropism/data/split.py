@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tropism.data.keys import group_key, unit_hash
+from tropism.data.group_keys import group_key, unit_hash
 from tropism.errors import ConfigError, DataError
 from tropism.groups import PreferenceGroup, Split
 

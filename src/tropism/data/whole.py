@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tropism.data.store import group_of
-from tropism.data.values import Unusable, check_json
+from tropism.data.group_store import group_of
+from tropism.data.row_values import Unusable, check_json
 from tropism.errors import DataError
 from tropism.groups import Content, PreferenceGroup
 

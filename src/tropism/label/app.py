@@ -15,11 +15,11 @@ from starlette.types import ASGIApp
 
 from tropism.label import pages
 from tropism.label.access import Access
+from tropism.label.choice_store import Conflict, StoreBusy, TakenBack
 from tropism.label.desk import Desk, Refused, Sent, annotator_name
-from tropism.label.guard import YEAR_SECONDS, Guard, cookies_of
 from tropism.label.images import ImageFolder
+from tropism.label.request_guard import YEAR_SECONDS, Guard, cookies_of
 from tropism.label.results import ResultsDesk
-from tropism.label.store import Conflict, StoreBusy, TakenBack
 
 MOST_FIELDS = 40
 SAVED, UNDONE, NOTHING_TO_UNDO = "Saved.", "Taken back.", "There is nothing to take back."

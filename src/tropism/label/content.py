@@ -13,7 +13,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup, escape
 
-from tropism.data.choices import ChoiceItem
+from tropism.data.label_choices import ChoiceItem
 from tropism.groups import Content, Message
 from tropism.label.images import ImageFolder
 

@@ -9,9 +9,9 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tropism.data.choices import Choice, ChoiceItem, Option, Verdict
+from tropism.data.label_choices import Choice, ChoiceItem, Option, Verdict
+from tropism.label.choice_store import ChoiceStore, NewChoice
 from tropism.label.queue import Progress, Queue, shown_order
-from tropism.label.store import ChoiceStore, NewChoice
 
 LONGEST_NAME = 60
 LONGEST_ID = 64

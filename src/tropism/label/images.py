@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from typing import NamedTuple
 
-from tropism.data.keys import short_hash
+from tropism.data.group_keys import short_hash
 from tropism.errors import DataError
 
 IMAGE_TYPES = {

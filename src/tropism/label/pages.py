@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tropism.data.choices import ChoiceItem
+from tropism.data.label_choices import ChoiceItem
 from tropism.label.content import CONTROLS, Turn, turns_of
 from tropism.label.desk import Served
 from tropism.label.images import ImageFolder

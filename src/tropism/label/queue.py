@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
-from tropism.data.choices import Choice, ChoiceItem, Option
-from tropism.data.keys import unit_hash
+from tropism.data.group_keys import unit_hash
+from tropism.data.label_choices import Choice, ChoiceItem, Option
 
 LEASE_SECONDS = 600.0
 """How long an item that someone looks at counts as theirs."""

@@ -12,16 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tropism.data.choices import Choice, ChoiceItem
+from tropism.data.label_choices import Choice, ChoiceItem
 from tropism.errors import DataError
 from tropism.groups import content_key
-from tropism.label.checks import CheckRecord, record_of
 from tropism.label.desk import Desk
+from tropism.label.known_items import CheckRecord, record_of
 from tropism.records import Estimate
-from tropism.signals.agreement import wilson
-from tropism.signals.bradley_terry import Games, Strengths, bootstrap_bradley_terry, to_elo
-from tropism.signals.pair_agreement import FIRST, SECOND, TIE, pair_agreement, pair_kappa
 from tropism.signals.sources.choices_file import who_answered
+from tropism.signals.statistics.agreement import wilson
+from tropism.signals.statistics.bradley_terry import Games, Strengths, bootstrap_bradley_terry, to_elo
+from tropism.signals.statistics.pair_agreement import FIRST, SECOND, TIE, pair_agreement, pair_kappa
 
 FRESH_SECONDS = 3.0
 """Results are computed again at most this often."""

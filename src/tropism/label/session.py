@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tropism.data.choices import ChoiceItem
 from tropism.data.formats import Source, load
-from tropism.data.store import is_groups_file, read_groups_file
+from tropism.data.group_store import is_groups_file, read_groups_file
+from tropism.data.label_choices import ChoiceItem
 from tropism.errors import ConfigError
 from tropism.groups import PreferenceGroup
-from tropism.label.checks import checks_from, generated_checks
+from tropism.label.choice_store import ChoiceStore
 from tropism.label.content import missing_images
 from tropism.label.desk import Desk
 from tropism.label.images import ImageFolder
-from tropism.label.items import Plan, Prepared, prepare
+from tropism.label.known_items import checks_from, generated_checks
+from tropism.label.label_items import Plan, Prepared, prepare
 from tropism.label.queue import Queue
-from tropism.label.store import ChoiceStore
 
 GENERATED = "generated"
 FEWEST_CHECKS = 5

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from tropism.errors import DataError
 from tropism.groups import Label
-from tropism.layout.rendered import RenderedGroup
 from tropism.scores import Feedback
+from tropism.text.rendered import RenderedGroup
 
 FAST_TOKENS = {"cpu": 1024, "cuda": 16384}
 """Tokens from which on a larger micro-batch is no faster: on two CPU cores steps of 1,024 to 2,048 took least (see

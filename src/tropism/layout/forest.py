@@ -17,8 +17,8 @@ from torch import Tensor
 
 from tropism.layout.attention import ForestPlan
 from tropism.layout.batch import Batch, cut_to_fit, feedback_of, scored_places
-from tropism.layout.rendered import RenderedGroup
 from tropism.layout.tries import Forest, count_distinct, plant
+from tropism.text.rendered import RenderedGroup
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from tropism.layout.batch import Batch, cut_to_fit, feedback_of, scored_places
-from tropism.layout.rendered import RenderedGroup
 from tropism.layout.tries import count_distinct
+from tropism.text.rendered import RenderedGroup
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from tropism.errors import ModelError
 from tropism.groups import PreferenceGroup, Response
 from tropism.layout import attention, forest
 from tropism.layout.logprobs import head_sees_only, known_after_head, scores_for_logits
-from tropism.layout.rendered import RenderedGroup, RenderedResponse
+from tropism.text.rendered import RenderedGroup, RenderedResponse
 
 MIXERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.RNNBase)
 """Layers that mix neighbouring tokens."""

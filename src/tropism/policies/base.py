@@ -14,8 +14,8 @@ from tropism.errors import ModelError
 from tropism.groups import Content
 from tropism.layout.batch import FAST_TOKENS, Batch
 from tropism.layout.logprobs import Statistic, TokenScores
-from tropism.layout.rendered import RenderedGroup
 from tropism.scores import ResponseScores, TokenLevel
+from tropism.text.rendered import RenderedGroup
 
 
 class Policy(ABC):

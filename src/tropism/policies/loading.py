@@ -11,9 +11,9 @@ from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from tropism.errors import ConfigError, ModelError
-from tropism.layout.render import Renderer, RenderRules
 from tropism.policies.text import TextPolicy
 from tropism.policies.transformer import Layout
+from tropism.text.render import Renderer, RenderRules
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 
@@ -34,7 +34,7 @@ def load_text_policy(
         path: a folder (of a model, or of a peft adapter), or a hub id.
         max_tokens: prompt and response together; None takes 1,024 or the model's context, whichever is smaller.
         min_response_tokens: see `RenderRules`.
-        template: see `tropism.layout.templates`.
+        template: see `tropism.text.templates`.
         dtype: `float32` or `bfloat16`, of the weights in memory.
         lora: rank `r`, `alpha`, `dropout`, `targets` of an adapter to train; None trains every weight.
         layout: see `TextPolicy`.

@@ -14,10 +14,10 @@ from tropism.groups import Content, PreferenceGroup, Response
 from tropism.layout import forest, padded, support
 from tropism.layout.batch import Batch
 from tropism.layout.logprobs import Statistic
-from tropism.layout.render import Renderer, RenderRules, require_groups
 from tropism.policies.loading import first_line, load_tokenizer
 from tropism.policies.transformer import Layout, TransformerPolicy
 from tropism.scores import ResponseScores
+from tropism.text.render import Renderer, RenderRules, require_groups
 
 
 class RewardPolicy(TransformerPolicy):
@@ -114,7 +114,7 @@ def load_reward_policy(
 
     Args:
         path: a folder or hub id.
-        max_tokens, min_response_tokens: see `tropism.layout.render.RenderRules`.
+        max_tokens, min_response_tokens: see `tropism.text.render.RenderRules`.
         template: the same; empty is `chat` where the tokenizer has a chat template, else `plain`.
         dtype: `float32` or `bfloat16`, of the weights in memory.
         layout: see `TransformerPolicy`.

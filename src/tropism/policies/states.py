@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from tropism.layout import padded
 from tropism.layout.batch import FAST_TOKENS
-from tropism.layout.rendered import RenderedGroup
 from tropism.policies.text import TextPolicy
+from tropism.text.rendered import RenderedGroup
 
 
 @torch.no_grad()

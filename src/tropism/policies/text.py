@@ -22,9 +22,9 @@ from tropism.layout.logprobs import (
     scores_for_logits,
     token_scores,
 )
-from tropism.layout.render import Renderer
 from tropism.policies.decoding import Sampling, can_share, sample_plain, sample_shared
 from tropism.policies.transformer import Layout, TransformerPolicy
+from tropism.text.render import Renderer
 
 
 class TextPolicy(TransformerPolicy):

@@ -7,13 +7,13 @@ from dataclasses import replace
 from transformers import AutoConfig, GenerationConfig
 
 from tropism.data.audit.marks import escaped, marks_in
-from tropism.data.audit.tokens import TokenFacts
+from tropism.data.audit.token_faults import TokenFacts
 from tropism.errors import ConfigError, DataError, ModelError
 from tropism.groups import Label, PreferenceGroup
-from tropism.layout.render import Renderer, RenderRules, used_responses
-from tropism.layout.rendered import RenderedGroup
-from tropism.layout.templates import ChatTemplate, template_for
 from tropism.policies.loading import first_line, load_tokenizer
+from tropism.text.render import Renderer, RenderRules, used_responses
+from tropism.text.rendered import RenderedGroup
+from tropism.text.templates import ChatTemplate, template_for
 
 HEAD = 40
 """Letters of a response that decide how the boundary before it is tokenised."""
@@ -117,7 +117,7 @@ def open_token_reader(path: str, *, max_tokens: int | None, min_response_tokens:
         path: a model folder or a hub id.
         max_tokens: prompt and response together; None takes 1,024 or the model's context, whichever is smaller.
         min_response_tokens: see `RenderRules`.
-        template: see `tropism.layout.templates`.
+        template: see `tropism.text.templates`.
 
     Raises:
         ModelError: where tokenizer or configuration are missing.

@@ -20,9 +20,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tropism.layout import attention, forest, padded, support
 from tropism.layout.batch import Batch
-from tropism.layout.render import Renderer
-from tropism.layout.rendered import RenderedGroup
 from tropism.policies.base import Policy
+from tropism.text.render import Renderer
+from tropism.text.rendered import RenderedGroup
 
 Layout = Literal["forest", "padded"]
 NOT_PART_OF_A_SCORE = ("_name_or_path", "transformers_version", "use_cache", "architectures", "torch_dtype")

@@ -14,11 +14,11 @@ from typing import Any, Literal
 from ibis import Table
 
 from tropism.errors import ConfigError
-from tropism.signals import privacy
-from tropism.signals.answers import UNREAD, Cleaning
-from tropism.signals.card import probed
-from tropism.signals.choices import choices_to_groups
-from tropism.signals.columns import (
+from tropism.signals.engines.engine import count, data_errors, engine_of, open_file, rows, scalar
+from tropism.signals.engines.expressions import is_missing
+from tropism.signals.kinds.answers import UNREAD, Cleaning
+from tropism.signals.kinds.choices import choices_to_groups
+from tropism.signals.kinds.columns import (
     ChoiceColumns,
     Columns,
     LabelColumns,
@@ -27,25 +27,25 @@ from tropism.signals.columns import (
     VoteColumns,
     aspects_in_words,
 )
-from tropism.signals.engines import count, data_errors, engine_of, open_file, rows, scalar
-from tropism.signals.exclusions import Exclusions
-from tropism.signals.games import Truth
-from tropism.signals.gate import load_gate
-from tropism.signals.labels import labels_to_groups
-from tropism.signals.made import Built, noted, with_left_out
-from tropism.signals.personal import count_hits, scrub_text
-from tropism.signals.rankings import rankings_to_groups
-from tropism.signals.ratings import Pairing, ratings_to_groups
-from tropism.signals.rules import GapRule, VoteRule
+from tropism.signals.kinds.exclusions import Exclusions
+from tropism.signals.kinds.games import Truth
+from tropism.signals.kinds.labels import labels_to_groups
+from tropism.signals.kinds.made import Built, noted, with_left_out
+from tropism.signals.kinds.rankings import rankings_to_groups
+from tropism.signals.kinds.ratings import Pairing, ratings_to_groups
+from tropism.signals.kinds.rules import GapRule, VoteRule
+from tropism.signals.kinds.votes import votes_to_groups
+from tropism.signals.privacy import redaction as privacy
+from tropism.signals.privacy.personal import count_hits, scrub_text
+from tropism.signals.privacy.safety_gate import load_gate
 from tropism.signals.sources import READERS
 from tropism.signals.sources.argilla import read_argilla
 from tropism.signals.sources.aspects import weighed
+from tropism.signals.sources.feedback_rows import AnswerRow, Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
+from tropism.signals.sources.flat_table import flattened
 from tropism.signals.sources.label_studio import read_label_studio
 from tropism.signals.sources.names import Questions, few_reasons
-from tropism.signals.sources.rows import AnswerRow, Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
-from tropism.signals.sources.table import flattened
-from tropism.signals.values import is_missing
-from tropism.signals.votes import votes_to_groups
+from tropism.signals.statistics.card import probed
 
 HASHED = "hashed: names of sources that hold personal data"
 _ASKING = {"argilla": read_argilla, "label-studio": read_label_studio}

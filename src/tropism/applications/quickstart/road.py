@@ -14,14 +14,14 @@ import torch
 
 from tropism.applications.quickstart import taste
 from tropism.applications.quickstart.forum import Post, simulate_posts, votes_rows
-from tropism.data.store import write_groups
+from tropism.data.group_store import write_groups
 from tropism.errors import Interrupted, OutputError
-from tropism.evals.task import mean_by_cluster
+from tropism.metrics.bootstrap import mean_by_cluster
 from tropism.records import Estimate, Run, Sample, write_json, write_text
-from tropism.signals.engines import open_file
-from tropism.signals.votes import GapRule, VoteColumns, votes_to_groups
-from tropism.training.config import Recipe, parse_recipe
-from tropism.training.run import run_recipe
+from tropism.signals.engines.engine import open_file
+from tropism.signals.kinds.votes import GapRule, VoteColumns, votes_to_groups
+from tropism.training.recipe.recipe_file import Recipe, parse_recipe
+from tropism.training.runs.run import run_recipe
 
 POCKET = Path(__file__).parent / "pocket"
 MARK = ".tropism-quickstart"

@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tropism.data.audit.audited_rows import Sources, Unit, read_units
 from tropism.data.audit.contract import CHECKS
+from tropism.data.audit.contradictions import Verdicts
 from tropism.data.audit.duplicates import DuplicateRows
 from tropism.data.audit.findings import Finding, Ledger, Repairs
 from tropism.data.audit.leakage import LeaksFrom, Prompts
 from tropism.data.audit.marks import KNOWN_MARKS
-from tropism.data.audit.rows import check_problem, check_row
+from tropism.data.audit.row_faults import check_problem, check_row
+from tropism.data.audit.row_texts import row_text
 from tropism.data.audit.shortcuts import FEWEST_PROBED, Shortcuts
 from tropism.data.audit.stock import StockTexts
-from tropism.data.audit.tokens import Tokens, check_tokens
-from tropism.data.audit.units import Sources, Unit, read_units
-from tropism.data.audit.verdicts import Verdicts
-from tropism.data.audit.words import row_text
+from tropism.data.audit.token_faults import Tokens, check_tokens
 from tropism.errors import ConfigError
 from tropism.groups import PreferenceGroup
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tropism.data.audit.checks import SMALL_SHARE, Check
+from tropism.data.audit.check import SMALL_SHARE, Check
 
 CHECKS: dict[str, Check] = {
     "unreadable-rows": Check(

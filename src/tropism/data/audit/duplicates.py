@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from tropism.data.audit.audited_rows import Unit
 from tropism.data.audit.findings import Ledger, Place
-from tropism.data.audit.units import Unit
-from tropism.data.audit.words import RowText, number_of
-from tropism.data.keys import group_key
+from tropism.data.audit.row_texts import RowText, number_of
+from tropism.data.group_keys import group_key
 from tropism.groups import PreferenceGroup, Split, content_key
-from tropism.near import NearTexts, Runs
+from tropism.metrics.near_duplicates import NearTexts, Runs
 
 _MARKS = {fared: np.uint64(hash(f"fared {fared}") % 2**64) for fared in (-1, 0, 1)}
 """What makes the runs of preferred, rejected and other responses different."""

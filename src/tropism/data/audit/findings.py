@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tropism.data.audit.checks import Severity
+from tropism.data.audit.check import Severity
 from tropism.data.audit.contract import CHECKS
 
 NUM_EXAMPLES = 3

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from tropism.data.audit.audit import Audit
+from tropism.data.audit.audited_rows import Sources, Unit, read_units
 from tropism.data.audit.marks import escaped, marks_in
-from tropism.data.audit.rows import images_of, is_local
-from tropism.data.audit.units import Sources, Unit, read_units
+from tropism.data.audit.row_faults import images_of, is_local
+from tropism.data.group_store import write_groups
 from tropism.data.merge import Merger
-from tropism.data.store import write_groups
 from tropism.errors import DataError
 from tropism.groups import PreferenceGroup
 from tropism.records import Account, DataCard

@@ -10,11 +10,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from tropism.data.audit.audited_rows import Unit
 from tropism.data.audit.findings import Ledger, Place
-from tropism.data.audit.units import Unit
-from tropism.data.audit.words import RowText, number_of
+from tropism.data.audit.row_texts import RowText, number_of
 from tropism.groups import PreferenceGroup, Split
-from tropism.near import NearTexts
+from tropism.metrics.near_duplicates import NearTexts
 
 LeaksFrom: TypeAlias = Literal["train", "eval"]
 

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from tropism.data.audit.checks import Severity
+from tropism.data.audit.audited_rows import Unit
+from tropism.data.audit.check import Severity
 from tropism.data.audit.contract import CHECKS
 from tropism.data.audit.findings import NUM_EXAMPLES, Finding, Ledger, Place
+from tropism.data.audit.row_texts import normal, number_of, spoken, words
 from tropism.data.audit.separability import held_out_margins
-from tropism.data.audit.units import Unit
-from tropism.data.audit.words import normal, number_of, spoken, words
-from tropism.data.keys import group_key
+from tropism.data.group_keys import group_key
 from tropism.groups import PreferenceGroup
 
 MOST_PROBED = 5_000

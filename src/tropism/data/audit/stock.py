@@ -6,9 +6,9 @@ from array import array
 
 import numpy as np
 
+from tropism.data.audit.audited_rows import Unit
 from tropism.data.audit.findings import Ledger
-from tropism.data.audit.units import Unit
-from tropism.data.audit.words import RowText, number_of
+from tropism.data.audit.row_texts import RowText, number_of
 from tropism.groups import PreferenceGroup
 
 FEWEST_PROMPTS = 5

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tropism.signals.sources.argilla import read_argilla
 from tropism.signals.sources.choices_file import read_choices_file
+from tropism.signals.sources.feedback_rows import Aside, Feedback, Refused
 from tropism.signals.sources.imagereward import read_imagereward
 from tropism.signals.sources.label_studio import read_label_studio
 from tropism.signals.sources.oasst import read_oasst
-from tropism.signals.sources.rows import Aside, Feedback, Refused
 from tropism.signals.sources.stackexchange import read_stack_exchange
 
 READERS: Mapping[str, Callable[[Path], Iterator[Feedback | Aside | Refused]]] = {

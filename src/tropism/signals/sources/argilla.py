@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from tropism.signals.sources.argilla_fields import Question, shown_of
+from tropism.signals.sources.feedback_rows import Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
 from tropism.signals.sources.names import Fields, Questions, Shown, meaning, rated_by
-from tropism.signals.sources.records import Record, read_records
-from tropism.signals.sources.rows import Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
-from tropism.signals.sources.values import Unusable, key_of, number_of, object_of, rank_of, text_of
+from tropism.signals.sources.record_files import Record, read_records
+from tropism.signals.sources.record_values import Unusable, key_of, number_of, object_of, rank_of, text_of
 
 SUGGESTION = "suggestion of a model"
 UNASKED = "answer to a question that --score does not name"

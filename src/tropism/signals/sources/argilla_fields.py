@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tropism.signals.sources.names import PARTS, PROMPTS, Fields, Shown, joined, told
-from tropism.signals.sources.values import Content, Unusable, content_of
+from tropism.signals.sources.record_values import Content, Unusable, content_of
 
 _SUFFIX = r"[ _-]*([0-9]+|[a-z])"
 _STRONG = "response|completion|generation|answer|output|reply|candidate|option"

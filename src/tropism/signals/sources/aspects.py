@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 from tropism.errors import ConfigError
-from tropism.signals.columns import check_weights
+from tropism.signals.kinds.columns import check_weights
+from tropism.signals.sources.feedback_rows import Aside, Feedback, RatingRow, Refused
 from tropism.signals.sources.names import Questions
-from tropism.signals.sources.rows import Aside, Feedback, RatingRow, Refused
 
 UNASKED = "rating of an aspect that --score does not name"
 MERGED = "ratings of further aspects in the mean of the same annotator and response"

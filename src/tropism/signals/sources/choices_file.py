@@ -1,7 +1,7 @@
 """Choices that people made on the label page: the SQLite file of `tropism label`, read as it lies.
 
-Rows are only ever added, and an undo is a row that revokes another (`tropism.choice_tables`). The file may come from
-anybody, so a row that cannot be used is told with its reason, and the others count.
+Rows are only ever added, and an undo is a row that revokes another (`tropism.ingest.choice_tables`). The
+file may come from anybody, so a row that cannot be used is told with its reason, and the others count.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tropism.choice_tables import opened_choices
-from tropism.signals.sources.rows import Aside, ChoiceRow, RankRow, Refused, Verdict
-from tropism.signals.sources.values import (
+from tropism.ingest.choice_tables import opened_choices
+from tropism.signals.sources.feedback_rows import Aside, ChoiceRow, RankRow, Refused, Verdict
+from tropism.signals.sources.record_values import (
     Content,
     Unusable,
     content_of,

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tropism.signals.sources.records import Record, read_records
-from tropism.signals.sources.rows import RankRow, Refused
-from tropism.signals.sources.values import Unusable, json_text, key_of, list_of, rank_of, text_of
+from tropism.signals.sources.feedback_rows import RankRow, Refused
+from tropism.signals.sources.record_files import Record, read_records
+from tropism.signals.sources.record_values import Unusable, json_text, key_of, list_of, rank_of, text_of
 
 _OUTSIDE = re.compile(r"^[/\\~]|^[A-Za-z][A-Za-z0-9+.-]*:|(^|[/\\])\.\.([/\\]|$)")
 """A path that leaves its folder, or names a drive or an address."""

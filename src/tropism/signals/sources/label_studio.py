@@ -20,10 +20,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tropism.signals.sources.feedback_rows import Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused, Verdict
 from tropism.signals.sources.names import Fields, Questions, Shown, meaning, prompt_in, rated_by, shown_in
-from tropism.signals.sources.records import Record, read_records
-from tropism.signals.sources.rows import Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused, Verdict
-from tropism.signals.sources.values import (
+from tropism.signals.sources.record_files import Record, read_records
+from tropism.signals.sources.record_values import (
     Content,
     Unusable,
     content_of,

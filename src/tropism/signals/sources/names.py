@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from tropism.signals.sources.rows import Aside, Feedback, Refused
-from tropism.signals.sources.values import Content, Unusable, content_of
+from tropism.signals.sources.feedback_rows import Aside, Feedback, Refused
+from tropism.signals.sources.record_values import Content, Unusable, content_of
 
 PROMPTS = ("prompt", "instruction", "question", "query", "input", "context", "chat", "conversation", "caption", "text")
 """Names of a prompt."""

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tropism.signals.sources.records import read_records
-from tropism.signals.sources.rows import Aside, RankRow, Refused
-from tropism.signals.sources.values import Unusable, key_of, object_of, rank_of, text_of
+from tropism.signals.sources.feedback_rows import Aside, RankRow, Refused
+from tropism.signals.sources.record_files import read_records
+from tropism.signals.sources.record_values import Unusable, key_of, object_of, rank_of, text_of
 
 PROMPTER = "message of a prompter"
 _READY = "ready_for_export"

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from tropism.signals.sources.feedback_rows import AnswerRow, Aside, Refused
 from tropism.signals.sources.markdown import TooLongError, to_markdown
-from tropism.signals.sources.records import Record, parsed, read_records, unpacked
-from tropism.signals.sources.rows import AnswerRow, Aside, Refused
-from tropism.signals.sources.values import Unusable, encodable, key_of, number_of, text_of, time_of
+from tropism.signals.sources.record_files import Record, parsed, read_records, unpacked
+from tropism.signals.sources.record_values import Unusable, encodable, key_of, number_of, text_of, time_of
 
 QUESTION = "question"
 _RECENT = 10_000

@@ -1,0 +1,1 @@
+"""What an eval is, suites of them, and their results."""

@@ -1,0 +1,141 @@
+"""Models beside the base: every metric's difference on the same items, with interval, test and correction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from tropism.evals.core.eval_folder import Kept
+from tropism.evals.core.items import Eval, Item, Statistic
+from tropism.metrics.bootstrap import mean_by_cluster
+from tropism.metrics.paired_tests import (
+    Difference,
+    equivalence,
+    holm,
+    jackknife_difference,
+    jackknife_estimate,
+    paired_difference,
+    unpaired_difference,
+    widened,
+)
+from tropism.records import Comparison, Estimate
+
+
+def estimates(items: Sequence[Item], statistics: Mapping[str, Statistic]) -> dict[str, Estimate]:
+    """Every metric that items tell: means of their values by cluster, and the statistics."""
+    names = dict.fromkeys(name for item in items for name in item.values)
+    found = {name: mean_by_cluster(*values_of(items, name)) for name in names}
+    for name, statistic in statistics.items():
+        found[name] = jackknife_estimate(items, statistic=statistic, cluster=cluster_of)
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def compare_results(before: Kept, after: Kept, row: Eval) -> list[Comparison]:
+    """A model beside the base on every metric of one eval, not yet corrected for the number of tests."""
+    shared = {item.id for item in before.items} & {item.id for item in after.items}
+    first, second = ({item.id: item for item in kept.items if item.id in shared} for kept in (before, after))
+    bases, values = (estimates([side[name] for name in sorted(shared)], row.statistics) for side in (first, second))
+    made = values if len(shared) == len(after.items) else estimates(after.items, row.statistics)
+    found = []
+    for metric, estimate in after.result.metrics.items():
+        base = before.result.metrics.get(metric)
+        if base is None:
+            continue
+        difference = None
+        if metric in bases and metric in values and is_close(made[metric], estimate):
+            difference = difference_of(metric, first, second, row.statistics)
+            base, estimate = bases[metric], values[metric]
+        found.append(comparison(after, metric, base, estimate, difference or unpaired_difference(base, estimate), row))
+    return found
+
+
+def is_close(made: Estimate, kept: Estimate) -> bool:
+    """Whether a metric is what the items come to (in any order), and not a number of the eval's own."""
+    return math.isclose(made.value, kept.value, rel_tol=1e-9, abs_tol=1e-12)
+
+
+def comparison(
+    after: Kept, metric: str, before_estimate: Estimate, after_estimate: Estimate, difference: Difference, row: Eval
+) -> Comparison:
+    """One metric's record."""
+    return Comparison(
+        eval=after.result.eval,
+        metric=metric,
+        model=after.result.model,
+        before=before_estimate,
+        after=after_estimate,
+        difference=difference.estimate,
+        better=row.better.get(metric, "neither"),
+        p_value=difference.p_value,
+    )
+
+
+def difference_of(
+    metric: str, first: Mapping[str, Item], second: Mapping[str, Item], statistics: Mapping[str, Statistic]
+) -> Difference | None:
+    """The paired difference of one metric between the items of two models that have the same ids."""
+    ids = sorted(first)
+    if metric in statistics:
+        return jackknife_difference(
+            [first[name] for name in ids],
+            [second[name] for name in ids],
+            statistic=statistics[metric],
+            cluster=cluster_of,
+        )
+    both = [name for name in ids if metric in first[name].values and metric in second[name].values]
+    gaps, clusters = differences(both, metric, first, second)
+    found = paired_difference(gaps, clusters)
+    are_shares = all(first[name].values[metric] in (0.0, 0.5, 1.0) for name in both)
+    return widened(found, len(set(clusters))) if found and are_shares and not any(gaps) else found
+
+
+def differences(
+    ids: Sequence[str], metric: str, first: Mapping[str, Item], second: Mapping[str, Item]
+) -> tuple[list[float], list[str]]:
+    """After less before of each item, and the items' clusters."""
+    return (
+        [second[name].values[metric] - first[name].values[metric] for name in ids],
+        [second[name].cluster for name in ids],
+    )
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons of one model with p-values adjusted by Holm's method.
+
+    Metrics that people want to go one way are one family of tests, all others another: what is only described does not
+    weaken what is judged.
+    """
+    adjusted: dict[int, float] = {}
+    for family in (True, False):
+        tested = {i: one.p_value for i, one in enumerate(comparisons)
+                  if one.p_value is not None and (one.better == "neither") == family}  # fmt: skip
+        adjusted |= zip(tested, holm(list(tested.values())), strict=True)
+    return [one.model_copy(update={"p_adjusted": adjusted.get(i)}) for i, one in enumerate(comparisons)]
+
+
+def same_notes(before: Kept, after: Kept, same_within: Mapping[str, float]) -> list[str]:
+    """For each metric with a least difference that matters, whether the models are the same up to it."""
+    first, second = ({item.id: item for item in kept.items} for kept in (before, after))
+    notes = []
+    for metric, margin in same_within.items():
+        both = [
+            name for name in second if name in first and metric in first[name].values and metric in second[name].values
+        ]
+        p_value = equivalence(*differences(both, metric, first, second), margin=margin)
+        if p_value is not None:
+            word = "differs by less than" if p_value <= 0.05 else "was not shown to differ by less than"
+            notes.append(
+                f"{metric} {word} {margin:g} from {before.result.model}'s (two one-sided tests, p = {p_value:.3g})."
+            )
+    return notes
+
+
+def values_of(items: Sequence[Item], name: str) -> tuple[list[float], list[str]]:
+    """One value of every item that has it, and the items' clusters."""
+    having = [item for item in items if name in item.values]
+    return [item.values[name] for item in having], [item.cluster for item in having]
+
+
+def cluster_of(item: Item) -> str:
+    """What an item belongs to."""
+    return item.cluster

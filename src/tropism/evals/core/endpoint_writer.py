@@ -1,0 +1,84 @@
+"""A model behind an endpoint (a vLLM server, say) writes the answers in place of one on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import final
+
+from tropism.endpoint.client import ChatEndpoint, EndpointError, Refusal
+from tropism.endpoint.endpoint_reply import Reply
+from tropism.endpoint.endpoint_store import Ask
+from tropism.evals.core.answer_store import Answer
+from tropism.evals.core.subject import Subject
+from tropism.groups import Content
+from tropism.text.templates import as_messages
+
+
+@final
+class EndpointWriter:
+    """Answers by an endpoint, one request for each, so that every answer is kept for itself.
+
+    Args:
+        endpoint: the model; a text is asked as one user turn.
+    """
+
+    def __init__(self, endpoint: ChatEndpoint) -> None:
+        self.endpoint = endpoint
+
+    def write(
+        self,
+        prompts: Sequence[Content],
+        *,
+        num_answers: int,
+        temperature: float,
+        max_new_tokens: int,
+        seed: int,
+        finished: Callable[[int, list[Answer]], None],
+    ) -> None:
+        """See `tropism.evals.core.subject.Writer.write`.
+
+        Raises:
+            EndpointError: where an answer is missing; what was finished is kept.
+        """
+        texts: list[dict[int, str]] = [{} for _ in prompts]
+        refused: Counter[str] = Counter()
+
+        def came(place: int, outcome: Reply | Refusal) -> None:
+            index, number = divmod(place, num_answers)
+            if isinstance(outcome, Refusal):
+                refused[outcome.reason] += 1
+                return
+            texts[index][number] = outcome.text.strip()
+            if len(texts[index]) == num_answers:
+                finished(index, [Answer(texts[index][k]) for k in range(num_answers)])
+
+        asks = [
+            Ask(as_messages(prompt, "user"), temperature, max_new_tokens, seed_of(seed, number))
+            for prompt in prompts
+            for number in range(num_answers)
+        ]
+        self.endpoint.ask_all(asks, finished=came)
+        if refused:
+            reasons = "; ".join(f"{count} x {reason}" for reason, count in refused.most_common())
+            raise EndpointError(
+                f"{self.endpoint.settings.place} refuses {refused.total()} of {len(asks)} answers: {reasons}.",
+                remedy="Check its limits and the model's name, or take those prompts out; the other answers are kept.",
+            )
+
+
+def seed_of(seed: int, number: int) -> int:
+    """A seed for the answer of a number, unlike those of any other seed.
+
+    Example:
+        >>> seed_of(0, 1) == seed_of(1, 0)
+        False
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:4], "big") >> 1
+
+
+def endpoint_subject(endpoint: ChatEndpoint) -> Subject:
+    """A model behind an endpoint as a subject of evaluations: it answers, and gives no log-probabilities."""
+    settings = endpoint.settings
+    return Subject(settings.place, settings.identity, policy=None, writer=EndpointWriter(endpoint))

@@ -1,0 +1,190 @@
+"""The table of evals, and suites: which of them to run, with which settings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ConfigDict, ValidationError
+
+from tropism.errors import ConfigError
+from tropism.evals.core.items import Better, Eval, Item, Measured, Settings, Task
+from tropism.evals.harness import capability
+from tropism.evals.preference import displacement, drift, forgetting, head_to_head, implicit_reward, strengths
+from tropism.evals.security import hierarchy, injection, refusal
+from tropism.evals.style import style_preference
+from tropism.functions import load_function
+
+EVALS: dict[str, Eval] = {
+    "preference": Eval(
+        implicit_reward.preference,
+        implicit_reward.PreferenceSettings,
+        better=implicit_reward.BETTER,
+        needs=frozenset({"groups", "policy"}),
+        statistics=implicit_reward.STATISTICS,
+    ),
+    "displacement": Eval(
+        displacement.displacement,
+        displacement.DisplacementSettings,
+        better=displacement.BETTER,
+        needs=frozenset({"groups", "policy"}),
+    ),
+    "drift": Eval(
+        drift.drift,
+        drift.DriftSettings,
+        better=drift.BETTER,
+        needs=frozenset({"groups"}),
+        statistics=drift.STATISTICS,
+    ),
+    "forgetting": Eval(
+        forgetting.forgetting,
+        forgetting.ForgettingSettings,
+        better=forgetting.BETTER,
+        needs=frozenset({"texts", "policy"}),
+        statistics=forgetting.STATISTICS,
+    ),
+    "win_rate": Eval(
+        head_to_head.win_rate,
+        head_to_head.WinRateSettings,
+        better=head_to_head.BETTER,
+        needs=frozenset({"groups", "judge"}),
+        across=strengths.strengths_table,
+    ),
+    "capability": Eval(capability.capability, capability.CapabilitySettings),
+    "refusal": Eval(refusal.refusal, refusal.RefusalSettings, better=refusal.BETTER),
+    "injection": Eval(
+        injection.injection,
+        injection.InjectionSettings,
+        better=injection.BETTER,
+        statistics=injection.STATISTICS,
+    ),
+    "hierarchy": Eval(
+        hierarchy.hierarchy,
+        hierarchy.HierarchySettings,
+        better=hierarchy.BETTER,
+        statistics=hierarchy.STATISTICS,
+    ),
+    "style": Eval(
+        style_preference.style,
+        style_preference.StyleSettings,
+        better=style_preference.BETTER,
+        needs=frozenset({"policy"}),
+        statistics=style_preference.STATISTICS,
+    ),
+}
+"""Name to eval. An eval is one file with a function `(Task) -> Measured`, and one row here."""
+
+SUITES = Path(__file__).parent / "suites"
+RESERVED = ("better", "same_within")
+"""Keys that every eval of a suite may have beside its own settings."""
+
+
+class AnySettings(Settings):
+    """Settings of a user's own function, which checks them itself."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+@dataclass(frozen=True)
+class SuiteEval:
+    """One eval of a suite.
+
+    Args:
+        name: of the eval, as metrics are named by it.
+        eval: what runs.
+        settings: checked.
+        same_within: metric to the least difference that would matter; smaller ones are tested for equivalence.
+        code: digest of the file that a user's own function is in.
+    """
+
+    name: str
+    eval: Eval
+    settings: Settings
+    same_within: Mapping[str, float] = field(default_factory=dict)
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Evals to run, in order."""
+
+    name: str
+    evals: tuple[SuiteEval, ...]
+
+
+def load_suite(name: str) -> Suite:
+    """A suite by its name, or by the path of a YAML file.
+
+    The file holds `evals:`, a list. An entry is an eval's name, or a name with settings: `- drift: {prompts: 50}`. A
+    name with a colon is a user's own: `file.py:function` or `module:function`, which is run as code. `better` (metric
+    to `higher` or `lower`) and `same_within` (metric to the least difference that matters) may stand in any entry.
+
+    Raises:
+        ConfigError: for an unknown suite, eval or setting, naming those that are known.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(one.stem for one in SUITES.glob("*.yaml")))
+        raise ConfigError(f"there is no suite {name!r}.", remedy=f"Use {known}, or the path of a YAML file.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the suite {path} is not YAML: {' '.join(str(error).split())}.", remedy="Mend it.") from None
+    if not isinstance(read, dict) or not isinstance(read.get("evals"), list) or set(read) - {"evals"}:
+        raise ConfigError(
+            f"the suite {path} must hold one key, `evals`, with a list.", remedy="See docs/evaluation.md."
+        )
+    evals = tuple(parse_entry(entry) for entry in read["evals"])
+    names = [one.name for one in evals]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"the suite {path} names an eval twice.", remedy="Leave one out.")
+    return Suite(path.stem, evals)
+
+
+def parse_entry(entry: Any) -> SuiteEval:
+    """One entry of a suite's list."""
+    if isinstance(entry, str):
+        entry = {entry: {}}
+    if not (isinstance(entry, dict) and len(entry) == 1):
+        raise ConfigError(f"{entry!r} is no entry of a suite.", remedy="Write `- name` or `- name: {setting: value}`.")
+    ((name, given),) = entry.items()
+    given = dict(given or {})
+    better, same_within = (given.pop(key, None) or {} for key in RESERVED)
+    if any(way not in ("higher", "lower", "neither") for way in better.values()):
+        raise ConfigError(f"{name}: `better` maps a metric to higher or lower, not {better}.", remedy="Mend the suite.")
+    row = own_eval(name, better) if ":" in name else EVALS.get(name)
+    if row is None:
+        raise ConfigError(f"there is no eval {name!r}.", remedy=f"Known: {', '.join(EVALS)}; or file.py:function.")
+    try:
+        settings = row.settings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"the setting {where!r} of eval {name!r} is {first.get('input')!r}: {first['msg']}.",
+            remedy=f"Known settings: {', '.join(row.settings.model_fields) or 'none'}.",
+        ) from None
+    file = Path(name.rpartition(":")[0])
+    code = hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix == ".py" else ""
+    return SuiteEval(name.rpartition(":")[2], row, settings, same_within, code)
+
+
+def own_eval(name: str, better: Mapping[str, Better]) -> Eval:
+    """A user's function as an eval; one that returns a list of items is taken to have measured just those."""
+    function = load_function(name, role="eval", remedy="Check the suite.")
+
+    def measure(task: Task) -> Measured:
+        found = function(task)
+        if isinstance(found, Measured):
+            return found
+        if isinstance(found, list | tuple) and all(isinstance(one, Item) for one in found):
+            return Measured(items=list(found))
+        raise ConfigError(
+            f"the eval {name!r} returned {type(found).__name__}.", remedy="Return Measured, or a list of Item."
+        )
+
+    return Eval(measure, AnySettings, better=better)

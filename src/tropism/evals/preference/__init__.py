@@ -1,0 +1,1 @@
+"""Evals of held-out preferences and of drift."""

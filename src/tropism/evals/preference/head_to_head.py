@@ -1,0 +1,164 @@
+"""The eval `win_rate`: a model's answers beside the base's, on the same prompts and seeds, before a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field
+
+from tropism.evals.core.items import Better, Item, Measured, Settings, Task
+from tropism.evals.core.subject import Subject
+from tropism.evals.preference.drift import chosen_prompts
+from tropism.evals.preference.length_control import length_controlled
+from tropism.groups import Content, content_key, content_text
+from tropism.judges.degenerate import fault_of
+from tropism.judges.judge import Duel, ScoringJudge, Verdict
+from tropism.judges.verdicts import decide, place_bias
+from tropism.metrics.bootstrap import mean_by_cluster
+from tropism.records import Estimate
+
+
+class WinRateSettings(Settings):
+    """Settings of the eval.
+
+    Args:
+        prompts: most held-out prompts that are answered.
+        num_answers: by each model to each prompt; the first is compared with the first, and so on.
+        temperature: of the draws.
+        max_new_tokens: an answer is cut here.
+    """
+
+    prompts: int = Field(100, gt=0)
+    num_answers: int = Field(1, gt=0)
+    temperature: float = Field(0.7, ge=0)
+    max_new_tokens: int = Field(128, gt=0)
+
+
+def win_rate(task: Task) -> Measured:
+    """Which model's answers the judge prefers, and whether it is only their length.
+
+    `rate`: mean preference for the model over the base, ties one half (of the base itself 0.5); `length_controlled`:
+    the same at equal length, see `tropism.evals.preference.length_control`; `ties`; `judge_score` if the judge gives
+    scores; `characters`; `degenerate`: share of answers that are empty or repeat themselves, which never win. Of a judge that
+    sees an order also `flips` and `first_place`, see `tropism.judges.verdicts`.
+    """
+    settings = task.settings_as(WinRateSettings)
+    prompts = chosen_prompts(task.groups, settings.prompts)
+    ours = answers_of(task, task.subject, prompts)
+    theirs = ours if task.is_base else answers_of(task, task.base, prompts)
+    duels = [
+        Duel(prompt, first, second)
+        for prompt, left, right in zip(prompts, ours, theirs, strict=True)
+        for first, second in zip(left, right, strict=True)
+    ]
+    verdicts = own_verdicts(task, duels) if task.is_base else judged_verdicts(task, duels)
+    names = [f"{content_key(prompt)} {k}" for prompt in prompts for k in range(settings.num_answers)]
+    items = [
+        item_of(name, duel, verdict, is_base=task.is_base)
+        for name, duel, verdict in zip(names, duels, verdicts, strict=True)
+        if verdict is not None
+    ]
+    missing = len(duels) - len(items)
+    if task.is_base:
+        fixed = {"length_controlled": Estimate(value=0.5, low=0.5, high=0.5, n=len(items))}
+        return Measured(items=items, metrics=fixed if items else {}, skipped=skipped(missing))
+    metrics, notes = beyond_means(task, items, verdicts, [content_key(duel.prompt) for duel in duels])
+    return Measured(items=items, metrics=metrics, skipped=skipped(missing), notes=notes)
+
+
+def answers_of(task: Task, subject: Subject, prompts: Sequence[Content]) -> list[list[str]]:
+    """A model's answers."""
+    settings = task.settings_as(WinRateSettings)
+    with task.progress(f"Answering held-out prompts ({subject.name})", len(prompts)) as done:
+        return subject.answers(
+            prompts,
+            num_answers=settings.num_answers,
+            temperature=settings.temperature,
+            max_new_tokens=settings.max_new_tokens,
+            seed=task.seed,
+            progress=done,
+        )
+
+
+def judged_verdicts(task: Task, duels: Sequence[Duel]) -> list[Verdict | None]:
+    """The verdicts between the model and the base."""
+    assert task.judge is not None, "the table of evals says that a judge is needed"
+    with task.progress(f"Judging answers ({task.judge.name})", len(duels)) as done:
+        return decide(task.judge, duels, progress=done)
+
+
+def own_verdicts(task: Task, duels: Sequence[Duel]) -> list[Verdict | None]:
+    """The base beside itself: ties, with scores where the judge gives any; any other judge is not asked."""
+    if isinstance(task.judge, ScoringJudge):
+        return task.judge.compare_all(duels)
+    return [Verdict(0.5) for _ in duels]
+
+
+def item_of(name: str, duel: Duel, verdict: Verdict, *, is_base: bool) -> Item:
+    """What came of one duel; that the base ties with itself is no finding."""
+    values = {
+        "rate": verdict.first,
+        "characters": float(len(duel.first)),
+        "degenerate": float(fault_of(duel.first) is not None),
+    }
+    if not is_base:
+        values["ties"] = float(verdict.first == 0.5)
+    if verdict.scores:
+        values["judge_score"] = verdict.scores[0]
+    return Item(
+        id=name,
+        cluster=content_key(duel.prompt),
+        values=values,
+        detail={
+            "prompt": content_text(duel.prompt),
+            "answer": duel.first,
+            "base": duel.second,
+            "decided_by": verdict.decided_by,
+            "by_place": verdict.by_place,
+        },
+    )
+
+
+def beyond_means(
+    task: Task, items: Sequence[Item], verdicts: Sequence[Verdict | None], clusters: Sequence[str]
+) -> tuple[dict[str, Estimate], list[str]]:
+    """The metrics that are no means of items, and what a reader must know of the judge."""
+    assert task.judge is not None
+    metrics: dict[str, Estimate] = {}
+    notes: list[str] = []
+    rates = [item.values["rate"] for item in items]
+    owners = [item.cluster for item in items]
+    controlled = length_controlled(rates, [gap_of(item) for item in items], owners, seed=task.seed)
+    raw = mean_by_cluster(rates, owners)
+    if controlled and raw:
+        metrics["length_controlled"] = controlled.rate
+        notes.append(controlled.sentence(raw))
+    bias = place_bias(verdicts, clusters)
+    if bias:
+        metrics |= {"flips": bias.flips, "first_place": bias.first_place}
+        notes.append(bias.sentence())
+    ruled = sum(item.detail["decided_by"] == "rule" for item in items)
+    if ruled:
+        notes.append(f"{ruled:,} of {len(items):,} duels have an empty or repeated answer, and were decided by rule.")
+    spent = task.judge.spent()
+    if spent:
+        notes.append(f"{spent}.")
+    return metrics, [note for note in notes if note]
+
+
+def gap_of(item: Item) -> float:
+    """Characters of the model's answer less those of the base's."""
+    return float(len(item.detail["answer"]) - len(item.detail["base"]))
+
+
+def skipped(missing: int) -> dict[str, int]:
+    """How many duels nobody decided."""
+    return {"duels on which the judge gave no verdict": missing} if missing else {}
+
+
+BETTER: Mapping[str, Better] = {
+    "rate": "higher",
+    "length_controlled": "higher",
+    "judge_score": "higher",
+    "degenerate": "lower",
+}

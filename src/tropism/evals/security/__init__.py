@@ -1,0 +1,1 @@
+"""Evals of refusals, prompt injection and instruction hierarchy."""

@@ -1,0 +1,1 @@
+"""Evals of style against content."""

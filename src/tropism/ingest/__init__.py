@@ -1,0 +1,1 @@
+"""Reading files: one reader for every command."""

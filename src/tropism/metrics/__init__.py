@@ -1,0 +1,1 @@
+"""Statistics and formulas, each computed in one place."""

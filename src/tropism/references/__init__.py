@@ -1,0 +1,1 @@
+"""Where reference scores come from, and their cache on disk."""

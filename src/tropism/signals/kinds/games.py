@@ -1,0 +1,212 @@
+"""Pairs that several people judged become edges: a share of their votes as a soft label, or the majority with a weight.
+
+A game is one judgement of one pair: thread, the two places (`low` < `high`), `value` (1 where `low` won, 0 where `high`
+did, 0.5 for a tie), the annotator (null where nobody is named), and the thread's `key` and `prompt_id`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import ibis
+import numpy as np
+import pyarrow as pa
+from ibis import Table
+from numpy.typing import NDArray
+
+from tropism.records import Estimate, Matrix
+from tropism.signals.engines import expressions as values
+from tropism.signals.engines.engine import count, engine_of, in_memory
+from tropism.signals.kinds.pairs import in_halves
+from tropism.signals.statistics.bradley_terry import Games, bootstrap_bradley_terry
+from tropism.signals.statistics.confounds import share
+from tropism.signals.statistics.dawid_skene import FIRST_WINS, SECOND_WINS, TIE, first_is_better, fit_pairs
+from tropism.signals.statistics.pair_agreement import FIRST, SECOND, agreement_of_counts
+
+Truth: TypeAlias = Literal["soft", "majority", "dawid-skene"]
+GameWeight: TypeAlias = Literal["one", "agreement", "count"]
+
+MOST_ITEMS = 20_000
+"""Pairs that agreement is measured on, and games that strengths are fitted to, chosen by a hash."""
+
+
+def judged_pairs(games: Table, answers: Table, *, truth: Truth, weight: GameWeight, ties: bool) -> Table:
+    """Edges of games.
+
+    Args:
+        games: thread, low, high, value, annotator.
+        answers: from `to_answers`.
+        truth: `soft`, the share of the judgements as the edge's probability; `majority`, a plain edge; `dawid-skene`,
+            the probability that is left when every annotator counts as far as others confirm them.
+        weight: `one`; `agreement`, the distance of the share from one half, doubled; `count`, the number of judgements.
+        ties: False leaves out pairs that are even.
+
+    Returns:
+        Columns as `to_pairs` makes them, and `weight`, `margin`.
+    """
+    pairs = games.group_by(["thread", "low", "high"]).agg(votes=games.count(), share=games.value.mean())
+    if truth == "dawid-skene" and count(games):
+        pairs = pairs.drop("share").join(_true_shares(games), ["thread", "low", "high"])
+    pairs = pairs.mutate(share=pairs.share.round(9))
+    low_wins = pairs.share >= 0.5
+    lead = (2 * pairs.share - 1).abs()
+    pairs = pairs.mutate(
+        winner=low_wins.ifelse(pairs.low, pairs.high),
+        loser=low_wins.ifelse(pairs.high, pairs.low),
+        gap=lead,
+        decided=pairs.share != 0.5,
+        sure=low_wins.ifelse(pairs.share, 1 - pairs.share),
+    )
+    if not ties:
+        pairs = pairs.filter(pairs.decided)
+    sides = answers.select("thread", "place", "length", "time")
+    winners = sides.select("thread", winner="place", winner_length="length", winner_time="time")
+    losers = sides.select("thread", loser="place", loser_length="length", loser_time="time")
+    told = pairs.join(winners, ["thread", "winner"]).join(losers, ["thread", "loser"])
+    weights = {"one": ibis.literal(1.0), "agreement": told.gap, "count": told.votes.cast("float64")}
+    unsaid = ibis.null("int8")
+    return told.select(
+        "thread",
+        "winner",
+        "loser",
+        "gap",
+        prob=told.decided.ifelse(told.sure if truth != "majority" else ibis.literal(1.0), 0.5),
+        weight=told.decided.ifelse(weights[weight], weights["count" if weight == "count" else "one"]),
+        margin=ibis.literal(0.0),
+        longer=told.decided.ifelse(in_halves(told.winner_length, told.loser_length), unsaid),
+        earlier=told.decided.ifelse(in_halves(told.loser_time, told.winner_time), unsaid),
+    )
+
+
+def agreement(games: Table) -> dict[str, Estimate]:
+    """How far annotators agree: on pairs that several of them judged, at most `MOST_ITEMS`, chosen by a hash.
+
+    Someone who judged a pair several times counts once, for the side that won more of these judgements, ties apart.
+    Judgements that name no annotator are left out: nobody knows how many people made them. Which answer is `low` does
+    not matter: see `pair_agreement`.
+
+    Returns:
+        `annotator_agreement`, the share of two annotators of one pair who said the same, and `krippendorff_alpha`
+        (nominal); nothing where no pair was judged twice.
+    """
+    named = games.filter(games.annotator.notnull())
+    said = named.group_by(["thread", "low", "high", "annotator", "key", "prompt_id"]).agg(value=_said(named))
+    people = said.group_by(["thread", "low", "high"]).agg(people=said.count())
+    told = _sample(said.semi_join(people.filter(people.people > 1), ["thread", "low", "high"]))
+    pairs, pair = np.unique(np.stack([told["thread"], told["low"], told["high"]]), axis=1, return_inverse=True)
+    counts = np.zeros((pairs.shape[1], 3))
+    np.add.at(counts, (pair.ravel(), (2 * told["value"]).astype(np.int64)), 1)
+    found = agreement_of_counts(counts, pairs[0])
+    both = {"annotator_agreement": found.raw, "krippendorff_alpha": found.alpha}
+    return {name: estimate for name, estimate in both.items() if estimate is not None}
+
+
+def strengths(games: Table) -> Matrix | None:
+    """Bradley-Terry strengths of whoever wrote the answers, with intervals that draw threads; ties are half wins.
+
+    Beside each strength stands the share of games won, with Wilson's interval at the effective number of games.
+
+    Args:
+        games: with `low_source` and `high_source`.
+    """
+    told = _sample(games.filter(games.low_source != games.high_source))  # null, as false, where one is not known
+    low, high, value = told["low_source"].astype(str), told["high_source"].astype(str), told["value"]
+    names = sorted({*low, *high})
+    if len(names) < 2:
+        return None
+    place = {name: at for at, name in enumerate(names)}
+    first, second = (np.array([place[name] for name in side]) for side in (low, high))
+    played = Games(
+        winner=np.where(value >= 0.5, first, second),
+        loser=np.where(value >= 0.5, second, first),
+        tie=value == 0.5,
+        cluster=told["thread"],
+    )
+    shares = [
+        _share_won(
+            np.concatenate([value[first == at], 1 - value[second == at]]),
+            np.concatenate([told["thread"][first == at], told["thread"][second == at]]),
+        )
+        for at in range(len(names))
+    ]
+    fit = bootstrap_bradley_terry(played, names=names, prior=1e-3)
+    order = np.argsort(-fit.log_strengths)
+    return Matrix(
+        name="strengths",
+        row_title="who wrote",
+        column_title="Bradley-Terry",
+        rows=[fit.names[at] for at in order],
+        columns=["log-strength", "win share"],
+        cells=[
+            [
+                Estimate(
+                    value=float(fit.log_strengths[at]), low=float(fit.low[at]), high=float(fit.high[at]),
+                    n=int(fit.games[at]),
+                ),
+                shares[at],
+            ]
+            for at in order
+        ],
+    )  # fmt: skip
+
+
+def _said(games: Table) -> ibis.expr.types.NumericValue:
+    """1, 0 or 0.5 of several judgements: the side that won more of them."""
+    lead = games.value.sum() * 2 - games.count()
+    return (lead.sign().cast("float64") + 1) / 2
+
+
+def _share_won(score: NDArray[np.float64], thread: NDArray[np.int64]) -> Estimate:
+    """The share of one player's games that were won, a tie one half; games of one thread are no independent ones."""
+    halves, played = np.bincount(thread, weights=2 * score), np.bincount(thread)
+    return share(halves.astype(np.int64), played)
+
+
+def _true_shares(games: Table) -> Table:
+    """thread, low, high and `share`: the probability that `low` is better, by Dawid and Skene's model of annotators.
+
+    Which answer is `low` hangs on a hash of its text, so that the model is the one that knows no sides. Whoever has no
+    name is someone new in every game.
+    """
+    told = _columns(games.select("thread", "low", "high", "value", "annotator"))
+    keys = np.stack([told["thread"], told["low"], told["high"]])
+    items, item = np.unique(keys, axis=1, return_inverse=True)
+    label = np.select([told["value"] == FIRST, told["value"] == SECOND], [FIRST_WINS, SECOND_WINS], TIE)
+    better = first_is_better(fit_pairs(item.ravel(), _people(told["annotator"]), label))
+    table = pa.table(
+        {
+            "thread": pa.array(items[0].astype(np.int64)),
+            "low": pa.array(items[1].astype(np.int32)),
+            "high": pa.array(items[2].astype(np.int32)),
+            "share": pa.array(better),
+        }
+    )
+    return engine_of(games).put(table)
+
+
+def _people(names: NDArray[Any]) -> NDArray[np.int64]:
+    """Annotators as numbers, those without a name each with one of their own, [games]."""
+    known = np.array([name is not None for name in names], dtype=bool)
+    person = np.empty(len(names), dtype=np.int64)
+    person[known] = np.unique(names[known].astype(str), return_inverse=True)[1]
+    person[~known] = len(names) + np.arange((~known).sum())
+    return person
+
+
+def _sample(games: Table) -> dict[str, NDArray[Any]]:
+    """About so many pairs with all their judgements, whole threads of them, chosen by a hash of the prompt.
+
+    Threads are numbered in the order of their keys and prompts, so that nothing depends on the order of the rows.
+    """
+    num_pairs = count(games.select("thread", "low", "high").distinct())
+    share = min(1.0, MOST_ITEMS / max(1, num_pairs))
+    chosen = games.filter(values.mix(games.prompt_id) <= share * 16**6)
+    told = _columns(chosen.order_by(["key", "prompt_id", "low", "high", "annotator", "value"]))
+    starts = np.diff(told["thread"], prepend=-1) != 0
+    return told | {"thread": np.cumsum(starts)}
+
+
+def _columns(table: Table) -> dict[str, NDArray[Any]]:
+    """A table's columns in memory."""
+    found = in_memory(table)
+    return {name: found[name].to_numpy(zero_copy_only=False) for name in found.column_names}

@@ -1,0 +1,1 @@
+"""Removing personal data, and the safety gate."""

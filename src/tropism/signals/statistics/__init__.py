@@ -1,0 +1,1 @@
+"""Agreement, strengths and confounders of raw feedback."""

@@ -1,0 +1,79 @@
+"""The part of a data card that reads texts: probes on a sample of edges, whole threads of it, chosen by a hash."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tropism.records import DataCard, Estimate
+from tropism.signals.engines import expressions as values
+from tropism.signals.engines.engine import count, data_errors, engine_of, in_memory
+from tropism.signals.engines.group_stream import Threads
+from tropism.signals.kinds.made import Built
+from tropism.signals.sources.contents import words_of
+from tropism.signals.statistics import probes
+from tropism.signals.statistics.probes import ProbeEdge
+
+
+def probed(made: Built, *, seed: int) -> Built:
+    """The same groups, with what words alone, near-duplicates and large threads could explain on their card.
+
+    Args:
+        made: groups and card.
+        seed: of the folds of the probe of words.
+    """
+    threads = made.groups.threads
+    with data_errors(made.groups.source, engine_of(threads.answers)):
+        spread = _spread(threads)
+        sample = _sample(threads)
+    found: dict[str, Estimate] = {}
+    if sample:
+        near = probes.near_duplicates(sample)
+        found = {
+            "bag_of_words_accuracy": probes.bag_of_words_accuracy(sample, seed=seed),
+            "near_duplicate_responses": near.responses,
+            "near_duplicate_edges": near.edges,
+            "topic_leak": probes.topic_leak(sample),
+        }
+    known = {name: estimate for name, estimate in found.items() if estimate.n}
+    card: DataCard = made.card.model_copy(update={"confounds": made.card.confounds | known, "pairs_per_thread": spread})
+    return replace(made, card=card)
+
+
+def _spread(threads: Threads) -> dict[str, float]:
+    """How edges are spread over threads."""
+    per_thread = in_memory(threads.edges.group_by("thread").agg(edges=threads.edges.count()))
+    if not per_thread.num_rows:
+        return {}
+    told = probes.pairs_per_thread(per_thread["edges"].to_numpy().astype(np.int64))
+    return {"mean": told.mean, "median": told.median, "most": float(told.max), "share of the top 1 %": told.top_share}
+
+
+def _sample(threads: Threads) -> list[ProbeEdge]:
+    """About `SAMPLE_EDGES` edges that are no ties, never more, with their texts; edges without words are left out."""
+    decided = threads.edges.filter(threads.edges.prob != 0.5).select("thread", "winner", "loser")
+    share = min(1.0, probes.SAMPLE_EDGES / max(1, count(decided)))
+    keys = threads.keys
+    keys = keys.select("thread", name=keys.key.concat("/", keys.prompt_id), draw=values.mix(keys.prompt_id))
+    keys = keys.filter(keys.draw <= share * 16**6)
+    chosen = threads.answers.join(keys, "thread").select("thread", "place", "draw", "row", "name")
+    texts = threads.texts
+    told = texts.join(chosen, texts.text_row == chosen.row).select(
+        "thread", "place", "draw", "name", "prompt", "response"
+    )
+    told = engine_of(told).keep(told)
+    winners = told.select("thread", "draw", "name", "prompt", winner="place", winner_text="response")
+    losers = told.select("thread", loser="place", loser_text="response")
+    edges = decided.join(winners, ["thread", "winner"]).join(losers, ["thread", "loser"])
+    ordered = edges.order_by(["draw", "name", "winner", "loser"]).limit(probes.SAMPLE_EDGES)
+    rows = in_memory(ordered.select("name", "prompt", "winner_text", "loser_text")).to_pylist()
+    engine_of(told).release(told)
+
+    def said(text: str) -> str:
+        return words_of(text, is_json=threads.is_json)
+
+    sample = [
+        ProbeEdge(row["name"], said(row["prompt"]), said(row["winner_text"]), said(row["loser_text"])) for row in rows
+    ]
+    return [edge for edge in sample if edge.winner.strip() or edge.loser.strip()]

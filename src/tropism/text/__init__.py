@@ -1,0 +1,1 @@
+"""Dialogues and text to token ids."""

@@ -1,0 +1,182 @@
+"""Which models are meant by paths of models and runs, and what none of them was trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from accelerate import PartialState
+
+from tropism.data.formats import Source, load
+from tropism.data.group_keys import group_key
+from tropism.endpoint.client import ChatEndpoint
+from tropism.endpoint.endpoint_settings import EndpointSettings, open_settings
+from tropism.errors import ConfigError, DataError
+from tropism.evals.core.endpoint_writer import endpoint_subject
+from tropism.evals.core.subject import Subject, policy_subject
+from tropism.groups import PreferenceGroup, content_text
+from tropism.policies.loading import load_text_policy
+from tropism.records import read_run
+from tropism.training.recipe.recipe_file import load_recipe
+from tropism.training.recipe.sections import Recipe
+from tropism.training.runs.run_data import Split, load_data
+
+ENDPOINT = "endpoint:"
+"""Before the URL or the YAML file of a server that answers in a model's place."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A model where it lies; `run` and `recipe` where a run made it."""
+
+    name: str
+    path: str
+    run: Path | None = None
+    start_model: str | None = None
+    recipe: Recipe | None = None
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Groups that no given run was trained on, and why others were left out."""
+
+    groups: Sequence[PreferenceGroup]
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
+def locate_all(models: Sequence[str], against: str | None) -> tuple[list[Place], Place]:
+    """The models and their base, with names that differ.
+
+    Args:
+        models: folders of models or of runs, hub ids, or `endpoint:` and a URL or YAML file.
+        against: the base; None takes the model that the first run's last stage started from.
+    """
+    places = [locate(model) for model in models]
+    against = against or next((place.start_model for place in places if place.start_model), None)
+    if against is None:
+        raise ConfigError(
+            "there is nothing to compare with: no run was given, only models.", remedy="Name the base with --against."
+        )
+    found = [locate(against), *places]
+    if len({place.path for place in found}) < len(found):
+        raise ConfigError("a model is given twice, or is its own base.", remedy="Give different models.")
+    names = distinct_names([place.path if place.run is None else str(place.run) for place in found])
+    base, *others = [replace(place, name=name) for name, place in zip(names, found, strict=True)]
+    return others, base
+
+
+def locate(path: str) -> Place:
+    """The model that a path means: a model's folder, a hub id, or the last stage's model of a run's folder."""
+    folder = Path(path)
+    if path.startswith(ENDPOINT) or not (folder / "run.json").exists():
+        return Place(path, path)
+    run = read_run(folder / "run.json")
+    recipe = load_recipe(folder / "recipe.yaml")
+    last = run.stages[-1]
+    if "bradley_terry" in last.loss:
+        raise ConfigError(
+            f"the run {path} made a reward model, which answers nothing.",
+            remedy="Give it as --judge reward-model:FOLDER.",
+        )
+    beside = folder / last.name / "model"  # a run that was moved
+    return Place(path, str(beside) if beside.exists() else last.model, folder, last.start_model, recipe)
+
+
+def distinct_names(paths: Sequence[str]) -> list[str]:
+    """As many of the last parts of each path as tell it from the others; `model` alone says nothing.
+
+    Example:
+        >>> distinct_names(["runs/a/dpo/model", "runs/b/dpo/model", "pocket"])
+        ['a-dpo', 'b-dpo', 'pocket']
+    """
+    parts = [[part for part in Path(path).parts if part not in ("model", "/", "..", ".")] or [path] for path in paths]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["-".join(part[-length:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{'-'.join(part)}-{place}" for place, part in enumerate(parts)]
+
+
+def open_subject(
+    place: Place, recipe: Recipe | None, *, template: str | None, max_tokens: int | None, fresh: bool
+) -> Subject:
+    """A model as a subject.
+
+    Args:
+        place: where it is.
+        recipe: whose rules of rendering hold for all models; None takes the usual ones.
+        template: in the place of the recipe's.
+        max_tokens: in the place of the recipe's.
+        fresh: forget the answers that are on disk.
+    """
+    if place.path.startswith(ENDPOINT):
+        settings = open_settings(place.path.removeprefix(ENDPOINT), EndpointSettings)
+        subject = endpoint_subject(ChatEndpoint(settings))
+        subject.name = place.name
+        return subject
+    data = recipe.data if recipe else None
+    policy = load_text_policy(
+        place.path,
+        max_tokens=max_tokens or (data.max_tokens if data else None),
+        min_response_tokens=data.min_response_tokens if data else 16,
+        template=template or (data.template if data else "auto"),
+        dtype=recipe.dtype if recipe else "float32",
+        lora=None,
+        layout=recipe.layout if recipe else "forest",
+    )
+    policy.model.to(PartialState().device)
+    return policy_subject(place.name, policy, fresh=fresh)
+
+
+def hold_out(data: str | None, places: Sequence[Place]) -> HeldOut:
+    """The groups of a file, else those that the first run held out, without any that a given run was trained on."""
+    runs = [(place, load_data(place.recipe)) for place in places if place.recipe]
+    left_out: dict[str, int] = {}
+    if data:
+        groups = list(load([Source(data, 1.0)]).groups)
+        marked = [group for group in groups if group.split == "eval"]
+        if marked and len(marked) < len(groups):
+            left_out["they are marked as training data"] = sum(group.split == "train" for group in groups)
+            groups = [group for group in groups if group.split != "train"]
+    elif runs:
+        groups = list(runs[0][1].held_out)
+    else:
+        return HeldOut(())
+    for place, split in runs:
+        seen = trained_on(split)
+        kept = [group for group in groups if group_key(group) not in seen]
+        if len(kept) < len(groups):
+            left_out[f"{place.name} was trained on them"] = len(groups) - len(kept)
+        groups = kept
+    if not groups:
+        raise DataError(
+            f"no held-out group is left of {data or 'the run'}: {json.dumps(left_out)}.",
+            remedy="Give groups that no run was trained on with --data.",
+        )
+    return HeldOut(groups, left_out)
+
+
+def trained_on(split: Split) -> set[str]:
+    """Keys of the groups that any stage was trained on."""
+    return {group_key(group) for part in split.train for group in part}
+
+
+def read_texts(file: str | None, groups: Sequence[PreferenceGroup]) -> list[str]:
+    """Texts of a file (`.txt` with one on each line, or JSONL with `text`), else the prompts of groups."""
+    if file is None:
+        return list(dict.fromkeys(text for group in groups if (text := content_text(group.prompts[0]))))
+    path = Path(file)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        texts = lines if path.suffix == ".txt" else [json.loads(line)["text"] for line in lines if line.strip()]
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"the texts in {path} cannot be read: {type(error).__name__}: {error}.",
+            remedy="Give a .txt file with a text on each line, or JSONL with `text`.",
+        ) from None
+    found = [text for text in texts if isinstance(text, str) and text.strip()]
+    if not found:
+        raise DataError(f"{path} holds no text.", remedy="Give a .txt file, or JSONL with `text`.")
+    return found

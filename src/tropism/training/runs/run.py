@@ -1,0 +1,187 @@
+"""The road of one recipe: data, stages of training, evaluation, and the record of it all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from accelerate import PartialState
+from transformers.utils import logging as transformers_logging
+
+from tropism.errors import ConfigError
+from tropism.evals.preference import reward_accuracy as reward
+from tropism.evals.preference.compare import compare
+from tropism.groups import PreferenceGroup
+from tropism.judges.judge import load_judge
+from tropism.losses import make_mixture
+from tropism.policies.loading import load_tokenizer
+from tropism.records import Evaluation, MemoryPlan, Run, Stage, write_json
+from tropism.training.loop.callbacks import progress
+from tropism.training.loop.machine import environment, peak_memory_mb
+from tropism.training.recipe.arguments import training_arguments
+from tropism.training.recipe.sections import Recipe, ReferenceRecipe
+from tropism.training.runs.opened import open_policy, open_reward_policy, trains_rewards
+from tropism.training.runs.run_data import Split, load_data
+from tropism.training.runs.run_folder import digest_of, run_folder
+from tropism.training.runs.stage import make_ready, render, run_stage
+
+
+def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite: bool = False) -> Run:
+    """Train every stage of a recipe, evaluate the last one against where it started, and keep the record.
+
+    Args:
+        recipe: the checked recipe.
+        command: how it was started, for the record.
+        resume: go on from what is in the output folder.
+        overwrite: start over although the output folder holds a run.
+
+    Returns:
+        The record, also written to `run.json` in the output folder.
+
+    Raises:
+        TropismError: for everything that a user can put right.
+        Interrupted: after Ctrl-C, with a checkpoint kept.
+    """
+    started = time.perf_counter()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    check_settings(recipe)
+    data = load_data(recipe)
+    digest = digest_of([*data.train, data.held_out, data.probe])
+    is_main = PartialState().is_main_process
+    with run_folder(recipe, data=digest, command=command, resume=resume, overwrite=overwrite) as output:
+        stages: list[Stage] = []
+        start_model = recipe.model
+        for stage, groups in zip(recipe.resolved_stages(), data.train, strict=True):
+            folder = output / stage.name
+            stages.append(
+                run_stage(
+                    recipe, stage, start_model, folder, train=groups, held_out=data.held_out, probe=data.probe,
+                    command=command, resume=resume,
+                )
+            )  # fmt: skip
+            start_model = str(folder / "model")
+        evaluation = evaluate_stage(recipe, stages[-1], data.held_out) if is_main and data.held_out else None
+        run = record(recipe, data, stages, evaluation, command=command, seconds=time.perf_counter() - started)
+        if is_main:
+            write_json(run, output / "run.json")
+    return run
+
+
+def plan_recipe(recipe: Recipe) -> dict[str, MemoryPlan]:
+    """The memory plan of every stage, and nothing trained or written; stages after the first plan on its model.
+
+    Raises:
+        TropismError: for everything that a user can put right.
+    """
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    check_settings(recipe)
+    data = load_data(recipe)
+    plans = {}
+    for stage, groups in zip(recipe.resolved_stages(), data.train, strict=True):
+        ready = make_ready(
+            recipe, stage, recipe.model, Path(recipe.output) / stage.name, train=groups, held_out=data.held_out
+        )
+        if ready.plan is None:
+            raise ConfigError(
+                "there is no plan for sharded weights (fsdp, deepspeed).", remedy="Set tokens_per_batch by hand."
+            )
+        plans[stage.name] = ready.plan
+    return plans
+
+
+def record(
+    recipe: Recipe, data: Split, stages: list[Stage], evaluation: Evaluation | None, *, command: str, seconds: float
+) -> Run:
+    """A finished run as its `run.json` keeps it."""
+    return Run(
+        title=f"{', then '.join(stage.name for stage in stages)} on {Path(recipe.data.train[0].path).name}",
+        command=command,
+        recipe=recipe.model_dump(mode="json"),
+        environment=environment(),
+        cards=list(data.cards),
+        split={
+            **{f"groups for stage {stage.name}": len(part) for stage, part in zip(stages, data.train, strict=True)},
+            "groups held out": len(data.held_out),
+            **data.num_left_out,
+        },
+        stages=stages,
+        evaluation=evaluation,
+        seconds=seconds,
+        peak_memory_mb=peak_memory_mb(),
+    )
+
+
+def check_settings(recipe: Recipe) -> None:
+    """Find what is wrong with any stage before the first one costs time."""
+    nothing_held_out = not recipe.data.eval and recipe.data.holdout == 0
+    for stage in recipe.resolved_stages():
+        assert stage.loss is not None
+        if trains_rewards(stage) and (len(stage.loss) > 1 or recipe.lora or recipe.evaluation.judge):
+            raise ConfigError(
+                f"stage {stage.name!r} trains a reward model, which stands alone: no other loss, no adapter, no judge.",
+                remedy="Leave them out; a later run names the reward model as its judge.",
+            )
+        if make_mixture(stage.loss).needs("reference") and stage.reference == ReferenceRecipe(kind="none"):
+            raise ConfigError(
+                f"stage {stage.name!r} has reference 'none', but {' and '.join(stage.loss)} compares with one.",
+                remedy="Use reference: cached.",
+            )
+        args = training_arguments(stage, Path(recipe.output) / stage.name)
+        if args.eval_strategy.value != "no" and nothing_held_out:
+            raise ConfigError(
+                "train.eval_strategy evaluates on held-out groups, and there are none.",
+                remedy="Set data.holdout or data.eval.",
+            )
+    load_tokenizer(recipe.model)
+    if recipe.evaluation.judge:
+        load_judge(recipe.evaluation.judge)
+        if nothing_held_out or not recipe.evaluation.prompts:
+            raise ConfigError(
+                "evaluation.judge has no effect: there are no held-out prompts to answer.",
+                remedy="Set data.holdout or data.eval, and evaluation.prompts.",
+            )
+
+
+def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGroup]) -> Evaluation:
+    """Compare a stage's model with the one that it started from."""
+    if "bradley_terry" in stage.loss:
+        rewards = open_reward_policy(recipe, stage.model)
+        rewards.model.to(PartialState().device)
+        rendered, account = render(rewards, groups, what="evaluation")
+        evaluation = reward.held_out(rewards, rendered, names=(short_name(stage.start_model), stage.name))
+        return evaluation.model_copy(update={"account": account})
+    names = (short_name(stage.start_model), stage.name)
+    return compare_models(recipe, stage.start_model, stage.model, names=names, groups=groups)
+
+
+def compare_models(
+    recipe: Recipe, start_model: str, model: str, *, names: tuple[str, str], groups: Sequence[PreferenceGroup]
+) -> Evaluation:
+    """Compare two language models on held-out groups, as a recipe's `evaluation` says."""
+    settings = recipe.evaluation
+    before, after = (open_policy(recipe, path) for path in (start_model, model))
+    for policy in (before, after):
+        policy.model.to(PartialState().device)
+    rendered, account = render(after, groups, what="evaluation")
+    evaluation = compare(
+        before,
+        after,
+        rendered,
+        names=names,
+        num_prompts=settings.prompts,
+        judge=load_judge(settings.judge) if settings.judge else None,
+        temperature=settings.temperature,
+        max_new_tokens=settings.max_new_tokens,
+        seed=settings.seed,
+        progress=progress,
+    )
+    return evaluation.model_copy(update={"account": account})
+
+
+def short_name(model: str) -> str:
+    """What to call a model: the stage that made it, or its folder."""
+    path = Path(model)
+    return path.parent.name if path.name == "model" else path.name

@@ -1,0 +1,1 @@
+"""Probes and alarms while a stage trains."""

@@ -1,0 +1,232 @@
+"""A probe: what a small, fixed set of pairs and prompts says about the model at one step, beside its start.
+
+A probe leaves no trace: weights, modes and random states are as they were, so training goes on to the same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from tropism.evals.preference import implicit_reward as preference
+from tropism.evals.preference.compare import chosen_prompts
+from tropism.evals.preference.drift import distinct_n, sampled_group
+from tropism.evals.security.refusal_detector import is_refusal
+from tropism.evals.style.restyle import STYLES
+from tropism.evals.style.style_contents import StyledStates, content_states, own_contents
+from tropism.evals.style.style_geometry import SPREADS, ratio, ratio_of_ratios
+from tropism.metrics.bootstrap import jackknife, mean_by_cluster, ratio_by_cluster
+from tropism.policies.text import TextPolicy
+from tropism.records import Estimate, Probe
+from tropism.references.reference import CachedReference
+from tropism.text.rendered import RenderedGroup
+from tropism.training.recipe.sections import ProbeRecipe
+from tropism.training.watch.start_weights import StartWeights
+
+TEMPERATURE = 1.0
+"""Of the answers: the divergence is a mean over the model's own samples, as they are."""
+
+PROBE_STYLES = tuple(STYLES)[:4]
+"""Of the restyled contents: fewer than in the eval, one wording each, so that a probe costs about a training step."""
+FEWEST_CONTENTS = 4
+ABSOLUTE = ("words", "distinct_2", "own_distinct_2", "refusal_rate", "style_tdi")
+"""Metrics that stand alone; all others compare with the start."""
+
+Metrics = dict[str, Estimate | None]
+
+
+class Seen(NamedTuple):
+    """What a model does on the probe's set.
+
+    Attributes:
+        logp: log-probability of every response by its key, nats.
+        rows, texts: its answers, as token ids and as text.
+        styled: its states on contents in several styles.
+    """
+
+    logp: Mapping[bytes, float]
+    rows: list[tuple[int, ...]]
+    texts: list[str]
+    styled: StyledStates
+
+
+class Prober:
+    """Measures a policy beside what it was when this was made.
+
+    Args:
+        policy: in its start state.
+        groups: rendered groups, their pairs to order.
+        asked: rendered groups, their prompts to answer.
+        settings: lengths and seed.
+        tokens_per_batch: most tokens that are scored at a time; None takes the policy's `fast_budget`.
+    """
+
+    def __init__(
+        self,
+        policy: TextPolicy,
+        *,
+        groups: Sequence[RenderedGroup],
+        asked: Sequence[RenderedGroup],
+        settings: ProbeRecipe,
+        tokens_per_batch: int | None,
+    ) -> None:
+        self.policy = policy
+        self.groups = list(groups)
+        self.asked = chosen_prompts([group for group in asked if group.prompts and group.prompts[0]], len(asked))
+        self.contents = own_contents(policy, num=settings.contents, draws=1, styles=PROBE_STYLES, seed=settings.seed)
+        self.settings = settings
+        self.tokens_per_batch = tokens_per_batch
+        self.start = StartWeights(policy.model)
+        self._before: Seen | None = None
+
+    def measure(self, step: int) -> Probe:
+        """The model as it is now, beside its start."""
+        with untouched_random_state(self.policy.device):
+            if self._before is None:
+                with self.start.in_place():
+                    self._before = self._look()
+            now = self._look() if step else self._before
+            metrics = self._pairs(now) | self._answers(now) | self._style(now)
+        known = {name: value for name, value in metrics.items() if value and is_finite(value)}
+        return Probe(step=step, metrics=known if step else {name: at_start(name, one) for name, one in known.items()})
+
+    def _look(self) -> Seen:
+        """Score the pairs and answer the prompts, with the weights that are in place."""
+        starts = [group.prompts[0] for group in self.asked]
+        room = self.policy.context - max(map(len, starts), default=0)
+        rows = self.policy.sample(
+            starts,
+            temperature=TEMPERATURE,
+            max_new_tokens=min(self.settings.max_new_tokens, room),
+            seed=self.settings.seed,
+        )
+        styled = content_states(self.policy, self.contents)
+        return Seen(self._logp(self.groups), rows, self.policy.texts(rows), styled)
+
+    def _logp(self, groups: Sequence[RenderedGroup]) -> dict[bytes, float]:
+        scores = CachedReference(self.policy, tokens_per_batch=self.tokens_per_batch, keep=False)
+        scores.prepare(groups)
+        return scores.known
+
+    def _pairs(self, now: Seen) -> Metrics:
+        """How the pairs are ordered, and where the probability of winners and losers went."""
+        assert self._before is not None
+        found = preference.held_out(self.groups, self._before.logp, now.logp).metrics
+        names = ("pair_accuracy", "winners_logp_change", "losers_logp_change")
+        changes, margins, lengths, owners = [], [], [], []
+        for group in self.groups:
+            keys = [group.response_key(response) for response in group.responses]
+            moved = [now.logp[key] - self._before.logp[key] for key in keys]
+            for edge in group.edges:
+                changes.append(moved[edge.winner])
+                margins.append(moved[edge.winner] - moved[edge.loser])
+                lengths.append(float(group.responses[edge.winner].num_scored))
+                owners.append(group.group.id)
+        return {name: found.get(name) for name in names} | {
+            "margin": mean_by_cluster(margins, owners),
+            "winners_logp_change_per_token": ratio_by_cluster(changes, lengths, owners),
+        }
+
+    def _answers(self, now: Seen) -> Metrics:
+        """How far the answers are from those of the start."""
+        if not self.asked:
+            return {}
+        assert self._before is not None
+        prompts = range(len(self.asked))
+        words, words_before = ([float(len(text.split())) for text in seen.texts] for seen in (now, self._before))
+        refused, refused_before = ([float(is_refusal(text)) for text in seen.texts] for seen in (now, self._before))
+        own, own_before = ([own_variety(text) for text in seen.texts] for seen in (now, self._before))
+        both = list(zip(now.texts, self._before.texts, strict=True))
+        return {
+            "kl": mean_by_cluster(self._log_ratios(now), prompts),
+            "words": mean_by_cluster(words, prompts),
+            "length_ratio": ratio_by_cluster(words, words_before, prompts) if sum(words_before) else None,
+            "distinct_2": jackknife(lambda texts: distinct_n(texts, 2), now.texts),
+            "distinct_2_ratio": jackknife(variety_ratio, both) if variety_ratio(both) < float("inf") else None,
+            "own_distinct_2": mean_by_cluster(own, prompts),
+            "own_distinct_2_ratio": ratio_by_cluster(own, own_before, prompts),
+            "refusal_rate": mean_by_cluster(refused, prompts),
+            "refusal_rise": mean_by_cluster(
+                [after - before for after, before in zip(refused, refused_before, strict=True)], prompts
+            ),
+        }
+
+    def _style(self, now: Seen) -> Metrics:
+        """How far style moves the states beside content; nothing where hardly any content fits into the model."""
+        assert self._before is not None
+        if len(now.styled.ids) < FEWEST_CONTENTS:
+            return {}
+        after, before = (SPREADS["tdi"](seen.styled.states) for seen in (now, self._before))
+        return {"style_tdi": ratio(after).value, "style_tdi_ratio": ratio_of_ratios(after, before)}
+
+    def _log_ratios(self, now: Seen) -> list[float]:
+        """Log-probability of each answer under the model minus that under its start, nats."""
+        answers = [
+            sampled_group(group.group.id, group.prompts[0], row)
+            for group, row in zip(self.asked, now.rows, strict=True)
+        ]
+        keys = [group.response_key(group.responses[0]) for group in answers]
+        mine = self._logp(answers)
+        with self.start.in_place():
+            start = self._logp(answers)
+        return [mine[key] - start[key] for key in keys]
+
+
+def at_start(name: str, estimate: Estimate) -> Estimate:
+    """What the start measures: beside itself it is exactly where it is, with no interval to draw."""
+    if name in ABSOLUTE:
+        return estimate
+    return estimate.model_copy(update={"low": estimate.value, "high": estimate.value})
+
+
+def is_finite(estimate: Estimate) -> bool:
+    """Whether a number and its interval can be written down."""
+    return all(math.isfinite(number) for number in (estimate.value, estimate.low, estimate.high))
+
+
+def own_variety(text: str) -> float:
+    """Distinct-2 of one text; 1 where it has no pair of words to say again.
+
+    Example:
+        >>> own_variety("no no no no no"), own_variety("no")
+        (0.25, 1.0)
+    """
+    return distinct_n([text], 2) if len(text.split()) > 1 else 1.0
+
+
+def variety_ratio(both: Sequence[tuple[str, str]]) -> float:
+    """Distinct-2 of the first texts of pairs over that of the second, each pair cut to one length; infinite where none.
+
+    Longer texts repeat more pairs of words whoever writes them, so uncut ones would take length for sameness.
+
+    Example:
+        >>> variety_ratio([("a b a b a b a", "a b c d e")])
+        0.5
+    """
+    cut = [[" ".join(words[:length]) for words in pair] for pair, length in map(as_words, both)]
+    now, before = (distinct_n([pair[side] for pair in cut], 2) for side in (0, 1))
+    return now / before if before else float("inf")
+
+
+def as_words(pair: tuple[str, str]) -> tuple[list[list[str]], int]:
+    """The words of two texts, and how many both have."""
+    words = [text.split() for text in pair]
+    return words, min(map(len, words))
+
+
+@contextlib.contextmanager
+def untouched_random_state(device: torch.device) -> Iterator[None]:
+    """Every random state of this process that a model on a device may draw from comes back when the block ends."""
+    own, numbers = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            random.setstate(own)
+            np.random.set_state(numbers)
