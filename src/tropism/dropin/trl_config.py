@@ -119,7 +119,7 @@ class DPOConfig(TrainingArguments):
         names = [name for name, _ in parts]
         if len(set(names)) < len(names):
             raise ConfigError("loss_type names a loss twice.", remedy="Name it once, with the sum of the weights.")
-        return table.make_mixture({
+        return make_mixture({
             name: {**settings, "weight": weight}
             for (name, settings), weight in zip(parts, loss_weights, strict=True)
         })  # fmt: skip

@@ -39,8 +39,8 @@ def win_rate(task: Task) -> Measured:
 
     `rate`: mean preference for the model over the base, ties one half (of the base itself 0.5); `length_controlled`:
     the same at equal length, see `tropism.evals.preference.length_control`; `ties`; `judge_score` if the judge gives
-    scores; `characters`; `degenerate`: share of answers that are empty or repeat themselves, which never win. Of a judge that
-    sees an order also `flips` and `first_place`, see `tropism.judges.verdicts`.
+    scores; `characters`; `degenerate`: share of answers that are empty or repeat themselves, which never win. Of a
+    judge that sees an order also `flips` and `first_place`, see `tropism.judges.verdicts`.
     """
     settings = task.settings_as(WinRateSettings)
     prompts = chosen_prompts(task.groups, settings.prompts)
