@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from transformers import TrainingArguments
 
 from tropism.errors import ConfigError
-from tropism.losses import Mixture
+from tropism.losses import Mixture, make_mixture
 
 LOSS_TYPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "sigmoid": ("dpo", ("beta",)),
