@@ -7,8 +7,8 @@ A refactoring must not change any of it. Run it before and after, and compare:
     python benchmarks/bit_identity.py compare before.json after.json
 
 `run` uses the command line only, so that the same script works on any version of the package. It records, for each
-stage of each recipe: losses and gradient norms of every step (as hexadecimal floats), a digest of the final weights, and
-a digest of the reference scores of every response that the run put into the cache (`compare` asks that every one of
+stage of each recipe: losses and gradient norms of every step (as hexadecimal floats), a digest of the final weights,
+and a digest of the reference scores of every response that the run put into the cache (`compare` asks that every one of
 before is there after; an evaluation may add more).
 """
 
