@@ -16,6 +16,7 @@ import typer
 from tropism.cli import audit, build, doctor, gate, label, losses, quickstart, report, sample, sweep, train
 from tropism.cli import eval as evaluation
 from tropism.cli.output import fail, not_written, unwritten
+from tropism.cli.spelling import spellings
 from tropism.errors import Interrupted, OutputError, TropismError
 
 USAGE_ERRORS: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -152,7 +153,7 @@ def run(arguments: list[str], terminated: Terminated | None = None) -> int:
         ended = terminated if terminated.came else ended
     if not isinstance(ended, TropismError):
         return ended
-    status = fail(ended, arguments)
+    status = fail(ended, arguments, spellings(app, arguments))
     return terminated.exit_status if terminated.came and isinstance(ended, Interrupted) else status
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tropism.errors import OutputError, TropismError
+from tropism.errors import OutputError, TropismError, respelled
 from tropism.records import Account, DataCard, Estimate
 
 JSON = typer.Option(False, "--json", help="End with one JSON object on standard output; all else to standard error.")
@@ -93,8 +93,15 @@ def estimate(value: Estimate) -> str:
     return f"{value.value:.3f}  [{value.low:.3f}, {value.high:.3f}]  n = {value.n:,}"
 
 
-def fail(error: TropismError, arguments: list[str]) -> int:
-    """Print an error in one line (and as JSON where asked and possible) and return its exit status."""
+def fail(error: TropismError, arguments: list[str], spellings: Mapping[str, str] | None = None) -> int:
+    """Print an error in one line, with `--json` also as JSON, and return its exit status.
+
+    Args:
+        error: names parameters as libraries do.
+        arguments: everything after `tropism`.
+        spellings: parameter to option, of the command that failed.
+    """
+    error = respelled(error, spellings or {})
     line = " ".join(str(error).split())
     with suppress(OSError):
         if sys.stderr is not None:
