@@ -36,15 +36,17 @@ test-spark: setup  ## The signals on a local Spark (Java 17; installs the extra 
 bench-signals: setup  ## Comments to groups: 1, 3 and 10 million beside a plain pandas script (some fifteen minutes)
 	$(BIN)/python benchmarks/signals.py
 
-check: setup  ## Lint, types, layers, and whether the generated docs are fresh
+check: setup  ## Lint, types, import layers, and whether the generated pages are fresh
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python docs/make_cli.py --check
+	$(BIN)/python docs/make_map.py --check
 
-docs: setup  ## Write docs/cli.md from the commands themselves
+docs: setup  ## Write docs/cli.md from the commands and docs/map.md from the modules
 	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/make_map.py
 
 bench: setup  ## Measure a DPO step beside TRL's on three workloads (some forty minutes; results go to benchmarks/results)
 	$(BIN)/python benchmarks/step_cpu.py
