@@ -16,8 +16,8 @@ HEAD = """# Map of the source
 
 Made by `make docs` from the first sentence of each module; `make check` fails when it is stale.
 
-Signals become groups; a policy scores a group's responses; a loss turns the scores into terms; the trainer follows them;
-evaluations measure what changed; a report shows it. To follow one run from the command line to the formula, read
+Signals become groups; a policy scores a group's responses; a loss turns the scores into terms; the trainer follows
+them; evaluations measure what changed; a report shows it. To follow one run from the command line to the formula, read
 `cli/train.py`, then `training/runs/run.py`, `training/loop/trainer.py`, `policies/text.py` and `losses/pairwise.py`.
 
 Packages are listed in the order of their layers: each imports only packages that come later on this page.
@@ -36,8 +36,8 @@ def page() -> str:
 
 def layers() -> list[str]:
     """The packages and modules below `tropism`, in the order that import-linter holds."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
-    rows = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    rows = next(one["layers"] for one in tools["importlinter"]["contracts"] if one["type"] == "layers")
     return [name.strip() for row in rows for name in re.split(r"[|:]", row)]
 
 
