@@ -2,8 +2,18 @@
 
 import pytest
 
-from tropism.errors import DataError
-from tropism.records import Account, Estimate, read_log, read_run, write_json, write_text
+from tropism.errors import ConfigError, DataError
+from tropism.records import (
+    Account,
+    Estimate,
+    EvalResult,
+    SuiteModel,
+    SuiteRun,
+    read_log,
+    read_run,
+    write_json,
+    write_text,
+)
 
 
 def test_an_account_must_add_up():
@@ -44,3 +54,30 @@ def test_a_missing_or_foreign_run_is_a_plain_error(tmp_path):
     (tmp_path / "run.json").write_text('{"kind": "something"}')
     with pytest.raises(DataError, match=r"is not a run of this version: .* Run `tropism train` again"):
         read_run(tmp_path / "run.json")
+
+
+def suite_run(*names):
+    one = Estimate(value=0.7, low=0.6, high=0.8, n=90)
+    return SuiteRun(
+        title="t", command="c", suite="training", settings={}, environment={}, base="start",
+        models=[SuiteModel(name=name, path=name, fingerprint=name) for name in ("start", *names)],
+        results=[EvalResult(eval="preference", model=name, metrics={"pair_accuracy": one}) for name in names],
+        comparisons=[], seconds=1.0,
+    )  # fmt: skip
+
+
+def test_a_suite_run_is_read_by_the_name_of_eval_and_metric():
+    run = suite_run("tuned")
+    assert run["preference.pair_accuracy"].value == 0.7
+    assert run.metric("preference.pair_accuracy", "tuned") == run["preference.pair_accuracy"]
+    assert run.metric("preference.pair_accuracy", "start") is None
+    with pytest.raises(KeyError, match=r"'drift.kl' was not measured; available: preference\.pair_accuracy"):
+        run["drift.kl"]
+
+
+def test_a_metric_of_several_models_asks_which():
+    run = suite_run("a", "b")
+    with pytest.raises(ConfigError, match="`model` is required"):
+        run.metric("preference.pair_accuracy")
+    with pytest.raises(ConfigError, match=r"unknown `model` 'c'\. Available: start, a, b\."):
+        run.metric("preference.pair_accuracy", "c")

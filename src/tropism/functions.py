@@ -12,20 +12,28 @@ from tropism.errors import ConfigError
 
 
 def load_function(name: str, *, role: str, remedy: str) -> Callable[..., Any]:
-    """Load a function; its file or module is run as code, so it must be one that the user trusts.
+    """Load a function; its file or module is run as code, so the user must trust it.
 
     Args:
         name: `file.py:function`, or `module:function` of an installed package.
         role: what it is for, such as `judge`, for messages.
-        remedy: what to do where it cannot be loaded.
+        remedy: what to do if it cannot be loaded.
 
     Raises:
-        ConfigError: where the file, module or function is not there, or is no function.
+        ConfigError: if the file, module or function does not exist, or is not a function.
 
     Example:
         >>> load_function("math:sqrt", role="rule", remedy="Check the name.")(9)
         3.0
     """
+    function = load_object(name, role=role, remedy=remedy)
+    if not callable(function):
+        raise ConfigError(f"the {role} {name!r} is not a function.", remedy=remedy)
+    return function
+
+
+def load_object(name: str, *, role: str, remedy: str) -> Any:
+    """Load anything that a file or module defines, by the rules of `load_function`."""
     place, colon, attribute = name.rpartition(":")
     if not colon:
         raise ConfigError(
@@ -34,12 +42,9 @@ def load_function(name: str, *, role: str, remedy: str) -> Callable[..., Any]:
         )
     try:
         module = _run_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-        function = getattr(module, attribute)
+        return getattr(module, attribute)
     except Exception as error:
         raise ConfigError(f"the {role} {name!r} cannot be loaded: {error}.", remedy=remedy) from error
-    if not callable(function):
-        raise ConfigError(f"the {role} {name!r} is not a function.", remedy=remedy)
-    return function
 
 
 def _run_file(path: Path) -> Any:

@@ -10,10 +10,11 @@ from tropism.evals.core.differences import compare_results, corrected, estimates
 from tropism.evals.core.eval_folder import EvalFolder, Kept
 from tropism.evals.core.items import Eval, Item, Measured
 from tropism.evals.core.subject import policy_subject
-from tropism.evals.core.suite import EVALS, SUITES, load_suite, parse_entry
+from tropism.evals.core.suite import SUITES, load_suite, parse_entry
 from tropism.evals.core.suite_run import Material, run_suite
 from tropism.evals.core.suite_samples import suite_samples
-from tropism.records import Comparison, Estimate, EvalResult
+from tropism.evals.eval_table import EVALS
+from tropism.records import Comparison, Estimate, EvalResult, Measure
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
 OWN = """
@@ -71,6 +72,33 @@ def test_every_suite_that_is_shipped_can_be_loaded(path):
     assert all(entry.name in EVALS for entry in suite.evals)
 
 
+def test_every_eval_that_is_shipped_has_words_and_every_measure_a_label():
+    assert all(row.words and row.words.title for row in EVALS.values())
+    assert all(measure.label for row in EVALS.values() for measure in row.measures.values())
+
+
+def test_only_a_direction_makes_a_metric_better_or_worse():
+    preference = EVALS["preference"].measures
+    assert preference["pair_accuracy"].better == "higher"
+    assert preference["log_loss"].better == "lower"
+    assert EVALS["drift"].measures["kl"].better == "neither"
+
+
+def test_an_own_eval_may_be_a_row_with_words(tmp_path):
+    path = tmp_path / "row.py"
+    path.write_text(
+        "from tropism.evals.core.items import Eval, Measured\n"
+        "from tropism.records import EvalWords, Measure\n"
+        "rhyme = Eval(lambda task: Measured(()), words=EvalWords(title='Rhyme'),\n"
+        "             measures={'share': Measure(label='Rhymes', unit='share')})\n"
+    )
+    entry = parse_entry({f"{path}:rhyme": {"better": {"share": "higher", "lines": "lower"}}})
+    assert entry.name == "rhyme"
+    assert entry.eval.words.title == "Rhyme"
+    assert entry.eval.measures["share"] == Measure(label="Rhymes", unit="share", better="higher")
+    assert entry.eval.measures["lines"] == Measure(label="Lines", better="lower")
+
+
 def test_the_holistic_suite_holds_all_that_needs_no_endpoint():
     names = {entry.name for entry in load_suite("holistic").evals}
     assert names >= {"preference", "displacement", "drift", "forgetting", "win_rate"}
@@ -85,7 +113,7 @@ def test_the_holistic_suite_holds_all_that_needs_no_endpoint():
         ({"drift": {"better": {"kl": "up"}}}, "maps a metric to higher or lower"),
         ({"drift": {}, "style": {}}, "is no entry of a suite"),
         ("nowhere.py:eval", "cannot be loaded"),
-        ("math:pi", "is not a function"),
+        ("math:pi", "must be a function or an Eval"),
     ],
 )
 def test_a_wrong_entry_is_a_plain_error(entry, message):
@@ -145,7 +173,7 @@ def test_an_eval_that_cannot_run_is_left_out_with_its_reason(tmp_path, own):
     outcome = run(suite, tmp_path / "out", material=Material(pairs(["a"])))
     assert outcome.left_out["win_rate"] == "there is no judge (--judge)"
     assert outcome.left_out["forgetting"] == "there are no held-out texts (--texts)"
-    assert "returned int. Return Measured" in outcome.left_out["broken"]
+    assert "must return Measured or a list of Item, got int" in outcome.left_out["broken"]
     assert "gave nan for 'x' of item 'a'" in outcome.left_out["whole"]
     assert {result.eval for result in outcome.results} == {"politeness"}
 

@@ -4,17 +4,31 @@ from tropism.records.base import Estimate, Matrix, Record, write_json, write_tex
 from tropism.records.data import Account, DataCard
 from tropism.records.runs import Alarm, Evaluation, MemoryPlan, Probe, Run, Sample, Stage, StepLog, read_log, read_run
 from tropism.records.series import RoundRecord, Rounds, Sweep, SweepRun
-from tropism.records.suites import Comparison, EvalResult, SuiteModel, SuitePair, SuiteRun, SuiteSample, read_suite_run
+from tropism.records.suites import (
+    Better,
+    Comparison,
+    EvalResult,
+    EvalWords,
+    Measure,
+    SuiteModel,
+    SuitePair,
+    SuiteRun,
+    SuiteSample,
+    read_suite_run,
+)
 
 __all__ = [
     "Account",
     "Alarm",
+    "Better",
     "Comparison",
     "DataCard",
     "Estimate",
     "EvalResult",
+    "EvalWords",
     "Evaluation",
     "Matrix",
+    "Measure",
     "MemoryPlan",
     "Probe",
     "Record",

@@ -3,12 +3,59 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationError
 
-from tropism.errors import DataError
+from tropism.errors import ConfigError, DataError
 from tropism.records.base import Estimate, Matrix, Record
+from tropism.records.data import Account
+
+Better: TypeAlias = Literal["higher", "lower", "neither"]
+"""The direction of a metric that people want; `neither` for a metric whose change is neither good nor bad."""
+
+
+class EvalWords(Record):
+    """An eval in words."""
+
+    title: str
+    question: str = ""
+    base_is_zero: bool = False
+    """Whether the base is measured against itself, so that its values say nothing."""
+
+    @classmethod
+    def named(cls, name: str) -> EvalWords:
+        """Words for an eval that has none: its name.
+
+        Example:
+            >>> EvalWords.named("refusal_rate").title
+            'Refusal rate'
+        """
+        return cls(title=_humanised(name))
+
+
+class Measure(Record):
+    """A metric in words: its label, unit, direction and meaning."""
+
+    label: str
+    unit: Literal["share", "number"] = "number"
+    """A share of a whole is written in percent; a number as it is."""
+    better: Better = "neither"
+    meaning: str = ""
+    """One plain sentence."""
+    baseline: float | None = None
+    """The value that means "no difference", if the metric has one."""
+
+    @classmethod
+    def named(cls, name: str) -> Measure:
+        """Words for a metric that has none: a number without a direction, under its own name."""
+        return cls(label=_humanised(name))
+
+
+def _humanised(name: str) -> str:
+    """An identifier as words."""
+    words = name.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
 
 
 class EvalResult(Record):
@@ -20,11 +67,11 @@ class EvalResult(Record):
     metrics: dict[str, Estimate]
     matrices: list[Matrix] = Field(default_factory=list)
     series: dict[str, list[float]] = Field(default_factory=dict)
-    """Values of single items where a figure needs them; series of one result that belong together have equal length."""
+    """Values of single items if a figure needs them; series of one result that belong together have equal length."""
     skipped: dict[str, int] = Field(default_factory=dict)
     """Items that could not be measured: reason to number."""
     notes: list[str] = Field(default_factory=list)
-    """Plain sentences that a reader must know, such as that a judge prefers whichever answer comes first."""
+    """Plain sentences that a reader must know, such as that a judge prefers the answer that it sees first."""
     items: str = ""
     """Path of the JSONL file of single items, relative to the suite run's folder."""
     seconds: float = 0.0
@@ -35,7 +82,7 @@ SIGNIFICANT = 0.05
 
 
 class Comparison(Record):
-    """A model beside the base on one metric of one eval, on the same items."""
+    """A model compared with the base on one metric of one eval, on the same items."""
 
     eval: str
     metric: str
@@ -43,16 +90,15 @@ class Comparison(Record):
     before: Estimate
     after: Estimate
     difference: Estimate
-    better: Literal["higher", "lower", "neither"]
-    """Which direction people would want; `neither` where a change is a change and no more."""
+    better: Better
     p_value: float | None = None
-    """Two-sided; paired where items are, else what the interval implies; None where nothing moved."""
+    """Two-sided; from paired items if there are any, else from the interval; None if nothing moved."""
     p_adjusted: float | None = None
-    """By Holm's method over this model's tests of metrics that have a direction, or over those of the others."""
+    """By Holm's method, over this model's metrics with a direction or over those without one."""
 
     @property
     def verdict(self) -> Literal["better", "worse", "changed", "unsure"]:
-        """What may be said: the interval must leave out zero and the corrected test, where there is one, agree."""
+        """What may be claimed: the interval must exclude zero and the corrected test, if there is one, must agree."""
         low, high = self.difference.low, self.difference.high
         is_tested = low < high if self.p_adjusted is None else self.p_adjusted <= SIGNIFICANT
         if not is_tested or low <= 0 <= high:
@@ -80,7 +126,7 @@ class SuiteSample(Record):
 
 
 class SuitePair(Record):
-    """A held-out comparison, and by how many nats each model finds its two answers likelier than the base does."""
+    """A held-out comparison, and by how many nats each model raised its two answers over the base."""
 
     prompt: str
     winner: str
@@ -90,7 +136,7 @@ class SuitePair(Record):
 
 
 class SuiteRun(Record):
-    """What `tropism eval` keeps in its folder's `eval.json`: several models on one suite, against one base."""
+    """One or several models measured on one suite and compared with one base."""
 
     kind: Literal["tropism.eval"] = "tropism.eval"
     version: int = 1
@@ -107,21 +153,73 @@ class SuiteRun(Record):
     samples: list[SuiteSample] = Field(default_factory=list)
     pairs: list[SuitePair] = Field(default_factory=list)
     """The comparisons whose preferred answer gained or lost most probability in some model."""
+    evals: dict[str, EvalWords] = Field(default_factory=dict)
+    """Eval to its words, for every eval in `results`."""
+    measures: dict[str, Measure] = Field(default_factory=dict)
+    """`eval.metric` to its words, for every metric in `results`."""
+    accounts: dict[str, Account] = Field(default_factory=dict)
+    """Model to what rendering did with the held-out groups; a row is a group here."""
     seconds: float
+
+    @property
+    def others(self) -> list[str]:
+        """The names of the models that are compared with the base."""
+        return [model.name for model in self.models if model.name != self.base]
+
+    def metrics_of(self, model: str) -> dict[str, Estimate]:
+        """Every metric of one model, named `eval.metric`."""
+        return {
+            f"{result.eval}.{name}": estimate
+            for result in self.results
+            if result.model == model
+            for name, estimate in result.metrics.items()
+        }
+
+    def metric(self, name: str, model: str | None = None) -> Estimate | None:
+        """One metric of one model.
+
+        Args:
+            name: `eval.metric`, such as `preference.pair_accuracy`.
+            model: name of the model, the base included; None takes the only model that is not the base.
+
+        Returns:
+            The estimate, or None if it was not measured.
+
+        Raises:
+            ConfigError: if `model` is unknown, or None although several models were compared.
+        """
+        names = [one.name for one in self.models] if model else self.others
+        if (model and model not in names) or (not model and len(names) != 1):
+            raise ConfigError(
+                f"unknown `model` {model!r}." if model else "`model` is required if several models were compared.",
+                remedy=f"Available: {', '.join(names)}.",
+            )
+        return self.metrics_of(model or names[0]).get(name)
+
+    def __getitem__(self, name: str) -> Estimate:
+        """One metric of the only model that is not the base.
+
+        Raises:
+            KeyError: if it was not measured; the message lists the metrics that were.
+        """
+        estimate = self.metric(name)
+        if estimate is None:
+            raise KeyError(f"{name!r} was not measured; available: {', '.join(self.metrics_of(self.others[0]))}")
+        return estimate
 
 
 def read_suite_run(path: Path) -> SuiteRun:
     """Read a suite run's `eval.json`.
 
     Raises:
-        DataError: where the file is missing or not such a record.
+        DataError: if the file is missing or is not such a record.
     """
     try:
         return SuiteRun.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(
             f"no finished evaluation in {path.parent} (its eval.json is missing).",
-            remedy="Give the -o folder of a `tropism eval` that ended.",
+            remedy="Give the output folder of a finished `tropism eval`.",
         ) from None
     except ValidationError as error:
         first = error.errors()[0]

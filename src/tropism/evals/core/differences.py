@@ -65,7 +65,7 @@ def comparison(
         before=before_estimate,
         after=after_estimate,
         difference=difference.estimate,
-        better=row.better.get(metric, "neither"),
+        better=row.measures[metric].better if metric in row.measures else "neither",
         p_value=difference.p_value,
     )
 

@@ -12,12 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from tropism.evals.core.subject import Subject
 from tropism.groups import PreferenceGroup
 from tropism.judges.judge import Judge
-from tropism.records import Estimate, Matrix
+from tropism.records import Estimate, EvalWords, Matrix, Measure
 
 Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Makes a progress bar from a title and a total; yields a function to call with the number of items done."""
 
-Better: TypeAlias = Literal["higher", "lower", "neither"]
 Need: TypeAlias = Literal["groups", "texts", "judge", "policy"]
 """What an eval cannot do without: held-out groups, held-out plain texts, a judge, the model's weights."""
 
@@ -117,7 +116,8 @@ class Eval:
     Args:
         function: measures one model.
         settings: the type of its settings; every field has a default.
-        better: metric to the direction that people want; a metric that is not named is `neither`.
+        words: title and question for people; without them the title is the eval's name, humanised.
+        measures: metric to its label, unit, direction and meaning; a metric that is not named has no direction.
         needs: what it cannot do without; where that is missing, the suite leaves it out and says so.
         statistics: metrics that are no means of items' values. The frame computes each on all items, with an interval
             from leaving out blocks of clusters, and its difference between two models from leaving out the same blocks.
@@ -126,7 +126,8 @@ class Eval:
 
     function: Callable[[Task], Measured]
     settings: type[Settings] = Settings
-    better: Mapping[str, Better] = field(default_factory=dict)
+    words: EvalWords | None = None
+    measures: Mapping[str, Measure] = field(default_factory=dict)
     needs: frozenset[Need] = frozenset()
     statistics: Mapping[str, Statistic] = field(default_factory=dict)
     across: Callable[[Mapping[str, Sequence[Item]], str], Sequence[Matrix]] | None = None

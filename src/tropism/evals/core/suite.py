@@ -1,10 +1,10 @@
-"""The table of evals, and suites: which of them to run, with which settings."""
+"""Suites: which evals to run, with which settings."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,71 +12,10 @@ import yaml
 from pydantic import ConfigDict, ValidationError
 
 from tropism.errors import ConfigError
-from tropism.evals.core.items import Better, Eval, Item, Measured, Settings, Task
-from tropism.evals.harness import capability
-from tropism.evals.preference import displacement, drift, forgetting, head_to_head, implicit_reward, strengths
-from tropism.evals.security import hierarchy, injection, refusal
-from tropism.evals.style import style_preference
-from tropism.functions import load_function
-
-EVALS: dict[str, Eval] = {
-    "preference": Eval(
-        implicit_reward.preference,
-        implicit_reward.PreferenceSettings,
-        better=implicit_reward.BETTER,
-        needs=frozenset({"groups", "policy"}),
-        statistics=implicit_reward.STATISTICS,
-    ),
-    "displacement": Eval(
-        displacement.displacement,
-        displacement.DisplacementSettings,
-        better=displacement.BETTER,
-        needs=frozenset({"groups", "policy"}),
-    ),
-    "drift": Eval(
-        drift.drift,
-        drift.DriftSettings,
-        better=drift.BETTER,
-        needs=frozenset({"groups"}),
-        statistics=drift.STATISTICS,
-    ),
-    "forgetting": Eval(
-        forgetting.forgetting,
-        forgetting.ForgettingSettings,
-        better=forgetting.BETTER,
-        needs=frozenset({"texts", "policy"}),
-        statistics=forgetting.STATISTICS,
-    ),
-    "win_rate": Eval(
-        head_to_head.win_rate,
-        head_to_head.WinRateSettings,
-        better=head_to_head.BETTER,
-        needs=frozenset({"groups", "judge"}),
-        across=strengths.strengths_table,
-    ),
-    "capability": Eval(capability.capability, capability.CapabilitySettings),
-    "refusal": Eval(refusal.refusal, refusal.RefusalSettings, better=refusal.BETTER),
-    "injection": Eval(
-        injection.injection,
-        injection.InjectionSettings,
-        better=injection.BETTER,
-        statistics=injection.STATISTICS,
-    ),
-    "hierarchy": Eval(
-        hierarchy.hierarchy,
-        hierarchy.HierarchySettings,
-        better=hierarchy.BETTER,
-        statistics=hierarchy.STATISTICS,
-    ),
-    "style": Eval(
-        style_preference.style,
-        style_preference.StyleSettings,
-        better=style_preference.BETTER,
-        needs=frozenset({"policy"}),
-        statistics=style_preference.STATISTICS,
-    ),
-}
-"""Name to eval. An eval is one file with a function `(Task) -> Measured`, and one row here."""
+from tropism.evals.core.items import Eval, Item, Measured, Settings, Task
+from tropism.evals.eval_table import EVALS
+from tropism.functions import load_object
+from tropism.records import Better, Measure
 
 SUITES = Path(__file__).parent / "suites"
 RESERVED = ("better", "same_within")
@@ -174,8 +113,25 @@ def parse_entry(entry: Any) -> SuiteEval:
 
 
 def own_eval(name: str, better: Mapping[str, Better]) -> Eval:
-    """A user's function as an eval; one that returns a list of items is taken to have measured just those."""
-    function = load_function(name, role="eval", remedy="Check the suite.")
+    """A user's own eval: a row of its own, or a function `(Task) -> Measured` or `(Task) -> list[Item]`.
+
+    Args:
+        name: `file.py:name` or `module:name`.
+        better: metric to its direction, in addition to the row's measures.
+    """
+    found = load_object(name, role="eval", remedy="Check the suite.")
+    if not isinstance(found, Eval) and not callable(found):
+        raise ConfigError(f"the eval {name!r} must be a function or an Eval, got {found!r}.", remedy="Check the suite.")
+    row = found if isinstance(found, Eval) else Eval(checked(name, found), AnySettings)
+    measures = {
+        metric: (row.measures.get(metric) or Measure.named(metric)).model_copy(update={"better": way})
+        for metric, way in better.items()
+    }
+    return replace(row, measures={**row.measures, **measures})
+
+
+def checked(name: str, function: Callable[[Task], Any]) -> Callable[[Task], Measured]:
+    """A user's function as one that returns `Measured`."""
 
     def measure(task: Task) -> Measured:
         found = function(task)
@@ -184,7 +140,8 @@ def own_eval(name: str, better: Mapping[str, Better]) -> Eval:
         if isinstance(found, list | tuple) and all(isinstance(one, Item) for one in found):
             return Measured(items=list(found))
         raise ConfigError(
-            f"the eval {name!r} returned {type(found).__name__}.", remedy="Return Measured, or a list of Item."
+            f"the eval {name!r} must return Measured or a list of Item, got {type(found).__name__}.",
+            remedy="Correct the function's return value.",
         )
 
-    return Eval(measure, AnySettings, better=better)
+    return measure

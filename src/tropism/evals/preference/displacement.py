@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from tropism.evals.core.items import Better, Item, Measured, Settings, Task
+from tropism.evals.core.items import Item, Measured, Settings, Task
 from tropism.evals.core.subject import Scored
 from tropism.evals.preference.scored_pairs import QUARTERS, ScoredPair, quarters, scored_pairs, table_by
 from tropism.groups import content_text
 from tropism.metrics.bootstrap import quantile_by_cluster
-from tropism.records import Matrix
+from tropism.records import Matrix, Measure
 
 MOST_CHARACTERS = 1500
 """Of each text that is kept with an item."""
@@ -136,5 +136,54 @@ def by_reference(pairs: Sequence[ScoredPair], items: Sequence[Item]) -> Matrix:
     )
 
 
-BETTER: Mapping[str, Better] = {"winner_change": "higher", "winner_change_per_token": "higher"}
-"""The base's shares are zero by definition: more is a change, and the mean says whether for the worse."""
+MEASURES: Mapping[str, Measure] = {
+    "winner_change": Measure(
+        label="Preferred answers, change in nats",
+        better="higher",
+        meaning="Mean change of a preferred answer's log-probability. Below 0, training made even these answers less "
+        "likely.",
+        baseline=0.0,
+    ),
+    "loser_change": Measure(
+        label="Rejected answers, change in nats",
+        meaning="Mean change of a rejected answer's log-probability.",
+        baseline=0.0,
+    ),
+    "winner_change_per_token": Measure(
+        label="Preferred answers, change in nats per token",
+        better="higher",
+        meaning="The change divided by the answer's length.",
+        baseline=0.0,
+    ),
+    "loser_change_per_token": Measure(
+        label="Rejected answers, change in nats per token",
+        meaning="The change divided by the answer's length.",
+        baseline=0.0,
+    ),
+    "winners_lost": Measure(
+        label="Preferred answers that became less likely",
+        unit="share",
+        meaning="Share of pairs whose preferred answer lost probability.",
+    ),
+    "mass_to_loser": Measure(
+        label="Preferred fell, rejected rose",
+        unit="share",
+        meaning="Share of pairs whose preferred answer lost probability while the rejected one gained.",
+    ),
+    "both_fell": Measure(
+        label="Both fell",
+        unit="share",
+        meaning="Share of pairs in which both answers lost probability to answers outside the data.",
+    ),
+    "pair_mass_change": Measure(
+        label="Probability of the pair, change in nats",
+        meaning="Change of the log of both answers' summed probability.",
+        baseline=0.0,
+    ),
+    "pair_mass_change_per_token": Measure(
+        label="Probability of the pair per token, change in nats",
+        meaning="Change of the log of both answers' summed probability per token.",
+        baseline=0.0,
+    ),
+}
+"""The base's shares are 0 by definition, so a higher share is a change; the mean change tells whether it is a loss."""

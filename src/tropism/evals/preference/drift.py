@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from tropism.evals.core.items import Better, Item, Measured, Settings, Statistic, Task
+from tropism.evals.core.items import Item, Measured, Settings, Statistic, Task
 from tropism.evals.core.subject import Answer, Subject, share_tokens, start_of
 from tropism.evals.preference.scored_pairs import chosen_groups
 from tropism.groups import Content, PreferenceGroup, Response, content_key, content_text
 from tropism.metrics.bootstrap import jackknife, mean_by_cluster
-from tropism.records import Estimate, Sample
+from tropism.records import Estimate, Measure, Sample
 from tropism.references.reference import CachedReference
 from tropism.text.rendered import RenderedGroup, RenderedResponse
 
@@ -199,12 +199,48 @@ def distinct_n(texts: Sequence[str], n: int) -> float:
     return len(set(grams)) / len(grams) if grams else 0.0
 
 
-BETTER: Mapping[str, Better] = {
-    "repetition": "lower",
-    "longest_repeat": "lower",
-    "distinct_1": "higher",
-    "distinct_2": "higher",
-    "self_similarity": "lower",
+MEASURES: Mapping[str, Measure] = {
+    "kl": Measure(
+        label="KL from the base",
+        meaning="How far the model has moved: mean log-ratio of its own answers to the base, in nats per answer. 0 "
+        "means that it has not moved.",
+        baseline=0.0,
+    ),
+    "kl_per_token": Measure(label="KL from the base per token", meaning="The same in nats per token.", baseline=0.0),
+    "words": Measure(label="Words per answer", meaning="Mean length of an answer. Judges often prefer long answers."),
+    "ended": Measure(
+        label="Answers that end", unit="share", meaning="Share of answers that end before the limit on new tokens."
+    ),
+    "repetition": Measure(
+        label="Repetition",
+        unit="share",
+        better="lower",
+        meaning="Share of the word sequences in an answer that occurred earlier in it.",
+    ),
+    "longest_repeat": Measure(
+        label="Longest repeat",
+        better="lower",
+        meaning="Number of words in the longest sequence that occurs twice in an answer.",
+    ),
+    "distinct_1": Measure(
+        label="Distinct words",
+        unit="share",
+        better="higher",
+        meaning="Number of different words divided by the number of words, over all answers. It also falls when "
+        "answers grow longer.",
+    ),
+    "distinct_2": Measure(
+        label="Distinct word pairs",
+        unit="share",
+        better="higher",
+        meaning="The same for pairs of neighbouring words.",
+    ),
+    "self_similarity": Measure(
+        label="Similarity between answers",
+        unit="share",
+        better="lower",
+        meaning="How similar answers to different prompts are to each other.",
+    ),
 }
 STATISTICS: Mapping[str, Statistic] = {
     "kl_per_token": kl_per_token,

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field
 
 from tropism.data.group_keys import unit_hash
-from tropism.evals.core.items import Better, Item, Measured, Settings, Statistic, Task
+from tropism.evals.core.items import Item, Measured, Settings, Statistic, Task
 from tropism.evals.core.subject import share_tokens
 from tropism.policies.reading import Reading, read
 from tropism.policies.text import TextPolicy
+from tropism.records import Measure
 
 
 class ForgettingSettings(Settings):
@@ -97,7 +98,21 @@ def too_short(count: int) -> dict[str, int]:
     return {"texts of one token": count} if count else {}
 
 
-BETTER: Mapping[str, Better] = {"perplexity": "lower", "bits_per_byte": "lower"}
+MEASURES: Mapping[str, Measure] = {
+    "perplexity": Measure(
+        label="Perplexity of plain text",
+        better="lower",
+        meaning="exp of the mean negative log-probability per token; 1 is perfect prediction.",
+    ),
+    "bits_per_byte": Measure(
+        label="Bits per byte", better="lower", meaning="The same loss, comparable between tokenizers."
+    ),
+    "top_1_agreement": Measure(
+        label="Agreement on the next token",
+        unit="share",
+        meaning="Share of positions at which the model and the base find the same token most likely.",
+    ),
+}
 STATISTICS: Mapping[str, Statistic] = {
     "perplexity": perplexity,
     "bits_per_byte": bits_per_byte,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from tropism.evals.core.items import Better, Item, Measured, Settings, Task
+from tropism.evals.core.items import Item, Measured, Settings, Task
 from tropism.evals.core.subject import Subject
 from tropism.evals.preference.drift import chosen_prompts
 from tropism.evals.preference.length_control import length_controlled
@@ -15,7 +15,7 @@ from tropism.judges.degenerate import fault_of
 from tropism.judges.judge import Duel, ScoringJudge, Verdict
 from tropism.judges.verdicts import decide, place_bias
 from tropism.metrics.bootstrap import mean_by_cluster
-from tropism.records import Estimate
+from tropism.records import Estimate, Measure
 
 
 class WinRateSettings(Settings):
@@ -156,9 +156,43 @@ def skipped(missing: int) -> dict[str, int]:
     return {"duels on which the judge gave no verdict": missing} if missing else {}
 
 
-BETTER: Mapping[str, Better] = {
-    "rate": "higher",
-    "length_controlled": "higher",
-    "judge_score": "higher",
-    "degenerate": "lower",
+MEASURES: Mapping[str, Measure] = {
+    "rate": Measure(
+        label="Win rate",
+        unit="share",
+        better="higher",
+        meaning="Share of prompts on which the judge prefers its answer to the base's; a tie counts as half.",
+        baseline=0.5,
+    ),
+    "length_controlled": Measure(
+        label="Win rate at equal length",
+        unit="share",
+        better="higher",
+        meaning="The win rate, ties as half, if both answers were equally long.",
+        baseline=0.5,
+    ),
+    "judge_score": Measure(
+        label="Judge's score", better="higher", meaning="Mean score of its answers, on the judge's own scale."
+    ),
+    "ties": Measure(label="Ties", unit="share", meaning="Share of prompts on which the judge prefers neither answer."),
+    "characters": Measure(
+        label="Characters per answer", meaning="Mean length of an answer. Judges often prefer long answers."
+    ),
+    "degenerate": Measure(
+        label="Empty or looping answers",
+        unit="share",
+        better="lower",
+        meaning="Share of answers that are empty or repeat themselves.",
+    ),
+    "flips": Measure(
+        label="Verdicts that change with the order",
+        unit="share",
+        meaning="Share of pairs on which the judge changes its mind when the two answers swap places.",
+    ),
+    "first_place": Measure(
+        label="Verdicts for the answer shown first",
+        unit="share",
+        meaning="50 % means that the order does not sway the judge.",
+        baseline=0.5,
+    ),
 }

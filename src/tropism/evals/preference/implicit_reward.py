@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from tropism.evals.core.items import Better, Item, Measured, Settings, Statistic, Task
+from tropism.evals.core.items import Item, Measured, Settings, Statistic, Task
 from tropism.evals.preference.scored_pairs import QUARTERS, ScoredPair, quarters, scored_pairs, table_by
 from tropism.groups import PreferenceGroup
 from tropism.metrics.bootstrap import mapped, mean_by_cluster, ratio_by_cluster
-from tropism.records import Estimate, Matrix
+from tropism.records import Estimate, Matrix, Measure
 from tropism.text.rendered import RenderedGroup
 
 NUM_BINS = 10
@@ -164,10 +164,37 @@ def softplus(value: float) -> float:
     return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
 
 
-BETTER: Mapping[str, Better] = {
-    "pair_accuracy": "higher",
-    "ranking_accuracy": "higher",
-    "log_loss": "lower",
+MEASURES: Mapping[str, Measure] = {
+    "pair_accuracy": Measure(
+        label="Pair accuracy",
+        unit="share",
+        better="higher",
+        meaning="Share of pairs in which training raised the preferred answer more than the rejected one; the base has "
+        "50 % by definition.",
+        baseline=0.5,
+    ),
+    "ranking_accuracy": Measure(
+        label="Ranking accuracy",
+        unit="share",
+        better="higher",
+        meaning="Share of pairs in which the preferred answer is more likely per token.",
+        baseline=0.5,
+    ),
+    "margin": Measure(
+        label="Margin",
+        meaning="How much further training raised the preferred answer than the rejected one, in nats.",
+        baseline=0.0,
+    ),
+    "log_loss": Measure(
+        label="Log loss",
+        better="lower",
+        meaning="Loss of the predicted preferences; 0.693 is a coin toss, 0 is sure and right.",
+    ),
+    "calibration_error": Measure(
+        label="Calibration error",
+        unit="share",
+        meaning="Mean gap between how sure the model is and how often it is right.",
+    ),
 }
 STATISTICS: Mapping[str, Statistic] = {"calibration_error": calibration_error}
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from tropism.evals.core.items import Better, Item, Measured, Settings, Statistic, Task
+from tropism.evals.core.items import Item, Measured, Settings, Statistic, Task
 from tropism.evals.core.subject import Subject
 from tropism.evals.style.restyle import STYLES
 from tropism.evals.style.style_contents import StyledContent, content_states, held_out_contents, own_contents
@@ -18,15 +18,43 @@ from tropism.evals.style.style_geometry import SPREADS, StyleGeometry, geometry,
 from tropism.metrics.bootstrap import mean_by_cluster
 from tropism.metrics.exact_estimate import exactly
 from tropism.policies.text import TextPolicy
-from tropism.records import Estimate, Matrix
+from tropism.records import Estimate, Matrix, Measure
 
-BETTER: dict[str, Better] = {
-    "tdi": "lower",
-    "tdi_vs_base": "lower",
-    "drift": "lower",
-    "blind_spot": "lower",
-    "conflict": "higher",
-    "same": "higher",
+MEASURES: dict[str, Measure] = {
+    "tdi": Measure(
+        label="Style TDI",
+        better="lower",
+        meaning="How far style moves the model's states, relative to how far content does.",
+    ),
+    "tdi_vs_base": Measure(
+        label="Style TDI relative to the base", better="lower", meaning="1 means no difference.", baseline=1.0
+    ),
+    "tdi_within": Measure(label="Spread between styles", meaning="Of the same content: the numerator of Style TDI."),
+    "tdi_between": Measure(label="Spread between contents", meaning="The denominator of Style TDI."),
+    "drift": Measure(
+        label="Style drift", better="lower", meaning="Style TDI with squared distances, from the plain style."
+    ),
+    "blind_spot": Measure(label="Blind-spot ratio", better="lower", meaning="Style TDI with cosine distances."),
+    "conflict": Measure(
+        label="Right fact in the wrong style",
+        unit="share",
+        better="higher",
+        meaning="How often it beats a wrong fact in the favoured style.",
+        baseline=0.5,
+    ),
+    "aligned": Measure(
+        label="Right fact in the right style",
+        unit="share",
+        meaning="How often it beats a wrong fact in the other style.",
+        baseline=0.5,
+    ),
+    "same": Measure(
+        label="Right fact in the same style",
+        unit="share",
+        better="higher",
+        meaning="How often it beats a wrong fact in the same style.",
+        baseline=0.5,
+    ),
 }
 
 Rewards = Float[NDArray[np.float64], "contents sides styles draws"]

@@ -15,7 +15,7 @@ from tropism.evals.core.suite import Suite, load_suite
 from tropism.evals.core.suite_run import Material, Outcome, run_suite
 from tropism.evals.core.suite_samples import suite_pairs, suite_samples
 from tropism.judges.judge import load_judge
-from tropism.records import SuiteModel, SuiteRun, write_json
+from tropism.records import EvalResult, EvalWords, Measure, SuiteModel, SuiteRun, write_json
 from tropism.training.loop.callbacks import progress
 from tropism.training.loop.machine import environment
 from tropism.training.runs.places import HeldOut, Place, hold_out, locate_all, open_subject, read_texts
@@ -144,5 +144,23 @@ def record_of(
         base=names[0],
         results=outcome.results,
         comparisons=outcome.comparisons,
+        evals=evals_in_words(suite, outcome.results),
+        measures=measures_in_words(suite, outcome.results),
+        accounts={
+            subject.name: subject.policy.renderer.render(material.groups)[1] for subject in subjects if subject.policy
+        },
         seconds=seconds,
     )
+
+
+def evals_in_words(suite: Suite, results: Sequence[EvalResult]) -> dict[str, EvalWords]:
+    """The words of every eval that has a result."""
+    ran = {result.eval for result in results}
+    return {one.name: one.eval.words or EvalWords.named(one.name) for one in suite.evals if one.name in ran}
+
+
+def measures_in_words(suite: Suite, results: Sequence[EvalResult]) -> dict[str, Measure]:
+    """The words of every metric that was measured, by `eval.metric`."""
+    rows = {one.name: one.eval.measures for one in suite.evals}
+    names = dict.fromkeys((result.eval, metric) for result in results for metric in result.metrics)
+    return {f"{name}.{metric}": rows[name].get(metric) or Measure.named(metric) for name, metric in names}

@@ -1,0 +1,106 @@
+"""The table of evals: one row for each, with its settings, words, measures and needs."""
+
+from __future__ import annotations
+
+from tropism.evals.core.items import Eval
+from tropism.evals.harness import capability
+from tropism.evals.preference import displacement, drift, forgetting, head_to_head, implicit_reward, strengths
+from tropism.evals.security import hierarchy, injection, refusal
+from tropism.evals.style import style_preference
+from tropism.records import EvalWords
+
+EVALS: dict[str, Eval] = {
+    "preference": Eval(
+        implicit_reward.preference,
+        implicit_reward.PreferenceSettings,
+        words=EvalWords(
+            title="Held-out comparisons",
+            question="Does the model prefer the answers that people preferred, on pairs that it was not trained on?",
+            base_is_zero=True,
+        ),
+        measures=implicit_reward.MEASURES,
+        needs=frozenset({"groups", "policy"}),
+        statistics=implicit_reward.STATISTICS,
+    ),
+    "displacement": Eval(
+        displacement.displacement,
+        displacement.DisplacementSettings,
+        words=EvalWords(
+            title="Where probability went",
+            question="Did preferred answers become more likely, or only less unlikely than rejected ones?",
+            base_is_zero=True,
+        ),
+        measures=displacement.MEASURES,
+        needs=frozenset({"groups", "policy"}),
+    ),
+    "drift": Eval(
+        drift.drift,
+        drift.DriftSettings,
+        words=EvalWords(
+            title="Generated text",
+            question="How long, how varied and how far from the base are the model's own answers?",
+        ),
+        measures=drift.MEASURES,
+        needs=frozenset({"groups"}),
+        statistics=drift.STATISTICS,
+    ),
+    "forgetting": Eval(
+        forgetting.forgetting,
+        forgetting.ForgettingSettings,
+        words=EvalWords(title="Forgetting", question="How well does the model still predict plain text?"),
+        measures=forgetting.MEASURES,
+        needs=frozenset({"texts", "policy"}),
+        statistics=forgetting.STATISTICS,
+    ),
+    "win_rate": Eval(
+        head_to_head.win_rate,
+        head_to_head.WinRateSettings,
+        words=EvalWords(
+            title="Win rate", question="Does the judge prefer the model's answers to the base's for the same prompts?"
+        ),
+        measures=head_to_head.MEASURES,
+        needs=frozenset({"groups", "judge"}),
+        across=strengths.strengths_table,
+    ),
+    "capability": Eval(
+        capability.capability,
+        capability.CapabilitySettings,
+        words=EvalWords(title="Capability", question="How does the model do on public benchmark tasks?"),
+    ),
+    "refusal": Eval(
+        refusal.refusal,
+        refusal.RefusalSettings,
+        words=EvalWords(
+            title="Refusals", question="Does the model refuse harmless requests, or answer dangerous ones?"
+        ),
+        measures=refusal.MEASURES,
+    ),
+    "injection": Eval(
+        injection.injection,
+        injection.InjectionSettings,
+        words=EvalWords(
+            title="Prompt injection", question="Does the model follow instructions hidden in the data that it reads?"
+        ),
+        measures=injection.MEASURES,
+        statistics=injection.STATISTICS,
+    ),
+    "hierarchy": Eval(
+        hierarchy.hierarchy,
+        hierarchy.HierarchySettings,
+        words=EvalWords(
+            title="Instruction hierarchy",
+            question="When two levels of authority disagree, does the model obey the higher one?",
+        ),
+        measures=hierarchy.MEASURES,
+        statistics=hierarchy.STATISTICS,
+    ),
+    "style": Eval(
+        style_preference.style,
+        style_preference.StyleSettings,
+        words=EvalWords(title="Style", question="Does the form of an answer sway the model more than its content?"),
+        measures=style_preference.MEASURES,
+        needs=frozenset({"policy"}),
+        statistics=style_preference.STATISTICS,
+    ),
+}
+"""Name to eval. An eval is one file with a function `(Task) -> Measured`, and one row here."""
