@@ -201,12 +201,12 @@ def test_looks_repeat_only_after_thirty_models() -> None:
 
 
 def test_every_table_and_measure_in_words_belongs_to_an_eval_that_is_known() -> None:
-    from tropism.evals.core.suite import EVALS as KNOWN
+    from tropism.evals.eval_table import EVALS as KNOWN
 
     assert set(EVALS) == set(KNOWN)
     assert {name.partition(".")[0] for name in (*MEASURES, *MATRICES)} <= set(KNOWN)
     for name, row in KNOWN.items():
-        for metric in (*row.better, *row.statistics):
+        for metric in (*row.measures, *row.statistics):
             assert f"{name}.{metric}" in MEASURES, f"{name}.{metric} has no words"
 
 
