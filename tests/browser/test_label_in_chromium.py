@@ -67,14 +67,14 @@ def test_thirty_pairs_by_keyboard_with_an_undo_and_a_reload(
     for place in range(12):
         answer("12t1b2"[place % 6])
     seen.press("u", num_answered=11)
-    assert "Taken back." in seen.page.locator('[role="status"]').inner_text()
+    assert "Undone." in seen.page.locator('[role="status"]').inner_text()
     expected.pop()
     shown = seen.page.locator("main").inner_text()
     seen.page.reload()
     assert seen.page.locator(".answers").inner_text() in shown  # it goes on where it was
     for _ in range(19):
         answer("2")
-    seen.page.get_by_text("Nothing is left for you.").wait_for()
+    seen.page.get_by_text("You are done.").wait_for()
 
     items = {item.item_id: item for item in read_choice_items(server.folder / "choices.sqlite")}
     made = server.choices
@@ -121,7 +121,7 @@ def test_a_choice_made_while_the_server_is_away_is_saved_when_it_is_back(
     seen.press("1", num_answered=1)
     server.stop(signal.SIGKILL)
     seen.page.keyboard.press("2")
-    seen.page.get_by_text("Not saved yet. Trying again").wait_for()
+    seen.page.get_by_text("Not saved yet. Retrying").wait_for()
     server.start()
     seen.page.locator(".progress b", has_text="2").wait_for()
     assert [choice.winner == choice.shown[place] for place, choice in enumerate(server.choices)] == [True, True]
@@ -154,7 +154,7 @@ def test_the_page_works_without_scripts_and_shows_where_the_focus_is(
     plain.page.get_by_role("button", name="Answer 2 is better").click()
     plain.page.get_by_text("Saved.").wait_for()
     plain.page.get_by_role("button", name="Undo").click()
-    plain.page.get_by_text("Taken back.").wait_for()
+    plain.page.get_by_text("Undone.").wait_for()
     assert server.choices == []
     seen = watch()
     seen.enter(server.address, "Bob")
@@ -276,7 +276,7 @@ def test_both_themes_fit_a_desktop_and_a_phone(
                 seen.page.locator('.reasons label:has-text("clear")').click()
                 seen.page.screenshot(path=folder / f"label-{theme}-{width}.png")
             seen.press("s", num_answered=num_skipped)
-        seen.page.get_by_text("Nothing is left for you.").wait_for()
+        seen.page.get_by_text("You are done.").wait_for()
         seen.page.goto(f"{server.address}/results")
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
         background = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")

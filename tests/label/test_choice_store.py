@@ -12,7 +12,7 @@ from tropism.data.label_choices import Choice, ChoiceItem, Option, read_choice_i
 from tropism.errors import DataError, OutputError
 from tropism.ingest.choice_tables import is_choices_file, opened_choices
 from tropism.label import choice_store as store_module
-from tropism.label.choice_store import ChoiceStore, Conflict, NewChoice, StoreBusy, TakenBack
+from tropism.label.choice_store import ChoiceConflict, ChoiceStore, ChoiceUndone, NewChoice, StoreBusy
 
 TURNS = ({"role": "user", "content": "Häh?"},)
 ITEMS = (
@@ -70,9 +70,9 @@ def test_a_choice_sent_twice_is_stored_once(path: Path) -> None:
         assert store.add(new("c1")) is not None
         assert store.add(new("c1")._replace(seconds=9.0)) is None
         assert store.num_rows() == 1
-        with pytest.raises(Conflict, match="id of another choice"):
+        with pytest.raises(ChoiceConflict, match="id of another choice"):
             store.add(new("c1")._replace(winner="y"))
-        with pytest.raises(Conflict, match="ann has answered i1 already"):
+        with pytest.raises(ChoiceConflict, match="ann has already answered i1"):
             store.add(new("c2"))
         assert store.num_rows() == 1
 
@@ -86,12 +86,12 @@ def test_an_undo_is_a_row_that_revokes_and_the_item_can_be_answered_again(path: 
         assert store.standing() == []
         again = store.add(new("c2"))
         for late in (new("c1"), new("c1")._replace(winner="y")):
-            with pytest.raises(TakenBack):  # a late repetition does not bring it back, and does not seem to
+            with pytest.raises(ChoiceUndone):  # a late repetition does not bring it back, and does not seem to
                 store.add(late)
         assert store.standing() == [again]
-        with pytest.raises(Conflict, match="id of a choice"):
+        with pytest.raises(ChoiceConflict, match="id of a choice"):
             store.undo("ann", "c2")
-        with pytest.raises(Conflict):
+        with pytest.raises(ChoiceConflict):
             store.add(new("u1"))
     assert [choice.choice_id for choice in read_choices(path)] == ["c2"]
     with closing(sqlite3.connect(path)) as connection:
@@ -135,7 +135,7 @@ def test_a_file_goes_on_and_other_settings_are_refused(path: Path) -> None:
         store.add(new("c1"))
     with closing(opened(path)) as store:
         assert [choice.choice_id for choice in store.standing()] == ["c1"]
-    with pytest.raises(DataError, match="was begun with seed '0', not '1'"):
+    with pytest.raises(DataError, match="was started with `seed='0'`, got '1'"):
         ChoiceStore(path, ITEMS, {"seed": "1"})
 
 
@@ -162,7 +162,7 @@ def test_a_file_that_stays_busy_stores_nothing_and_says_so(path: Path, monkeypat
 def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("mine")
-    with pytest.raises(DataError, match="is no file of choices"):
+    with pytest.raises(DataError, match="is not a choices file"):
         opened(text)
     assert text.read_text() == "mine"
     foreign = tmp_path / "foreign.sqlite"

@@ -39,7 +39,7 @@ def test_checks_from_groups_expect_the_winner_and_pass_over_ties() -> None:
     group = PreferenceGroup("g", ("?",), responses, (Edge(0, 1), Edge(0, 2, prob=0.5)))
     (check,) = checks_from([group])
     assert (check.expected, [option.id for option in check.options]) == ("a", ["a", "b"])
-    with pytest.raises(DataError, match="no edge between two answers"):
+    with pytest.raises(DataError, match="no edge between two different answers"):
         checks_from([PreferenceGroup("g", ("?",), responses)])
 
 

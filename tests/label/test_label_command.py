@@ -160,14 +160,17 @@ def test_a_real_server_refuses_what_is_not_ours_and_ends_with_its_account(runnin
             ["--allow-host", "a.example"],
             "--allow-host a.example lets other machines in and needs --token. Add --token ",
         ),
-        (["--pairs", "some"], "--pairs must be all, edges or a number, not 'some'. Use --pairs 200."),
-        (["--pairs", "all", "--best-of", "3"], "--pairs has no effect with --best-of. Leave one of them away."),
-        (["--best-of", "1"], "--best-of must lie between 2 and 9, not 1. Use --best-of 4."),
-        (["--pairs", "edges"], "nothing to choose from in 5 groups (no comparison). Give groups with two different"),
+        (["--pairs", "some"], "--pairs must be all, edges or a number, got 'some'. Use --pairs 200."),
+        (["--pairs", "all", "--best-of", "3"], "--pairs has no effect with --best-of. Omit one of them."),
+        (["--best-of", "1"], "--best-of must be in [2, 9], got 1. Use --best-of 4."),
+        (["--pairs", "edges"], "nothing to compare in 5 groups (no comparison). Use groups with two different"),
         (["--check-share", "0.1"], "--check-share has no effect without --checks. Add --checks generated."),
-        (["--reasons", "kind,kind"], "--reasons needs up to 20 different tags, not kind, kind. Name each once."),
-        (["--images", "nowhere"], "--images must name a folder, not nowhere. Name the folder that holds the images."),
-        (["-o", "groups.parquet"], "groups.parquet exists and is no file of choices. Name another file with --output"),
+        (
+            ["--reasons", "kind,kind"],
+            "--reasons must be at most 20 different tags, got kind, kind. Write each tag once.",
+        ),
+        (["--images", "nowhere"], "--images must be a folder, got nowhere. Use the folder that holds the images."),
+        (["-o", "groups.parquet"], "groups.parquet exists and is not a choices file. Use another --output"),
         (["--checks", "missing.parquet"], "there is no file missing.parquet."),
     ],
 )
@@ -183,5 +186,5 @@ def test_a_port_in_use_is_said_before_anything_is_made(folder: Path, capsys: pyt
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert run(["label", "groups.parquet", "--port", str(port)]) == 3
-    assert f"127.0.0.1:{port} cannot be listened on" in capsys.readouterr().err
+    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
     assert not (folder / "choices.sqlite").exists()

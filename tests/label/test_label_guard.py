@@ -9,8 +9,8 @@ from starlette.testclient import TestClient
 from tropism.errors import ConfigError
 from tropism.label.access import Access
 from tropism.label.app import make_app
-from tropism.label.desk import Desk
 from tropism.label.images import ImageFolder
+from tropism.label.label_service import LabelService
 from tropism.label.request_guard import MOST_BODY_BYTES
 from tropism.label.serving import check_token, page_address
 
@@ -19,11 +19,11 @@ NETWORK = Access(TOKEN, OWNER, host="0.0.0.0", port=8000, allowed_hosts=("label.
 
 
 @pytest.fixture
-def visit(make_desk: Callable[..., Desk]) -> Callable[..., TestClient]:
+def visit(make_service: Callable[..., LabelService]) -> Callable[..., TestClient]:
     """A browser before the page of `access`."""
 
     def make(access: Access, *, base: str = "http://127.0.0.1:8000") -> TestClient:
-        app = make_app(make_desk(), ImageFolder(None), access)
+        app = make_app(make_service(), ImageFolder(None), access)
         return TestClient(app, base_url=base, follow_redirects=False)
 
     return make
@@ -149,12 +149,12 @@ def test_other_methods_are_not_allowed(visit: Callable[..., TestClient]) -> None
 def test_a_network_needs_a_token_that_cannot_be_guessed() -> None:
     check_token("127.0.0.1", None)
     check_token("localhost", TOKEN)
-    with pytest.raises(ConfigError, match=r"--host 0\.0\.0\.0 can be reached from other machines and needs --token"):
+    with pytest.raises(ConfigError, match=r"`host=0\.0\.0\.0` can be reached from other machines and needs `token`"):
         check_token("0.0.0.0", None)
-    with pytest.raises(ConfigError, match="needs at least 12 characters, not 5"):
+    with pytest.raises(ConfigError, match="`token` must have at least 12 characters, got 5"):
         check_token("0.0.0.0", "short")
     for token in ("unverwüstlich und geheim", "two\nlines of a token"):
-        with pytest.raises(ConfigError, match="needs printable ASCII characters only"):
+        with pytest.raises(ConfigError, match="`token` must consist of printable ASCII characters"):
             check_token("0.0.0.0", token)
 
 
@@ -164,12 +164,14 @@ def test_addresses_carry_the_token_that_opens_them() -> None:
     assert page_address(Access(host="::1", port=80), for_owner=False) == "http://[::1]:80/"
 
 
-def test_images_are_served_with_their_type_and_nothing_else(make_desk: Callable[..., Desk], tmp_path: Path) -> None:
+def test_images_are_served_with_their_type_and_nothing_else(
+    make_service: Callable[..., LabelService], tmp_path: Path
+) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
     (folder / "a.png").write_bytes(b"\x89PNG")
     images = ImageFolder(folder)
-    client = TestClient(make_app(make_desk(), images, Access()), base_url="http://127.0.0.1:8000")
+    client = TestClient(make_app(make_service(), images, Access()), base_url="http://127.0.0.1:8000")
     answer = client.get(f"/images/{images.key_of('a.png')}")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     assert answer.headers["x-content-type-options"] == "nosniff"

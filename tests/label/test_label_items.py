@@ -5,7 +5,7 @@ import pytest
 from tropism.data.label_choices import Option
 from tropism.errors import ConfigError, DataError
 from tropism.groups import Edge, PreferenceGroup, Response
-from tropism.label.label_items import Plan, item_from, prepare
+from tropism.label.label_items import ComparisonPlan, item_from, make_items
 
 
 def group(name: str, *answers: str, edges: tuple[Edge, ...] = ()) -> PreferenceGroup:
@@ -14,14 +14,14 @@ def group(name: str, *answers: str, edges: tuple[Edge, ...] = ()) -> PreferenceG
 
 
 def test_all_pairs_of_four_answers_are_six() -> None:
-    prepared = prepare([group("a", "1", "2", "3", "4"), group("b", "5", "6")], Plan())
+    prepared = make_items([group("a", "1", "2", "3", "4"), group("b", "5", "6")], ComparisonPlan())
     assert (len(prepared.items), prepared.num_groups, prepared.left_out) == (7, 2, {})
     assert [option.id for option in prepared.items[0].options] == ["r0", "r1"]
 
 
 def test_edges_are_shown_once_whatever_their_direction() -> None:
     edges = (Edge(0, 2), Edge(2, 0, weight=2.0), Edge(1, 2))
-    items = prepare([group("a", "1", "2", "3", edges=edges)], Plan("edges")).items
+    items = make_items([group("a", "1", "2", "3", edges=edges)], ComparisonPlan("edges")).items
     assert [tuple(option.id for option in item.options) for item in items] == [("r0", "r2"), ("r1", "r2")]
 
 
@@ -41,37 +41,37 @@ def test_every_comparison_that_is_left_out_has_a_reason() -> None:
         group("d", "1", "2"),
         group("d", "1", "2"),
     ]
-    prepared = prepare(groups, Plan())
+    prepared = make_items(groups, ComparisonPlan())
     assert len(prepared.items) == 1
     assert prepared.left_out == {
-        "answers that are equal": 1,
+        "equal answers": 1,
         "an answer without text or image": 2,
         "answers to different prompts": 1,
-        "a comparison for the second time": 1,
+        "a repeated comparison": 1,
     }
 
 
 def test_a_sample_is_the_same_from_shuffled_groups_and_counts_the_rest() -> None:
     groups = [group(f"g{place}", "yes", "no") for place in range(50)]
-    sampled, shuffled = (prepare(given, Plan(sample=10, seed=3)) for given in (groups, groups[::-1]))
+    sampled, shuffled = (make_items(given, ComparisonPlan(10, seed=3)) for given in (groups, groups[::-1]))
     assert {item.item_id for item in sampled.items} == {item.item_id for item in shuffled.items}
-    assert (len(sampled.items), sampled.left_out) == (10, {"outside the sample": 40})
-    other = prepare(groups, Plan(sample=10, seed=4))
+    assert (len(sampled.items), sampled.left_out) == (10, {"not drawn": 40})
+    other = make_items(groups, ComparisonPlan(10, seed=4))
     assert {item.item_id for item in sampled.items} != {item.item_id for item in other.items}
 
 
 def test_the_best_of_several_keeps_the_groups_order_and_draws_from_larger_groups() -> None:
-    prepared = prepare([group("a", *"123456"), group("b", *"12"), group("c", "1")], Plan(best_of=4))
+    prepared = make_items([group("a", *"123456"), group("b", *"12"), group("c", "1")], ComparisonPlan(best_of=4))
     assert [len(item.options) for item in prepared.items] == [4, 2]
     shown = [option.id for option in prepared.items[0].options]
     assert shown == sorted(shown)
     assert prepared.left_out == {"fewer than two answers to a prompt": 1}
 
 
-def test_nothing_to_choose_from_is_an_error_with_its_reasons() -> None:
-    with pytest.raises(DataError, match=r"nothing to choose from in 1 groups \(answers that are equal: 1\)"):
-        prepare([group("a", "x", "x")], Plan())
-    with pytest.raises(ConfigError, match="between 2 and 9, not 10"):
-        Plan(best_of=10)
-    with pytest.raises(ConfigError, match="at least 1, not 0"):
-        Plan(sample=0)
+def test_nothing_to_compare_is_an_error_with_its_reasons() -> None:
+    with pytest.raises(DataError, match=r"nothing to compare in 1 groups \(equal answers: 1\)"):
+        make_items([group("a", "x", "x")], ComparisonPlan())
+    with pytest.raises(ConfigError, match=r"`best_of` must be in \[2, 9\], got 10"):
+        ComparisonPlan(best_of=10)
+    with pytest.raises(ConfigError, match="`pairs` must be at least 1, got 0"):
+        ComparisonPlan(0)

@@ -10,11 +10,17 @@ import pytest
 from tropism.data.label_choices import Choice, ChoiceItem, Option, Verdict
 from tropism.groups import PreferenceGroup, Response
 from tropism.label.choice_store import ChoiceStore
-from tropism.label.desk import Desk, Sent
-from tropism.label.label_items import Plan, prepare
+from tropism.label.label_items import ComparisonPlan, make_items
+from tropism.label.label_service import LabelService, SubmittedChoice
 from tropism.label.queue import Queue
-from tropism.label.results import ResultsDesk, annotator_lines, kappa_lines, results_of, strength_table
-from tropism.label.results import _ratings as ratings_of
+from tropism.label.results import (
+    CachedResults,
+    _pair_verdicts,
+    annotator_lines,
+    kappa_lines,
+    results_of,
+    strength_table,
+)
 from tropism.signals.build import Settings, build_foreign
 
 
@@ -46,7 +52,7 @@ def test_kappa_of_two_annotators_is_the_hand_worked_one() -> None:
         for name, winner in zip(("Ann", "Bob"), winners, strict=True)
     ]
     choices.append(choice("i0", "Eve", None, verdict="skip"))
-    (line,) = kappa_lines(ratings_of(choices, items))
+    (line,) = kappa_lines(_pair_verdicts(choices, items))
     assert (line.first, line.second, line.kappa.n) == ("Ann", "Bob", 50)
     assert abs(line.kappa.value - 0.4) < 1e-12
 
@@ -57,7 +63,7 @@ def test_kappa_does_not_ask_which_answer_stands_first_in_the_file() -> None:
     said = [(name, f"i{place}") for name in ("Ann", "Bob") for place in range(20)]
     odd = {("Ann", "i0"), ("Ann", "i1"), ("Bob", "i2")}
     choices = [choice(place, name, "rejected" if (name, place) in odd else "chosen") for name, place in said]
-    (line,) = kappa_lines(ratings_of(choices, items))
+    (line,) = kappa_lines(_pair_verdicts(choices, items))
     assert abs(line.kappa.value - (17 / 20 - 0.5) / 0.5) < 1e-12
 
 
@@ -66,7 +72,7 @@ def test_a_best_of_three_is_three_pairs_and_both_bad_is_none() -> None:
     items = {"i0": item("i0", ids=ids), "i1": item("i1")}
     choices = [choice("i0", "Ann", "large", shown=ids), choice("i0", "Bob", "small", shown=ids)]
     choices += [choice("i1", "Ann", "large"), choice("i1", "Bob", None, verdict="both_bad")]
-    table = ratings_of(choices, items)
+    table = _pair_verdicts(choices, items)
     assert (table.annotators, table.items, table.groups) == (("Ann", "Bob"), ["i0"] * 3, ["group i0"] * 3)
     assert table.values.tolist() == [[1.0, 1.0, 0.5], [0.5, 0.0, 0.0]]  # large-middle, large-small, middle-small
 
@@ -89,22 +95,22 @@ def test_the_best_of_three_beats_both_others_and_a_winner_of_all_needs_a_prior()
     table = strength_table([choice(f"i{place}", "Ann", "large", shown=ids) for place in range(3)], items)
     best = table.lines[0]
     assert (best.name, best.wins, best.games) == ("large", 6.0, 6)
-    assert table.note.startswith("A weak prior holds the strengths together, because without it")
+    assert table.note.startswith("Estimated with a weak prior, because without one")
 
 
 def test_ids_that_name_places_are_nobodys() -> None:
     for ids in (("0", "1"), ("a", "b"), ("r0", "r1"), ("chosen", "rejected"), ("response_1", "response_2")):
         items = {f"i{place}": item(f"i{place}", ids=ids) for place in range(3)}
         table = strength_table([choice("i0", "Ann", ids[0], shown=ids)], items)
-        assert (table.lines, table.note) == ((), "The responses' ids do not say who answered.")
-    assert strength_table([], {"i0": item("i0"), "i1": item("i1")}).note == "Nobody has compared them yet."
+        assert (table.lines, table.note) == ((), "The responses' ids do not name the models.")
+    assert strength_table([], {"i0": item("i0"), "i1": item("i1")}).note == "No comparisons yet."
 
 
 def test_ids_that_always_go_with_one_text_are_nobodys() -> None:
     options = (Option("9f86d081884c", "Yes."), Option("60303ae22b99", "No."))  # ids of `tropism build` are such hashes
     items = {f"i{place}": item(f"i{place}")._replace(options=options) for place in range(3)}
     table = strength_table([choice("i0", "Ann", "9f86d081884c", shown=("9f86d081884c", "60303ae22b99"))], items)
-    assert (table.lines, table.note) == ((), "The responses' ids do not say who answered.")
+    assert (table.lines, table.note) == ((), "The responses' ids do not name the models.")
 
 
 def test_a_winner_of_every_game_has_an_interval() -> None:
@@ -130,17 +136,19 @@ def test_an_annotators_line_counts_what_they_did() -> None:
     assert (round(line.first_chosen.value, 3), line.first_chosen.n) == (0.667, 3)
 
 
-def test_results_follow_a_desk_and_are_not_computed_at_every_look(make_desk: Callable[..., Desk]) -> None:
-    desk = make_desk(overlap=2)
+def test_results_follow_the_choices_and_are_cached_for_a_moment(make_service: Callable[..., LabelService]) -> None:
+    service = make_service(overlap=2)
     now = 0.0
-    owner = ResultsDesk(desk, clock=lambda: now)
+    owner = CachedResults(service, clock=lambda: now)
     assert owner.results().num_choices == 0
     for name in ("Ann", "Bob"):
         for place in range(5):
-            served = desk.serve(name)
+            served = service.serve(name)
             assert served is not None
             answer = "1" if served.options[0].id == "model-x" else "2"
-            desk.choose(name, Sent(f"{name}-{place}-0000", served.item.item_id, "tie" if place == 4 else answer))
+            service.choose(
+                name, SubmittedChoice(f"{name}-{place}-0000", served.item.item_id, "tie" if place == 4 else answer)
+            )
     assert owner.results().num_choices == 0  # a moment ago
     now = 10.0
     results = owner.results()
@@ -149,22 +157,22 @@ def test_results_follow_a_desk_and_are_not_computed_at_every_look(make_desk: Cal
     assert results.raw is not None
     assert results.raw.n == 5
     assert [line.judged for line in results.annotators] == [5, 5]
-    desk.undo("Bob", "undo-0000")
-    assert results_of(desk)[2:5] == (2, 9, 11)
-    assert results_of(desk).num_complete == 4
+    service.undo("Bob", "undo-0000")
+    assert results_of(service)[2:5] == (2, 9, 11)
+    assert results_of(service).num_complete == 4
 
 
-def test_build_says_the_same_of_the_same_choices(make_desk: Callable[..., Desk], tmp_path: Path) -> None:
-    desk = make_desk(overlap=2)
+def test_build_says_the_same_of_the_same_choices(make_service: Callable[..., LabelService], tmp_path: Path) -> None:
+    service = make_service(overlap=2)
     drawn = random.Random(2)
     for name in ("Ann", "Bob"):
         for place in range(5):
-            served = desk.serve(name)
+            served = service.serve(name)
             assert served is not None
             better = "1" if served.options[0].id == "model-x" else "2"
             answer = drawn.choice([better, better, better, "3" if better == "1" else "1", "tie"]).replace("3", "2")
-            desk.choose(name, Sent(f"{name}-{place}-0000", served.item.item_id, answer))
-    page = results_of(desk)
+            service.choose(name, SubmittedChoice(f"{name}-{place}-0000", served.item.item_id, answer))
+    page = results_of(service)
     assert [line.name for line in page.strengths.lines] == ["model-x", "model-y"]
     firsts = [line.first_chosen for line in page.annotators if line.first_chosen]
     with build_foreign(tmp_path / "choices.sqlite", "label-page", Settings()) as made:
@@ -189,19 +197,19 @@ def test_build_says_the_same_of_a_file_with_pairs_and_bests_of_three(tmp_path: P
         )
         for place in range(12)
     ]
-    items = prepare(groups, Plan(best_of=3)).items
+    items = make_items(groups, ComparisonPlan(best_of=3)).items
     assert {len(one.options) for one in items} == {2, 3}
     store = ChoiceStore(tmp_path / "choices.sqlite", items, {"seed": "0"})
-    desk = Desk(Queue(items, (), overlap=2), store, reasons=())
+    service = LabelService(Queue(items, (), overlap=2), store, reasons=())
     drawn = random.Random(4)
     for name in ("Ann", "Bob"):
         for place in range(12):
-            served = desk.serve(name)
+            served = service.serve(name)
             assert served is not None
             best = next(at for at, option in enumerate(served.options, start=1) if option.id == "model-x")
             answer = drawn.choice([str(best), str(best), str(best), "1", "2", "tie", "both_bad"])
-            desk.choose(name, Sent(f"{name}-{place}-0000", served.item.item_id, answer))
-    page = results_of(desk)
+            service.choose(name, SubmittedChoice(f"{name}-{place}-0000", served.item.item_id, answer))
+    page = results_of(service)
     with build_foreign(tmp_path / "choices.sqlite", "label-page", Settings()) as made:
         found = made.card.confounds
     store.close()

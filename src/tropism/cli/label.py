@@ -1,4 +1,4 @@
-"""`tropism label`: a page where people choose between answers."""
+"""`tropism label`: a page on which people choose between answers."""
 
 from __future__ import annotations
 
@@ -12,39 +12,41 @@ from tropism.cli.output import JSON, Output, estimate
 
 if TYPE_CHECKING:
     from tropism.label.access import Access
-    from tropism.label.label_items import Plan
+    from tropism.label.label_items import ComparisonPlan
     from tropism.label.results import Results
-    from tropism.label.session import LabelSettings, Session
+    from tropism.label.session import LabelSession, LabelSettings
 
 REASONS = "correct,clear,complete,kind,to the point"
 CHECK_SHARE = 0.05
 
 
 def label(
-    file: Path = typer.Argument(help="The groups: groups.parquet, or any file that `tropism train` reads."),
+    file: Path = typer.Argument(help="Groups: groups.parquet, or any file that `tropism train` reads."),
     target: Path = typer.Option(
-        Path("choices.sqlite"), "--output", "-o", help="The choices; a file begun before goes on."
+        Path("choices.sqlite"), "--output", "-o", help="The choices file; an existing one is continued."
     ),
     pairs: str = typer.Option(
-        None, help="`all` pairs of a group's answers (default), its `edges`, or a number: so many of all pairs."
+        None, help="`all` pairs of a group's answers (default), its `edges`, or the number of pairs to draw."
     ),
-    best_of: int = typer.Option(None, help="Instead of pairs: the best of up to so many answers (2 to 9)."),
-    overlap: int = typer.Option(1, min=1, help="Annotators per item; agreement needs 2."),
-    reasons: str = typer.Option(REASONS, help="Tags that may be ticked, separated by commas; empty for none."),
+    best_of: int = typer.Option(None, help="Instead of pairs, choose the best of up to this many answers (2 to 9)."),
+    overlap: int = typer.Option(1, min=1, help="Annotators per item; agreement needs at least 2."),
+    reasons: str = typer.Option(REASONS, help="Tags that annotators may select, separated by commas; empty for none."),
     checks: str = typer.Option(
         None, help="Attention checks: `generated`, or a file of groups whose edges say which answer is right."
     ),
-    check_share: float = typer.Option(None, min=0.001, max=0.5, help="With --checks: checks per item shown; 0.05."),
-    images: Path = typer.Option(None, help="The only folder from which images are shown."),
-    seed: int = typer.Option(0, help="Of the orders and draws."),
-    host: str = typer.Option("127.0.0.1", help="Address to serve on; other than this machine's own needs --token."),
-    port: int = typer.Option(8000, min=0, max=65535, help="Port to serve on; 0 takes a free one."),
-    token: str = typer.Option(None, help="What annotators need to come in; the owner's is made at the start."),
-    allow_host: list[str] = typer.Option([], help="A further name by which browsers reach the page."),
+    check_share: float = typer.Option(
+        None, min=0.001, max=0.5, help="With --checks: checks per item shown (default 0.05)."
+    ),
+    images: Path = typer.Option(None, help="Folder of images; images outside it are not shown."),
+    seed: int = typer.Option(0, help="Seed of the orders and draws."),
+    host: str = typer.Option("127.0.0.1", help="Address to serve on; a public one needs --token."),
+    port: int = typer.Option(8000, min=0, max=65535, help="Port to serve on; 0 for a free one."),
+    token: str = typer.Option(None, help="Token required from annotators; the owner's is generated at the start."),
+    allow_host: list[str] = typer.Option([], help="Another host name by which browsers reach the page."),
     open_page: bool = typer.Option(False, "--open/--no-open", help="Open the page in a browser."),
     for_programs: bool = JSON,
 ) -> None:
-    """Serve a page where people choose between answers. Ctrl-C ends it; the same command goes on."""
+    """Serve a page on which people choose between answers. Ctrl-C ends it; the same command continues."""
     settings = label_settings(
         label_plan(pairs, best_of=best_of, seed=seed),
         overlap=overlap,
@@ -56,54 +58,60 @@ def label(
     from tropism.label.serving import bound_socket, check_token
     from tropism.label.session import open_session
 
-    check_token(host, token, allowed_hosts=allow_host)
+    check_token(host, token, allow_host=allow_host)
     output = Output(for_programs)
     with bound_socket(host, port) as listening, open_session(file, target, settings) as session:
-        output.table("To choose", begun(session, target))
+        output.table("To label", begun(session, target))
         access = access_of(host, listening.getsockname()[1], token=token, allowed_hosts=allow_host)
         results = serve_until_stopped(output, session, listening=listening, access=access, open_page=open_page)
-    output.table("Chosen", account(results, target))
+    output.table("Choices", account(results, target))
     output.finish(payload(results, session, target), next_command=f"tropism build {shlex.quote(str(target))}")
 
 
-def label_plan(pairs: str | None, *, best_of: int | None, seed: int) -> Plan:
-    """Which answers are compared.
+def label_plan(pairs: str | None, *, best_of: int | None, seed: int) -> ComparisonPlan:
+    """The answers to compare.
 
     Raises:
-        ConfigError: where `pairs` is no such choice, or has no meaning beside `best_of`.
+        ConfigError: if `pairs` is not valid, or is given together with `best_of`.
     """
     from tropism.errors import ConfigError
-    from tropism.label.label_items import Plan
+    from tropism.label.label_items import ComparisonPlan
 
     if best_of is not None and pairs is not None:
-        raise ConfigError("--pairs has no effect with --best-of.", remedy="Leave one of them away.")
+        raise ConfigError("`pairs` has no effect with `best_of`.", remedy="Omit one of them.")
     if pairs in (None, "all", "edges"):
-        return Plan("edges" if pairs == "edges" else "all", best_of=best_of, seed=seed)
+        return ComparisonPlan("edges" if pairs == "edges" else "all", best_of=best_of, seed=seed)
     if pairs is None or not pairs.isdecimal():
-        raise ConfigError(f"--pairs must be all, edges or a number, not {pairs!r}.", remedy="Use --pairs 200.")
-    return Plan(sample=int(pairs), seed=seed)
+        raise ConfigError(f"`pairs` must be all, edges or a number, got {pairs!r}.", remedy="Use `pairs=200`.")
+    return ComparisonPlan(int(pairs), seed=seed)
 
 
 def label_settings(
-    plan: Plan, *, overlap: int, reasons: str, checks: str | None, check_share: float | None, images: Path | None
+    plan: ComparisonPlan,
+    *,
+    overlap: int,
+    reasons: str,
+    checks: str | None,
+    check_share: float | None,
+    images: Path | None,
 ) -> LabelSettings:
-    """How the file is labelled.
+    """The settings of the session.
 
     Raises:
-        ConfigError: where the share of checks is given without checks.
+        ConfigError: if `check_share` is given without `checks`.
     """
     from tropism.errors import ConfigError
     from tropism.label.session import LabelSettings
 
     if checks is None and check_share is not None:
-        raise ConfigError("--check-share has no effect without --checks.", remedy="Add --checks generated.")
+        raise ConfigError("`check_share` has no effect without `checks`.", remedy="Add `checks=generated`.")
     tags = tuple(tag.strip() for tag in reasons.split(",")) if reasons.strip() else ()
     share = CHECK_SHARE if check_share is None else check_share
     return LabelSettings(plan, overlap=overlap, reasons=tags, checks=checks, check_share=share, images=images)
 
 
 def access_of(host: str, port: int, *, token: str | None, allowed_hosts: list[str]) -> Access:
-    """Who may come in; where annotators need a token the owner needs another one, made for this run."""
+    """Who may use the page; if annotators need a token, the owner gets another one, generated for this run."""
     import secrets
 
     from tropism.label.access import Access
@@ -113,9 +121,9 @@ def access_of(host: str, port: int, *, token: str | None, allowed_hosts: list[st
 
 
 def serve_until_stopped(
-    output: Output, session: Session, *, listening: Any, access: Access, open_page: bool
+    output: Output, session: LabelSession, *, listening: Any, access: Access, open_page: bool
 ) -> Results:
-    """Serve the page, saying where it is when it answers, and return what was chosen."""
+    """Serve the page, print its addresses when it is ready, and return the results."""
     from tropism.label.app import make_app
     from tropism.label.results import results_of
     from tropism.label.serving import page_address, serve
@@ -123,34 +131,34 @@ def serve_until_stopped(
     address = page_address(access, for_owner=False)
 
     def show_addresses() -> None:
-        output.say("Serving; Ctrl-C ends it")  # lines and no table, which would cut long addresses
-        output.say(f"choose   {address}")
+        output.say("Serving; Ctrl-C ends it")  # lines, because a table would cut long addresses
+        output.say(f"label    {address}")
         output.say(f"results  {page_address(access, for_owner=True)}")
         if open_page:
             typer.launch(address)
 
-    serve(make_app(session.desk, session.images, access), listening, when_ready=show_addresses)
-    return results_of(session.desk)
+    serve(make_app(session.service, session.images, access), listening, when_ready=show_addresses)
+    return results_of(session.service)
 
 
-def begun(session: Session, target: Path) -> dict[str, str]:
-    """What there is to choose, as the rows of a table."""
+def begun(session: LabelSession, target: Path) -> dict[str, str]:
+    """What there is to label, as the rows of a table."""
     prepared = session.prepared
     rows = {"groups read": f"{prepared.num_groups:,}", "items": f"{len(prepared.items):,}"}
-    rows |= {f"left out: {reason}": f"{count:,}" for reason, count in prepared.left_out.items()}
+    rows |= {f"omitted: {reason}": f"{count:,}" for reason, count in prepared.left_out.items()}
     if session.num_checks:
         rows["attention checks"] = f"{session.num_checks:,}"
     if session.num_missing_images:
-        rows["images that cannot be shown"] = f"{session.num_missing_images:,} (is their folder given with --images?)"
-    rows["choices"] = f"{target}, going on after {session.num_kept:,}" if session.num_kept else f"{target}, new"
+        rows["images that cannot be shown"] = f"{session.num_missing_images:,} (is --images their folder?)"
+    rows["choices"] = f"{target}, continued after {session.num_kept:,}" if session.num_kept else f"{target}, new"
     return rows
 
 
 def account(results: Results, target: Path) -> dict[str, str]:
-    """What was chosen, as the rows of a table."""
+    """The results, as the rows of a table."""
     rows = {
-        "items with all their annotators": f"{results.num_complete:,} of {results.num_items:,}",
-        "choices that stand": f"{results.num_choices:,}",
+        "items that have all their annotators": f"{results.num_complete:,} of {results.num_items:,}",
+        "choices": f"{results.num_choices:,}",
         "annotators": f"{len(results.annotators):,}",
     }
     if results.checks.shown:
@@ -160,7 +168,7 @@ def account(results: Results, target: Path) -> dict[str, str]:
     return rows | {"output": str(target)}
 
 
-def payload(results: Results, session: Session, target: Path) -> dict[str, Any]:
+def payload(results: Results, session: LabelSession, target: Path) -> dict[str, Any]:
     """The JSON object of `label`."""
     return {
         "groups": session.prepared.num_groups,

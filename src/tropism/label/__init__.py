@@ -1,1 +1,1 @@
-"""The label page: people choose between answers, and every choice is kept as it was made."""
+"""The label page: people choose between answers, and every choice is stored as it was made."""

@@ -1,4 +1,4 @@
-"""Who may come in: by which token, and under which names the page is known."""
+"""Access control of the label page: tokens, roles, and the host names that the page answers to."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may come in.
+    """Who may use the page.
 
     Args:
-        token: what annotators show; None where everyone may come who reaches the address.
-        owner_token: what the owner shows to see results; None together with `token`.
+        token: required from annotators; None if anyone who reaches the address may enter.
+        owner_token: required from the owner to see results; None together with `token`.
         host: the address that the page is served on.
-        allowed_hosts: further names by which browsers reach it, such as the one of a proxy.
-        port: tells the cookies of several pages on one machine apart.
+        allowed_hosts: further host names by which browsers reach it, such as a proxy's.
+        port: distinguishes the cookies of several pages on one machine.
     """
 
     token: str | None = None
@@ -35,28 +35,28 @@ class Access:
 
     @property
     def cookie(self) -> str:
-        """The name of the cookie that stands for a token."""
+        """The name of the cookie that is set after a valid token."""
         return f"tropism_key_{self.port}"
 
     def role_of(self, shown: str) -> Role | None:
-        """Whose token this is, if anyone's; in a time that does not depend on what is shown."""
+        """The role of a token, or None; takes the same time for any input."""
         return self._matching(shown, {"owner": self.owner_token, "annotator": self.token})
 
     def role_of_cookie(self, shown: str) -> Role | None:
-        """Whose cookie this is, if anyone's."""
+        """The role of a cookie, or None."""
         return self._matching(shown, {"owner": _stamp(self.owner_token), "annotator": _stamp(self.token)})
 
     def cookie_value(self, role: Role) -> str:
-        """What the cookie holds: a stamp that the token makes and that does not give it away."""
+        """The cookie's value: an HMAC of the token, from which the token cannot be recovered."""
         value = _stamp(self.owner_token if role == "owner" else self.token)
         assert value is not None
         return value
 
     def knows_host(self, shown: str) -> bool:
-        """Whether a `Host` header is one of ours: a page elsewhere whose name was made to point here is not.
+        """Whether a `Host` header is valid here; this stops DNS rebinding.
 
-        Names must be known. Addresses are let in unless the page is served on loopback, because a name that was made
-        to point here is a name.
+        A host name must be known. A numeric address is accepted unless the page is served on loopback, because DNS
+        rebinding needs a name.
         """
         name = _host_name(f"//{shown}")
         if name in {self.host.lower(), *LOOPBACK_NAMES, *(one.lower() for one in self.allowed_hosts)}:
@@ -65,7 +65,7 @@ class Access:
 
     @staticmethod
     def _matching(shown: str, known: Mapping[Role, str | None]) -> Role | None:
-        """The role whose secret was shown; every secret is compared, whichever matches."""
+        """The role of the secret that was given; all secrets are compared, so that the time does not depend on it."""
         found: Role | None = None
         for role, secret in known.items():
             if secret is not None and hmac.compare_digest(shown.encode(), secret.encode()) and found is None:
@@ -74,7 +74,7 @@ class Access:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone.
+    """Whether an address is reachable from this machine only.
 
     Example:
         >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
@@ -87,7 +87,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _host_name(address: str) -> str:
-    """The name in an address, without its port; empty where there is none."""
+    """The host name in an address, without the port; empty if there is none."""
     try:
         return (urlsplit(address).hostname or "").lower()
     except ValueError:
@@ -95,7 +95,7 @@ def _host_name(address: str) -> str:
 
 
 def _is_address(name: str) -> bool:
-    """Whether a name is an address in numbers."""
+    """Whether a host name is a numeric address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -104,5 +104,5 @@ def _is_address(name: str) -> bool:
 
 
 def _stamp(token: str | None) -> str | None:
-    """What a cookie holds for a token."""
+    """The cookie value of a token."""
     return None if token is None else hmac.new(token.encode(), b"tropism label", hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""The web application: five addresses for annotators, one for the owner."""
+"""The web application of the label page: its routes and what each of them answers."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from starlette.types import ASGIApp
 
 from tropism.label import pages
 from tropism.label.access import Access
-from tropism.label.choice_store import Conflict, StoreBusy, TakenBack
-from tropism.label.desk import Desk, Refused, Sent, annotator_name
+from tropism.label.choice_store import ChoiceConflict, ChoiceUndone, StoreBusy
 from tropism.label.images import ImageFolder
-from tropism.label.request_guard import YEAR_SECONDS, Guard, cookies_of
-from tropism.label.results import ResultsDesk
+from tropism.label.label_service import InvalidRequest, LabelService, SubmittedChoice, annotator_name
+from tropism.label.request_guard import YEAR_SECONDS, RequestGuard, cookies_of
+from tropism.label.results import CachedResults
 
 MOST_FIELDS = 40
-SAVED, UNDONE, NOTHING_TO_UNDO = "Saved.", "Taken back.", "There is nothing to take back."
+SAVED, UNDONE, NOTHING_TO_UNDO = "Saved.", "Undone.", "There is nothing to undo."
 NOTES = {"saved": SAVED, "undone": UNDONE, "nothing": NOTHING_TO_UNDO}
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """The fields of a form that was sent."""
+class SubmittedForm:
+    """The fields of a submitted form."""
 
     fields: dict[str, list[str]]
 
     def one(self, name: str) -> str:
-        """The field's first value, empty where it is missing."""
+        """The field's first value, empty if it is missing."""
         return self.fields.get(name, [""])[0]
 
     def all(self, name: str) -> tuple[str, ...]:
@@ -41,15 +41,15 @@ class Form:
         return tuple(self.fields.get(name, ()))
 
 
-def make_app(desk: Desk, images: ImageFolder, access: Access) -> ASGIApp:
+def make_app(service: LabelService, images: ImageFolder, access: Access) -> ASGIApp:
     """The label page as an ASGI application.
 
     Args:
-        desk: hands out items and takes choices.
+        service: assigns items and stores choices.
         images: the images that may be shown.
-        access: who may come in.
+        access: who may use the page.
     """
-    site = Site(desk, images, access)
+    site = Site(service, images, access)
     routes = [
         Route("/", site.show),
         Route("/name", site.name, methods=["POST"]),
@@ -60,27 +60,27 @@ def make_app(desk: Desk, images: ImageFolder, access: Access) -> ASGIApp:
         Route("/static/{name}", site.static),
     ]
     handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-        Refused: _refused,
-        Conflict: _conflict,
-        TakenBack: _taken_back,
+        InvalidRequest: _invalid,
+        ChoiceConflict: _conflict,
+        ChoiceUndone: _undone,
         StoreBusy: _busy,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
-    return Guard(app, access)
+    return RequestGuard(app, access)
 
 
 class Site:
-    """What each address answers; see `make_app` for the arguments."""
+    """The handler of each route; see `make_app` for the arguments."""
 
-    def __init__(self, desk: Desk, images: ImageFolder, access: Access) -> None:
-        self.desk = desk
+    def __init__(self, service: LabelService, images: ImageFolder, access: Access) -> None:
+        self.service = service
         self.images = images
-        self.owner = ResultsDesk(desk)
+        self.owner = CachedResults(service)
         self.name_cookie = f"tropism_name_{access.port}"
 
     async def show(self, request: Request) -> Response:
-        """The next item, or the question for a name."""
+        """The next item, or the form that asks for a name."""
         annotator = self._annotator(request)
         if annotator is None:
             return HTMLResponse(pages.name_page())
@@ -88,7 +88,7 @@ class Site:
         return HTMLResponse(await run_in_threadpool(self._page, annotator, is_owner=_is_owner(request), note=note))
 
     async def name(self, request: Request) -> Response:
-        """Keeps the name that was given, or forgets it where none was."""
+        """Stores the annotator's name in a cookie; an empty name deletes it."""
         given = (await _form(request)).one("name")
         response: Response = RedirectResponse("/", 303)
         if not given:
@@ -96,106 +96,108 @@ class Site:
             return response
         name = annotator_name(given)
         if name is None:
-            problem = "A name has 1 to 60 letters, numbers or signs."
+            problem = "A name must have 1 to 60 printable characters."
             return HTMLResponse(pages.name_page(problem=problem, given=given), 400)
         response.set_cookie(self.name_cookie, quote(name), max_age=YEAR_SECONDS, httponly=True, samesite="strict")
         return response
 
     async def choose(self, request: Request) -> Response:
-        """Stores a choice, then leads to the next item: whoever is led on may rely on it."""
+        """Stores a choice, then redirects to the next item; the redirect is sent only after the choice is on disk."""
         form = await _form(request)
         annotator = self._annotator(request)
         if annotator is None:
             return RedirectResponse("/", 303)
-        sent = Sent(
+        sent = SubmittedChoice(
             choice_id=form.one("choice_id"),
             item_id=form.one("item_id"),
             answer=form.one("answer"),
             reasons=form.all("reason"),
             milliseconds=form.one("milliseconds"),
         )
-        await run_in_threadpool(self.desk.choose, annotator, sent)
+        await run_in_threadpool(self.service.choose, annotator, sent)
         return RedirectResponse("/?note=saved", 303)
 
     async def undo(self, request: Request) -> Response:
-        """Takes back the last choice, then leads to its item."""
+        """Undoes the last choice, then redirects to its item."""
         form = await _form(request)
         annotator = self._annotator(request)
         if annotator is None:
             return RedirectResponse("/", 303)
-        revoked = await run_in_threadpool(self.desk.undo, annotator, form.one("undo_id"))
+        revoked = await run_in_threadpool(self.service.undo, annotator, form.one("undo_id"))
         return RedirectResponse("/?note=nothing" if revoked is None else "/?note=undone", 303)
 
     async def results(self, request: Request) -> Response:
-        """The owner's page."""
+        """The owner's results page."""
         return HTMLResponse(pages.results_page(await run_in_threadpool(self.owner.results)))
 
     async def image(self, request: Request) -> Response:
-        """An image that a page has named."""
+        """An image that was shown on a page."""
         found = self.images.find(request.path_params["key"])
         if found is None:
             return _missing()
         return FileResponse(found.path, media_type=found.media_type, headers={"Cache-Control": "private, max-age=3600"})
 
     async def static(self, request: Request) -> Response:
-        """One of our own files."""
+        """A static file."""
         found = pages.static_file(request.path_params["name"])
         if found is None:
             return _missing()
         return Response(found.body, media_type=found.media_type, headers={"Cache-Control": "private, max-age=31536000"})
 
     def _page(self, annotator: str, *, is_owner: bool, note: str) -> str:
-        """The next item's page, or the last page."""
-        served = self.desk.serve(annotator)
+        """The next item's page, or the page that says that all are done."""
+        served = self.service.serve(annotator)
         if served is None:
-            return pages.done_page(self.desk.progress(annotator), annotator, is_owner=is_owner, note=note)
-        reasons = self.desk.reasons
+            return pages.done_page(self.service.progress(annotator), annotator, is_owner=is_owner, note=note)
+        reasons = self.service.reasons
         return pages.choice_page(served, annotator, images=self.images, reasons=reasons, is_owner=is_owner, note=note)
 
     def _annotator(self, request: Request) -> str | None:
-        """The name in the cookie, if any."""
+        """The annotator's name from the cookie, or None."""
         return annotator_name(unquote(cookies_of(request.headers).get(self.name_cookie, "")))
 
 
-async def _form(request: Request) -> Form:
-    """The fields of a form; files and other encodings are not taken."""
+async def _form(request: Request) -> SubmittedForm:
+    """The fields of a form; only URL-encoded forms are accepted."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
-        raise Refused("the form must be url-encoded")
+        raise InvalidRequest("the form must be URL-encoded")
     try:
         text = (await request.body()).decode("ascii")
-        return Form(parse_qs(text, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        return SubmittedForm(parse_qs(text, keep_blank_values=True, max_num_fields=MOST_FIELDS))
     except ValueError:
-        raise Refused("the form cannot be read") from None
+        raise InvalidRequest("the form could not be parsed") from None
 
 
 def _is_owner(request: Request) -> bool:
-    """Whether the results may be shown."""
+    """Whether this client may see the results."""
     return bool(request.scope["tropism.role"] == "owner")
 
 
 def _missing() -> Response:
-    """The answer to a name that is not known."""
+    """The response to an unknown name."""
     return PlainTextResponse("Not Found", 404)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    """The answer to what no page of ours sends."""
-    return HTMLResponse(pages.message_page("That did not work", f"The page sent something unknown: {error}."), 400)
+async def _invalid(request: Request, error: Exception) -> Response:
+    """The response to a request that no page of this application sends."""
+    return HTMLResponse(pages.message_page("Invalid request", f"The request could not be processed: {error}."), 400)
 
 
 async def _conflict(request: Request, error: Exception) -> Response:
-    """The answer to a second choice on one item."""
-    sentence = "You have answered this one already. Go on to the next; Undo takes back the last answer."
-    return HTMLResponse(pages.message_page("Answered already", sentence), 409)
+    """The response to a second choice on the same item."""
+    sentence = "You have already answered this item. Continue with the next one; Undo removes your last answer."
+    return HTMLResponse(pages.message_page("Already answered", sentence), 409)
 
 
-async def _taken_back(request: Request, error: Exception) -> Response:
-    """The answer to an old page whose choice was undone since: nothing was stored."""
-    sentence = "You took back the answer of this page, so it was not saved again. Go on: the same answers come next."
+async def _undone(request: Request, error: Exception) -> Response:
+    """The response to an old page whose choice was undone in the meantime: nothing was stored."""
+    sentence = "You undid the answer of this page, so it was not saved again. Continue: the same item is next."
     return HTMLResponse(pages.message_page("Not saved", sentence), 409)
 
 
 async def _busy(request: Request, error: Exception) -> Response:
-    """The answer where the disk would not take a choice: nothing was stored."""
-    sentence = "The answer was not saved: the file of choices is busy or its disk is full. Send it again in a moment."
+    """The response if the choice could not be written: nothing was stored."""
+    sentence = (
+        "Your answer was not saved: the choices file is locked or the disk is full. Please try again in a moment."
+    )
     return HTMLResponse(pages.message_page("Not saved", sentence), 503, {"Retry-After": "1"})

@@ -1,4 +1,4 @@
-"""The choices on disk: appended, never changed, and acknowledged only when they would survive a power cut."""
+"""The choices file: append-only, and a choice is confirmed only after it is on disk."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ BUSY_SECONDS = 2.0
 NUM_TRIES = 4
 
 
-class Conflict(Exception):  # noqa: N818  (what a page may ask for and not get is no error)
-    """A choice that cannot stand beside those that are there: another one has its id, or its item is answered."""
+class ChoiceConflict(Exception):  # noqa: N818  (an expected answer to a client, not a fault)
+    """A choice that contradicts a stored one: its id is in use, or the annotator has already answered the item."""
 
 
-class TakenBack(Conflict):
-    """A choice that was undone and is sent again, by its old page: it does not come back to life."""
+class ChoiceUndone(ChoiceConflict):
+    """A choice that was undone and is sent again by its old page; it is not stored again."""
 
 
 class StoreBusy(Exception):  # noqa: N818
@@ -33,7 +33,7 @@ class StoreBusy(Exception):  # noqa: N818
 
 
 class NewChoice(NamedTuple):
-    """A choice that is to be stored; the fields mean what they mean in `Choice`."""
+    """A choice to store; the fields have the same meaning as in `Choice`."""
 
     choice_id: str
     item_id: str
@@ -47,19 +47,19 @@ class NewChoice(NamedTuple):
 
 
 class ChoiceStore:
-    """A file of choices, open for adding.
+    """A choices file, open for appending.
 
-    Every choice is a transaction of its own, in SQLite's write-ahead log with `synchronous = FULL`: when `add` returns,
-    the choice is on the disk. One id is stored once, however often it is sent.
+    Every choice is one transaction in SQLite's write-ahead log with `synchronous = FULL`: when `add` returns, the
+    choice is on disk. Each id is stored once, however often it is sent.
 
     Args:
-        path: made where it is missing; an older file of choices goes on.
-        items: what is shown, with the attention checks; kept beside the choices.
-        settings: what must stay the same as long as the file grows, such as the seed of the orders.
+        path: created if it is missing; an existing choices file is continued.
+        items: the items with the attention checks; stored in the same file.
+        settings: settings that must not change while the file grows, such as the seed of the orders.
 
     Raises:
-        DataError: where the file is something else, or was begun with other settings.
-        OutputError: where it cannot be written.
+        DataError: if the file is not a choices file, or was started with other settings.
+        OutputError: if it cannot be written.
     """
 
     def __init__(self, path: Path, items: Sequence[ChoiceItem], settings: Mapping[str, str]) -> None:
@@ -67,8 +67,8 @@ class ChoiceStore:
         self._lock = threading.Lock()
         if path.exists() and path.stat().st_size and not is_choices_file(path):
             raise DataError(
-                f"{path} exists and is no file of choices.",
-                remedy="Name another file with --output, such as choices.sqlite.",
+                f"{path} exists and is not a choices file.",
+                remedy="Use another `target`, such as choices.sqlite.",
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,55 +76,55 @@ class ChoiceStore:
             with self._transaction():
                 self._begin(items, settings)
         except (sqlite3.Error, OSError, StoreBusy) as error:
-            raise OutputError(f"{path} cannot be written ({error}).", remedy="Choose another place.") from None
+            raise OutputError(f"{path} cannot be written ({error}).", remedy="Use another `target`.") from None
 
     def add(self, choice: NewChoice) -> Choice | None:
-        """Store a choice, and return when it is durable.
+        """Store a choice and return when it is durable.
 
         Returns:
-            The choice as it is stored; None where the very same one was stored before.
+            The choice as stored; None if the same choice was stored before.
 
         Raises:
-            Conflict: where its id belongs to another choice, or the annotator has answered the item already.
-            TakenBack: where the annotator took back the choice with its id.
-            StoreBusy: where the file could not be written.
+            ChoiceConflict: if its id belongs to another choice, or the annotator has already answered the item.
+            ChoiceUndone: if the annotator has undone the choice with this id.
+            StoreBusy: if the file could not be written.
         """
         with self._lock, self._transaction() as connection:
             stored = self._find(choice.choice_id)
             if stored is not None:
                 if self._is_revoked(choice.choice_id) and stored.annotator == choice.annotator:
-                    raise TakenBack(f"{choice.choice_id} was taken back")
+                    raise ChoiceUndone(f"choice {choice.choice_id} was undone")
                 if _same(stored, choice):
                     return None
-                raise Conflict(f"{choice.choice_id} is the id of another choice")
+                raise ChoiceConflict(f"{choice.choice_id} is the id of another choice")
             taken = connection.execute(
                 f"{STANDING} AND c.annotator = ? AND c.item_id = ?", (choice.annotator, choice.item_id)
             ).fetchone()
             if taken is not None:
-                raise Conflict(f"{choice.annotator} has answered {choice.item_id} already")
+                raise ChoiceConflict(f"{choice.annotator} has already answered {choice.item_id}")
             made = Choice(**choice._asdict(), created_at=_now())
             self._insert(made, verdict=made.verdict, revokes=None)
         return made
 
     def undo(self, annotator: str, undo_id: str) -> Choice | None:
-        """Take back the annotator's last choice that stands, by a row that revokes it.
+        """Undo the annotator's last valid choice by appending a row that revokes it.
 
         Args:
-            annotator: whose choice.
-            undo_id: id of the row that revokes; the same one sent again takes back nothing more.
+            annotator: the name.
+            undo_id: id of the revoking row; sending the same id again undoes nothing more.
 
         Returns:
-            The choice that no longer stands; None where there was none, or the id is known.
+            The choice that was undone; None if there was none, or the id is known.
 
         Raises:
-            Conflict: where the id belongs to a choice.
-            StoreBusy: where the file could not be written.
+            ChoiceConflict: if the id belongs to a choice.
+            StoreBusy: if the file could not be written.
         """
         with self._lock, self._transaction() as connection:
             known = connection.execute("SELECT verdict FROM choices WHERE choice_id = ?", (undo_id,)).fetchone()
             if known is not None:
                 if known[0] != "undo":
-                    raise Conflict(f"{undo_id} is the id of a choice")
+                    raise ChoiceConflict(f"{undo_id} is the id of a choice")
                 return None
             last = connection.execute(
                 f"{STANDING} AND c.annotator = ? ORDER BY c.rowid DESC LIMIT 1", (annotator,)
@@ -137,27 +137,27 @@ class ChoiceStore:
         return revoked
 
     def standing(self) -> list[Choice]:
-        """The choices that stand, in the order in which they were made."""
+        """The choices that were not undone, in the order in which they were made."""
         with self._lock:
             return [choice_of(row) for row in self._connection.execute(f"{STANDING} ORDER BY c.rowid")]
 
     def num_rows(self) -> int:
-        """How many rows were ever written, undone choices and undos among them."""
+        """The number of rows in the file, including undone choices and undo rows."""
         with self._lock:
             return int(self._connection.execute("SELECT count(*) FROM choices").fetchone()[0])
 
     def close(self) -> None:
-        """Leave one plain file that needs no neighbours."""
+        """Close the file so that no journal files remain next to it."""
         with self._lock:
             try:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._connection.execute("PRAGMA journal_mode = DELETE")
             except sqlite3.OperationalError:
-                pass  # someone else reads the file: the last one to close it tidies up
+                pass  # another process reads the file; the last one to close it removes the journal
             self._connection.close()
 
     def _begin(self, items: Sequence[ChoiceItem], settings: Mapping[str, str]) -> None:
-        """Write what a new file needs, and compare what an older one has."""
+        """Create the tables of a new file, and compare the settings of an existing one."""
         for statement in _statements(TABLES):
             self._connection.execute(statement)
         for key, value in {"schema": CHOICES_SCHEMA, **settings}.items():
@@ -165,8 +165,8 @@ class ChoiceStore:
             found = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0]
             if found != value:
                 raise DataError(
-                    f"{self.path} was begun with {key} {found!r}, not {value!r}.",
-                    remedy=f"Keep {key} {found!r}, or name another file with --output.",
+                    f"{self.path} was started with `{key}={found!r}`, got {value!r}.",
+                    remedy=f"Use `{key}={found!r}`, or another `target`.",
                 )
         rows = [row_of_item(item) for item in items]
         self._connection.executemany("INSERT OR IGNORE INTO items VALUES (?, ?, ?, ?)", rows)
@@ -174,7 +174,7 @@ class ChoiceStore:
         self._connection.executemany("INSERT OR IGNORE INTO checks VALUES (?, ?)", expected)
 
     def _find(self, choice_id: str) -> Choice | None:
-        """A choice by its id, whether it stands or not; an undo is found too, and equals no choice."""
+        """A choice by its id, undone or not. An undo row is found too, and equals no choice."""
         row = self._connection.execute(
             "SELECT choice_id, item_id, annotator, shown, verdict, winner, reasons, created_at, seconds, is_check "
             "FROM choices WHERE choice_id = ?",
@@ -183,12 +183,12 @@ class ChoiceStore:
         return choice_of(row) if row else None
 
     def _is_revoked(self, choice_id: str) -> bool:
-        """Whether an undo took a choice back."""
+        """Whether a choice was undone."""
         found = self._connection.execute("SELECT 1 FROM choices WHERE revokes = ?", (choice_id,)).fetchone()
         return found is not None
 
     def _insert(self, choice: Choice, *, verdict: str, revokes: str | None) -> None:
-        """Add a row."""
+        """Append a row."""
         self._connection.execute(
             "INSERT INTO choices (choice_id, item_id, annotator, shown, verdict, winner, reasons, created_at, seconds,"
             " is_check, revokes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -209,7 +209,7 @@ class ChoiceStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of the block or none of it; a file that others write to is tried again before giving up."""
+        """Run the block as one transaction; a locked file is tried again several times."""
         try:
             _patiently(self._connection, "BEGIN IMMEDIATE")
             yield self._connection
@@ -223,16 +223,16 @@ class ChoiceStore:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """A connection whose every commit is on the disk when it returns."""
+    """A connection whose commits are on disk when they return."""
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA fullfsync = ON")  # macOS keeps a cache of its own below fsync
+    connection.execute("PRAGMA fullfsync = ON")  # macOS has a cache of its own below fsync
     return connection
 
 
 def _patiently(connection: sqlite3.Connection, statement: str) -> None:
-    """Run a statement, waiting for others who hold the file; each try waits `BUSY_SECONDS` by itself."""
+    """Run a statement and wait while another process holds the lock; each attempt waits `BUSY_SECONDS` by itself."""
     for place in range(NUM_TRIES):
         try:
             connection.execute(statement)
@@ -247,7 +247,7 @@ def _patiently(connection: sqlite3.Connection, statement: str) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """The statements of a script: `executescript` would end the transaction around it."""
+    """The statements of a script; `executescript` would commit the surrounding transaction."""
     statement = ""
     for line in script.splitlines():
         statement += f"{line}\n"
@@ -257,9 +257,9 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _same(stored: Choice, sent: NewChoice) -> bool:
-    """Whether a choice that was sent again says what it said; the time taken may differ."""
-    told = ("item_id", "annotator", "verdict", "winner", "shown", "is_check")
-    return all(getattr(stored, name) == getattr(sent, name) for name in told)
+    """Whether a choice that is sent again is the stored one; the time taken may differ."""
+    compared = ("item_id", "annotator", "verdict", "winner", "shown", "is_check")
+    return all(getattr(stored, name) == getattr(sent, name) for name in compared)
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""Contents as HTML that can do nothing: Markdown is rendered, then cleaned; nothing is loaded and nothing runs."""
+"""Contents as safe HTML: Markdown is rendered, then sanitized; nothing is loaded and no script runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tropism.groups import Content, Message
 from tropism.label.images import ImageFolder
 
 LONGEST_MARKDOWN = 50_000
-"""Characters; longer texts are shown as they are."""
+"""Characters; longer texts are shown without rendering."""
 
 TAGS = {
     "p",
@@ -43,15 +43,15 @@ TAGS |= {"li", "table", "thead", "tbody", "tr", "th", "td", "span"}
 ATTRIBUTES = {"span": {"class"}, "ol": {"start"}}
 CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {0x7F: 0x2421}
 CONTROLS |= dict.fromkeys([*range(0xD800, 0xE000), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD)
-"""Control characters, half characters, and marks that turn the direction of all that follows."""
+"""Control characters, lone surrogates, and marks that change the direction of the text that follows."""
 
 
 class Turn(NamedTuple):
     """One turn of a dialogue as a page shows it.
 
     Args:
-        role: who speaks, in the data's word.
-        html: safe to put into a page.
+        role: the speaker, as the data name it.
+        html: safe to insert into a page.
     """
 
     role: str
@@ -59,7 +59,7 @@ class Turn(NamedTuple):
 
 
 def turns_of(content: Content, images: ImageFolder) -> tuple[Turn, ...]:
-    """A prompt or an answer as turns; plain text is one turn without a role."""
+    """A prompt or an answer as turns; plain text becomes one turn without a role."""
     if isinstance(content, tuple):
         return tuple(Turn(str(turn.get("role") or ""), _parts(turn.get("content"), images)) for turn in content)
     return (Turn("", text_html("" if content is None else str(content))),)
@@ -67,7 +67,7 @@ def turns_of(content: Content, images: ImageFolder) -> tuple[Turn, ...]:
 
 @lru_cache(maxsize=4096)
 def text_html(text: str) -> Markup:
-    """A text's Markdown as HTML without links, images, scripts and styles.
+    """A text's Markdown as HTML without links, images, scripts or styles.
 
     Example:
         >>> text_html("**Hi** <script>alert(1)</script>")
@@ -80,7 +80,7 @@ def text_html(text: str) -> Markup:
 
 
 def missing_images(items: Sequence[ChoiceItem], images: ImageFolder) -> int:
-    """How many images the items name that cannot be shown."""
+    """The number of images that the items refer to and that cannot be shown."""
     return sum(
         images.key_of(reference) is None
         for item in items
@@ -101,7 +101,7 @@ def _references(turn: Message) -> Iterator[str]:
 
 
 def _reference(part: Mapping[str, Any]) -> str | None:
-    """The path of an image part, by any of the names in use; None for a part of another kind."""
+    """The path of an image part, under any of the usual keys; None for another kind of part."""
     if part.get("type") not in ("image", "image_url"):
         return None
     value = next((part[name] for name in ("image", "path", "url", "image_url") if part.get(name)), "")
@@ -116,7 +116,7 @@ def _parts(content: object, images: ImageFolder) -> Markup:
 
 
 def _part(part: object, images: ImageFolder, place: int) -> Markup:
-    """One part; the file's name is not shown, it may name the model that made the image."""
+    """One part as HTML; the file name is not shown, because it may name the model that made the image."""
     if not isinstance(part, Mapping):
         return text_html(str(part))
     reference = _reference(part)
@@ -124,19 +124,19 @@ def _part(part: object, images: ImageFolder, place: int) -> Markup:
         return text_html(str(part.get("text") or ""))
     key = images.key_of(reference)
     if key is None:
-        return Markup('<p class="no-image">(an image that cannot be shown)</p>')
+        return Markup('<p class="no-image">(image not available)</p>')
     return Markup('<img src="/images/{}" alt="Image {}">').format(key, place)
 
 
 class _Renderer(RendererHTML):
-    """Shows links and images as text: nothing to click, nothing to load."""
+    """Shows links and images as text, so that nothing can be clicked or loaded."""
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """The words of a link."""
+        """The link's text."""
         return '<span class="link">'
 
     def link_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """After them the address, unless the words are the address."""
+        """The address after the link's text, unless both are equal."""
         level, start = tokens[idx].level, idx
         while tokens[start].type != "link_open" or tokens[start].level != level:
             start -= 1
@@ -145,12 +145,12 @@ class _Renderer(RendererHTML):
         return "</span>" if words == address else f'</span> <span class="address">({escape(address)})</span>'
 
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """What an image would show, in words."""
+        """The image's description as text."""
         return f'<span class="no-image">(image: {escape(tokens[idx].content or "no description")})</span>'
 
 
 @cache
 def _markdown() -> MarkdownIt:
-    """CommonMark with tables and strike-through; HTML stays text, and a new line is a new line."""
+    """CommonMark with tables and strike-through; HTML is shown as text, and a line break is kept."""
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer)
     return parser.enable(["table", "strikethrough"])

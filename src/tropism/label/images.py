@@ -1,4 +1,4 @@
-"""Images from one folder, each under a name that tells nothing: of what is not in the folder, nothing is served."""
+"""Images of one folder, served under random names; nothing outside the folder is served."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IMAGE_TYPES = {
     ".webp": "image/webp",
     ".gif": "image/gif",
 }
-"""No SVG: it can hold scripts."""
+"""SVG is excluded, because it can hold scripts."""
 
 
 class ServedImage(NamedTuple):
@@ -30,26 +30,24 @@ class ImageFolder:
     """The images that pages may show.
 
     Args:
-        root: the folder of `--images`; None where there is none, and no image is shown.
+        root: the folder of images; None if there is none, and no image is shown.
 
     Raises:
-        DataError: where the folder is missing.
+        DataError: if the folder does not exist.
     """
 
     def __init__(self, root: Path | None) -> None:
         if root is not None and not root.is_dir():
-            raise DataError(
-                f"--images must name a folder, not {root}.", remedy="Name the folder that holds the images."
-            )
+            raise DataError(f"`images` must be a folder, got {root}.", remedy="Use the folder that holds the images.")
         self._root = root.resolve() if root is not None else None
         self._salt = secrets.token_hex(8)
         self._known: dict[str, str] = {}
 
     def key_of(self, reference: str) -> str | None:
-        """The name under which a page asks for an image; None where it is not an image in the folder.
+        """The name under which a page requests an image; None if it is not an image in the folder.
 
         Args:
-            reference: the path that the data give, absolute or relative to the folder.
+            reference: the path in the data, absolute or relative to the folder.
         """
         if self._inside(reference) is None:
             return None
@@ -58,18 +56,18 @@ class ImageFolder:
         return key
 
     def find(self, key: str) -> ServedImage | None:
-        """The image of a name that `key_of` gave; looked up again, because the folder may have changed."""
+        """The image of a name that `key_of` returned; checked again, because the folder may have changed."""
         reference = self._known.get(key)
         path = self._inside(reference) if reference is not None else None
         return None if path is None else ServedImage(path, IMAGE_TYPES[path.suffix.lower()])
 
     def _inside(self, reference: str) -> Path | None:
-        """The file of a reference, where it lies in the folder after all links are followed."""
+        """The file of a reference, if it is inside the folder after all links are resolved."""
         if self._root is None:
             return None
         try:
             path = (self._root / reference).resolve()
             usable = path.is_relative_to(self._root) and path.suffix.lower() in IMAGE_TYPES and path.is_file()
-        except (OSError, ValueError, RuntimeError):  # a name too long, with a null byte, or of a loop of links
+        except (OSError, ValueError, RuntimeError):  # a name too long, a null byte, or a loop of links
             return None
         return path if usable else None

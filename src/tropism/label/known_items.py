@@ -1,4 +1,4 @@
-"""Attention checks: items whose answer is known beforehand, so that a choice made blindly shows."""
+"""Attention checks: items with a known answer, which show whether an annotator reads the answers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ BROKEN = "broken"
 
 
 class CheckRecord(NamedTuple):
-    """How an annotator did on the attention checks.
+    """An annotator's results on the attention checks.
 
     Args:
-        shown: checks that were answered; skips count as not answered.
-        passed: those with the expected answer.
+        shown: checks that were answered; skipped ones do not count.
+        passed: checks with the expected answer.
     """
 
     shown: int
@@ -30,15 +30,15 @@ class CheckRecord(NamedTuple):
 
 
 def generated_checks(items: Sequence[ChoiceItem], num_checks: int, *, seed: int = 0) -> tuple[ChoiceItem, ...]:
-    """Checks made of the items themselves: an answer against the same letters in disorder.
+    """Checks made from the items: an answer against the same letters in random order.
 
     Args:
-        items: those to label; answers with enough different letters are taken, by the hash of their item.
-        num_checks: how many to make; fewer where the items do not give more.
-        seed: of the draw and of the disorder.
+        items: the items to label; answers with enough different letters are used, in the order of their item's hash.
+        num_checks: how many to make; fewer if the items do not allow more.
+        seed: of the draw and of the letters' order.
 
     Raises:
-        DataError: where no item has an answer that can be broken so that everyone sees it.
+        DataError: if no answer has enough different letters.
     """
     checks: list[ChoiceItem] = []
     for item in sorted(items, key=lambda one: unit_hash(one.item_id, purpose=f"check-{seed}")):
@@ -50,48 +50,48 @@ def generated_checks(items: Sequence[ChoiceItem], num_checks: int, *, seed: int 
             checks.append(item_from(item.group_id, item.prompt, (good, bad), expected=good.id))
     if not checks:
         raise DataError(
-            f"no attention check can be made: no answer has {FEWEST_LETTERS} different letters.",
-            remedy="Give your own with --checks FILE: groups whose edges say which answer is right.",
+            f"no attention check can be made: no answer has at least {FEWEST_LETTERS} different letters.",
+            remedy="Set `checks` to a file of groups whose edges say which answer is right.",
         )
     return tuple(checks)
 
 
 def checks_from(groups: Iterable[PreferenceGroup]) -> tuple[ChoiceItem, ...]:
-    """Checks from groups whose edges say which answer is right; ties say nothing and are passed over.
+    """Checks from groups whose edges say which answer is right; ties are ignored.
 
     Raises:
-        DataError: where there is no such edge.
+        DataError: if there is no such edge.
     """
     checks: dict[str, ChoiceItem] = {}
     for group in groups:
         for edge in group.edges:
             winner, loser = group.responses[edge.winner], group.responses[edge.loser]
-            told_apart = content_key(winner.content) != content_key(loser.content) and edge.prob > 0.5
-            if told_apart and can_be_shown(winner.content) and can_be_shown(loser.content):
+            is_decided = content_key(winner.content) != content_key(loser.content) and edge.prob > 0.5
+            if is_decided and can_be_shown(winner.content) and can_be_shown(loser.content):
                 options = (Option(winner.id, winner.content), Option(loser.id, loser.content))
                 item = item_from(group.id, group.prompts[winner.prompt], options, expected=winner.id)
                 checks[item.item_id] = item
     if not checks:
         raise DataError(
-            "the file of attention checks holds no edge between two answers.",
-            remedy="Give pairs with a chosen and a rejected answer.",
+            "the file of attention checks has no edge between two different answers.",
+            remedy="Use pairs with a chosen and a rejected answer.",
         )
     return tuple(checks.values())
 
 
 def record_of(choices: Iterable[Choice], expected: Mapping[str, str]) -> CheckRecord:
-    """How many attention checks were answered, and how many as expected.
+    """How many attention checks were answered, and how many correctly.
 
     Args:
         choices: of one annotator, or of all.
-        expected: item id to the id of the right response.
+        expected: item id to the id of the correct response.
     """
     answered = [one for one in choices if one.is_check and one.verdict != "skip" and one.item_id in expected]
     return CheckRecord(len(answered), sum(one.winner == expected[one.item_id] for one in answered))
 
 
 def disordered(text: str, *, seed: int = 0) -> str:
-    """The letters of a text in disorder, its spaces where they were: as long as the text, and plainly nonsense.
+    """The letters of a text in random order, with the spaces in place: as long as the text, and obviously nonsense.
 
     Example:
         >>> disordered("Put grit around it.", seed=1)
@@ -104,5 +104,5 @@ def disordered(text: str, *, seed: int = 0) -> str:
 
 
 def _can_be_broken(option: Option) -> bool:
-    """Whether disorder makes plain nonsense of an answer."""
+    """Whether an answer has enough different letters to become obvious nonsense."""
     return len(set(content_text(option.content)) - set(" \n\t")) >= FEWEST_LETTERS

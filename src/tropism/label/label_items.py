@@ -1,4 +1,4 @@
-"""What is shown: groups become items, each a prompt with two answers, or with up to K to choose the best from."""
+"""Groups become items to label: a prompt with two answers, or with up to K answers to choose the best from."""
 
 from __future__ import annotations
 
@@ -20,44 +20,48 @@ MOST_OPTIONS = 9
 """The keys 1 to 9."""
 
 NOTHING_TO_SHOW = "an answer without text or image"
-EQUAL = "answers that are equal"
+EQUAL = "equal answers"
 ALONE = "fewer than two answers to a prompt"
 TWO_PROMPTS = "answers to different prompts"
-REPEATED = "a comparison for the second time"
-UNSAMPLED = "outside the sample"
+REPEATED = "a repeated comparison"
+UNSAMPLED = "not drawn"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ComparisonPlan:
     """Which answers of a group are compared.
 
     Args:
-        pairs: `all` pairs of answers to one prompt, or the `edges` that the groups have already.
-        sample: how many items are drawn of all groups; which ones is a hash of their contents. None for all.
-        best_of: None for pairs; else the best of up to so many answers is chosen, and `pairs` has no meaning.
+        pairs: `all` pairs of answers to one prompt; the groups' existing `edges`; or the number of pairs to draw from
+            all groups, by a hash of their contents.
+        best_of: None for pairs; otherwise the best of up to this many answers is chosen, and `pairs` has no effect.
         seed: of the draws.
     """
 
-    pairs: Literal["all", "edges"] = "all"
-    sample: int | None = None
+    pairs: Literal["all", "edges"] | int = "all"
     best_of: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.best_of is not None and not 2 <= self.best_of <= MOST_OPTIONS:
             raise ConfigError(
-                f"--best-of must lie between 2 and {MOST_OPTIONS}, not {self.best_of}.", remedy="Use --best-of 4."
+                f"`best_of` must be in [2, {MOST_OPTIONS}], got {self.best_of}.", remedy="Use `best_of=4`."
             )
-        if self.sample is not None and self.sample < 1:
-            raise ConfigError(f"a sample of pairs must be at least 1, not {self.sample}.", remedy="Use --pairs 200.")
+        if isinstance(self.pairs, int) and self.pairs < 1:
+            raise ConfigError(f"`pairs` must be at least 1, got {self.pairs}.", remedy="Use `pairs=200`.")
+
+    @property
+    def sample(self) -> int | None:
+        """The number of items to draw; None for all."""
+        return self.pairs if isinstance(self.pairs, int) else None
 
 
-class Prepared(NamedTuple):
-    """The items of a file, and what became of its groups.
+class LabelItems(NamedTuple):
+    """The items of a file, and what was omitted.
 
     Args:
         items: without attention checks.
-        num_groups: groups that were read.
+        num_groups: number of groups read.
         left_out: comparisons that are not shown: reason to number.
     """
 
@@ -66,36 +70,36 @@ class Prepared(NamedTuple):
     left_out: Mapping[str, int]
 
 
-def prepare(groups: Iterable[PreferenceGroup], plan: Plan) -> Prepared:
+def make_items(groups: Iterable[PreferenceGroup], plan: ComparisonPlan) -> LabelItems:
     """Make the items of a plan.
 
     Args:
-        groups: may be a generator; with a sample, only the sample is in memory.
+        groups: may be a generator; with a number of pairs, only those are kept in memory.
         plan: which answers are compared.
 
     Raises:
-        DataError: where nothing is left to choose from, or more than people can do.
+        DataError: if there is nothing to compare, or more than `MOST_ITEMS`.
     """
-    tally = _Tally()
+    tally = _ItemCounts()
     items = _sampled(_items(groups, plan, tally), plan, tally)
     if not items:
         reasons = "; ".join(f"{reason}: {count:,}" for reason, count in tally.left_out.items())
         raise DataError(
-            f"nothing to choose from in {tally.num_groups:,} groups ({reasons or 'no comparison'}).",
-            remedy="Give groups with two different answers to a prompt, or use --pairs all.",
+            f"nothing to compare in {tally.num_groups:,} groups ({reasons or 'no comparison'}).",
+            remedy="Use groups with two different answers to a prompt, or `pairs='all'`.",
         )
-    return Prepared(items, tally.num_groups, dict(tally.left_out))
+    return LabelItems(items, tally.num_groups, dict(tally.left_out))
 
 
 def item_from(group_id: str, prompt: Content, options: Iterable[Option], *, expected: str | None = None) -> ChoiceItem:
-    """An item whose id is a hash of what it shows, whatever the order of its options."""
+    """An item whose id is a hash of its contents, independent of the order of its options."""
     shown = tuple(options)
     key = json.dumps(sorted([option.id, content_key(option.content)] for option in shown))
     return ChoiceItem(short_hash("\x1f".join((group_id, content_key(prompt), key))), group_id, prompt, shown, expected)
 
 
 def can_be_shown(content: Content) -> bool:
-    """Whether a content has something that a page can show; numbers of a catalogue and empty answers have not.
+    """Whether a page can show a content; catalogue ids and empty answers cannot be shown.
 
     Example:
         >>> can_be_shown(" "), can_be_shown(7), can_be_shown(({"role": "assistant", "content": "Hello"},))
@@ -109,15 +113,15 @@ def can_be_shown(content: Content) -> bool:
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What is counted while groups go by."""
+class _ItemCounts:
+    """Counts made while groups are read."""
 
     num_groups: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def _items(groups: Iterable[PreferenceGroup], plan: Plan, tally: _Tally) -> Iterator[ChoiceItem]:
-    """The items of all groups, counted on the way."""
+def _items(groups: Iterable[PreferenceGroup], plan: ComparisonPlan, tally: _ItemCounts) -> Iterator[ChoiceItem]:
+    """The items of all groups, with counts of what was omitted."""
     seen: set[str] = set()
     for group in groups:
         tally.num_groups += 1
@@ -135,8 +139,8 @@ def _items(groups: Iterable[PreferenceGroup], plan: Plan, tally: _Tally) -> Iter
             yield item
 
 
-def _pairs(group: PreferenceGroup, plan: Plan) -> Iterator[tuple[Response, ...]]:
-    """The pairs of a group, each in the group's own order."""
+def _pairs(group: PreferenceGroup, plan: ComparisonPlan) -> Iterator[tuple[Response, ...]]:
+    """The pairs of a group, each in the group's order."""
     if plan.pairs == "edges":
         places = sorted({(min(edge.winner, edge.loser), max(edge.winner, edge.loser)) for edge in group.edges})
         yield from ((group.responses[first], group.responses[second]) for first, second in places)
@@ -145,7 +149,7 @@ def _pairs(group: PreferenceGroup, plan: Plan) -> Iterator[tuple[Response, ...]]
 
 
 def _sets(group: PreferenceGroup, best_of: int, seed: int) -> Iterator[tuple[Response, ...]]:
-    """The answers to each prompt of a group; of more than `best_of`, those with the least hashes."""
+    """The answers to each prompt of a group; of more than `best_of`, those with the smallest hashes."""
     for place in range(len(group.prompts)):
         answers = [response for response in group.responses if response.prompt == place]
         if len(answers) > best_of:
@@ -156,7 +160,7 @@ def _sets(group: PreferenceGroup, best_of: int, seed: int) -> Iterator[tuple[Res
 
 
 def _reason_against(responses: tuple[Response, ...]) -> str | None:
-    """Why these answers cannot be compared, if they cannot."""
+    """Why these answers cannot be compared; None if they can."""
     if len(responses) < 2:
         return ALONE
     if len({response.prompt for response in responses}) > 1:
@@ -168,16 +172,16 @@ def _reason_against(responses: tuple[Response, ...]) -> str | None:
     return None
 
 
-def _sampled(items: Iterator[ChoiceItem], plan: Plan, tally: _Tally) -> tuple[ChoiceItem, ...]:
-    """All items, or those with the least hashes, so that added groups leave most of a sample as it was."""
+def _sampled(items: Iterator[ChoiceItem], plan: ComparisonPlan, tally: _ItemCounts) -> tuple[ChoiceItem, ...]:
+    """All items, or those with the smallest hashes, so that added groups leave most of a sample unchanged."""
     if plan.sample is None:
         found = []
         for item in items:
             found.append(item)
             if len(found) > MOST_ITEMS:
                 raise DataError(
-                    f"there are more than {MOST_ITEMS:,} comparisons, more than people can make.",
-                    remedy="Draw some of them, such as 500 with --pairs 500.",
+                    f"there are more than {MOST_ITEMS:,} comparisons.",
+                    remedy="Draw a sample of them, for example `pairs=500`.",
                 )
         return tuple(found)
     largest_first: list[tuple[float, str, ChoiceItem]] = []

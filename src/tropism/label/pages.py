@@ -1,4 +1,4 @@
-"""The pages as HTML: templates filled with what is safe, and the files they load."""
+"""The HTML of the label page: filled templates, and the static files that they load."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tropism.data.label_choices import ChoiceItem
 from tropism.label.content import CONTROLS, Turn, turns_of
-from tropism.label.desk import Served
 from tropism.label.images import ImageFolder
+from tropism.label.label_service import ShownItem
 from tropism.label.queue import Progress
 from tropism.label.results import Results
 
@@ -23,7 +23,7 @@ STATIC_TYPES = {
     "icon.svg": "image/svg+xml",
 }
 REASON_KEYS = "qweryiop"
-"""Keys of the reasons; `t`, `b`, `s` and `u` answer."""
+"""Keys of the reasons; `t`, `b`, `s` and `u` are used for answers."""
 
 
 class StaticFile(NamedTuple):
@@ -34,7 +34,7 @@ class StaticFile(NamedTuple):
 
 
 class AnswerView(NamedTuple):
-    """An answer as it stands on the page: nothing in it tells where it came from."""
+    """An answer as shown on the page, without anything that tells its origin."""
 
     place: int
     name: str
@@ -43,7 +43,7 @@ class AnswerView(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """A tag that may be ticked, and the key that ticks it."""
+    """A tag that may be selected, and its key."""
 
     name: str
     key: str
@@ -51,7 +51,7 @@ class Reason(NamedTuple):
 
 @cache
 def static_file(name: str) -> StaticFile | None:
-    """One of the three files that the pages load; None for any other name."""
+    """One of the static files; None for any other name."""
     if name not in STATIC_TYPES:
         return None
     body = resources.files("tropism.label").joinpath("static", name).read_bytes()
@@ -59,22 +59,22 @@ def static_file(name: str) -> StaticFile | None:
 
 
 def name_page(*, problem: str = "", given: str = "") -> str:
-    """Asks for the annotator's name, once."""
+    """The page that asks for the annotator's name."""
     return _render("name.html.j2", problem=problem, given=given)
 
 
 def choice_page(
-    served: Served, annotator: str, *, images: ImageFolder, reasons: tuple[str, ...], is_owner: bool, note: str = ""
+    served: ShownItem, annotator: str, *, images: ImageFolder, reasons: tuple[str, ...], is_owner: bool, note: str = ""
 ) -> str:
-    """Shows one item.
+    """The page of one item.
 
     Args:
         served: the item in the annotator's order.
-        annotator: shown, so that nobody answers under another's name unaware.
-        images: where images come from.
+        annotator: shown on the page, so that no one answers under another's name by mistake.
+        images: the folder of images.
         reasons: the tags.
         is_owner: whether to link to the results.
-        note: what happened last, in a sentence.
+        note: the result of the last action, as a sentence.
     """
     return _render(
         "choice.html.j2",
@@ -92,35 +92,35 @@ def choice_page(
 
 
 def done_page(progress: Progress, annotator: str, *, is_owner: bool, note: str = "") -> str:
-    """Says that nothing is left for this annotator."""
+    """The page for an annotator without items left."""
     return _render(
         "done.html.j2", undo_id=new_id(), progress=progress, annotator=annotator, is_owner=is_owner, note=note
     )
 
 
 def results_page(results: Results) -> str:
-    """Shows the owner how far everyone is and what they agree on."""
+    """The owner's page with progress and agreement."""
     return _render("results.html.j2", results=results)
 
 
 def message_page(title: str, sentence: str) -> str:
-    """Says what could not be done."""
+    """A page with one message."""
     return _render("message.html.j2", title=title, sentence=sentence)
 
 
 def new_id() -> str:
-    """An id for a choice that a page may send once."""
+    """An id for a choice that a page may submit once."""
     return str(uuid.uuid4())
 
 
 def _prompt_turns(item: ChoiceItem, images: ImageFolder) -> tuple[Turn, ...]:
-    """The prompt's turns; a lone turn of a user needs no name."""
+    """The prompt's turns; a single user turn is shown without its role."""
     turns = turns_of(item.prompt, images)
     return (Turn("", turns[0].html),) if len(turns) == 1 and turns[0].role == "user" else turns
 
 
-def _answers(served: Served, images: ImageFolder) -> tuple[AnswerView, ...]:
-    """The answers in the order shown; a lone turn of an assistant needs no name."""
+def _answers(served: ShownItem, images: ImageFolder) -> tuple[AnswerView, ...]:
+    """The answers in the order shown; a single turn is shown without its role."""
     is_pair = len(served.options) == 2
     views = []
     for place, option in enumerate(served.options, start=1):
@@ -132,19 +132,19 @@ def _answers(served: Served, images: ImageFolder) -> tuple[AnswerView, ...]:
 
 
 def _keyed(reasons: tuple[str, ...]) -> tuple[Reason, ...]:
-    """The tags with the keys that tick them, as far as there are keys."""
+    """The tags with their keys, as far as there are keys."""
     keys = REASON_KEYS.ljust(len(reasons))
     return tuple(Reason(name, key.strip()) for name, key in zip(reasons, keys, strict=False))
 
 
 def _render(name: str, **values: object) -> str:
-    """A template, filled."""
+    """A filled template."""
     return _environment().get_template(name).render(values)
 
 
 @cache
 def _environment() -> Environment:
-    """The templates: escaping is always on, a name that is missing is an error."""
+    """The template environment: escaping is always on, and a missing name is an error."""
     environment = Environment(
         loader=PackageLoader("tropism.label", "templates"),
         autoescape=True,
@@ -158,12 +158,12 @@ def _environment() -> Environment:
 
 
 def _asset(name: str) -> str:
-    """The address of a file that the pages load; it changes with the file, so that browsers may keep it."""
+    """The address of a static file, with a hash of its content so that browsers may cache it."""
     file = static_file(name)
     assert file is not None, name
     return f"/static/{name}?v={hashlib.sha256(file.body).hexdigest()[:12]}"
 
 
 def _visible(value: object) -> object:
-    """Text with its control characters made visible; what is HTML already stays."""
+    """Text with its control characters made visible; HTML stays unchanged."""
     return value.translate(CONTROLS) if type(value) is str else value

@@ -1,4 +1,4 @@
-"""Who sees what next, and in which order the answers stand: pure bookkeeping, without files and clocks."""
+"""Which item an annotator sees next, and the order of its answers: pure bookkeeping without files or clocks."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tropism.data.group_keys import unit_hash
 from tropism.data.label_choices import Choice, ChoiceItem, Option
 
 LEASE_SECONDS = 600.0
-"""How long an item that someone looks at counts as theirs."""
+"""How long an item stays reserved for the annotator who was shown it."""
 
 BLOCK = 20
-"""Items that all annotators see before the next ones, each in their own order."""
+"""Items per block. All annotators finish a block before the next one, each in an order of their own."""
 
 
 class Progress(NamedTuple):
-    """How far an annotator is.
+    """An annotator's progress.
 
     Args:
         done: items answered or skipped, without attention checks.
-        left: items that still wait for this annotator.
+        left: items that this annotator can still answer.
     """
 
     done: int
@@ -31,22 +31,22 @@ class Progress(NamedTuple):
 
 
 def shown_order(item: ChoiceItem, annotator: str, *, seed: int) -> tuple[Option, ...]:
-    """The options in the order in which this annotator sees them, every time: a hash, so each order is as likely."""
+    """The options in the order in which this annotator always sees them; a hash makes all orders equally likely."""
     key = f"{annotator}\x1f{item.item_id}\x1f"
     return tuple(sorted(item.options, key=lambda option: unit_hash(key + option.id, purpose=f"shown-{seed}")))
 
 
 @dataclass(slots=True)
 class _Person:
-    """What is known of one annotator.
+    """The state of one annotator.
 
     Args:
         done: items and checks answered or skipped.
-        num_items: of them, items.
-        num_open: of these items, those that still need other annotators.
-        block: the first block that may hold something for them.
-        held: the item they look at, and until when it counts as theirs.
-        again: the item they took back.
+        num_items: number of items among them.
+        num_open: number of those items that still need other annotators.
+        block: the first block that may hold an item for this annotator.
+        held: the item that is shown, and until when it is reserved.
+        again: the item whose choice was undone.
     """
 
     done: set[str] = field(default_factory=set)
@@ -58,15 +58,15 @@ class _Person:
 
 
 class Queue:
-    """Which item an annotator gets.
+    """Decides which item an annotator gets.
 
-    All walk through the same blocks of items, so that agreement can be told early; inside a block each annotator has
-    an order of their own. Two people get the same item at the same time only where it needs both, or where nothing
-    else is left. What an annotator costs does not grow with the number of items.
+    All annotators go through the same blocks of items, so that agreement can be measured early; inside a block each
+    has an order of their own. Two annotators get the same item at the same time only if it needs both, or if nothing
+    else is left. The cost of an annotator does not grow with the number of items.
 
     Args:
-        items: to be answered by `overlap` annotators each.
-        checks: attention checks, mixed evenly into what each annotator sees.
+        items: each is answered by `overlap` annotators.
+        checks: attention checks, spread evenly over each annotator's items.
         overlap: annotators per item, at least 1.
         check_share: checks per item shown, in [0, 0.5].
         seed: of the orders.
@@ -100,11 +100,11 @@ class Queue:
         return self.items.get(item_id) or self.checks.get(item_id)
 
     def next_item(self, annotator: str, *, now: float) -> ChoiceItem | None:
-        """What the annotator sees next; None where all is done.
+        """The annotator's next item; None if all are done.
 
         Args:
-            annotator: the name given.
-            now: seconds on a clock that never goes back.
+            annotator: the name.
+            now: monotonic seconds.
         """
         person = self._people[annotator]
         if person.again:
@@ -122,7 +122,7 @@ class Queue:
         return self.items[key]
 
     def add(self, choice: Choice) -> None:
-        """Note a choice that stands."""
+        """Count a choice."""
         key, person = choice.item_id, self._people[choice.annotator]
         person.done.add(key)
         person.again = "" if person.again == key else person.again
@@ -136,7 +136,7 @@ class Queue:
             self._judge(key, 1)
 
     def take_back(self, choice: Choice) -> None:
-        """Note that a choice no longer stands; its item comes next."""
+        """Remove a choice that was undone; its item is next."""
         key, person = choice.item_id, self._people[choice.annotator]
         person.done.discard(key)
         person.again = key if self.find(key) is not None else ""
@@ -151,12 +151,12 @@ class Queue:
             other.block = min(other.block, self._block_of[key])
 
     def progress(self, annotator: str) -> Progress:
-        """How far the annotator is."""
+        """The annotator's progress."""
         person = self._people[annotator]
         return Progress(person.num_items, len(self.items) - self._num_complete - person.num_open)
 
     def num_complete(self) -> int:
-        """How many items have all their annotators."""
+        """The number of items that have all their annotators."""
         return self._num_complete
 
     def _is_open(self, key: str) -> bool:
@@ -164,7 +164,7 @@ class Queue:
         return self._num_judged[key] < self.overlap
 
     def _judge(self, key: str, change: int) -> None:
-        """Count a verdict in or out, and for all who answered the item whether it still needs others."""
+        """Add or remove a verdict, and update for all who answered the item whether it needs more annotators."""
         was_open = self._is_open(key)
         self._num_judged[key] += change
         closed = was_open - self._is_open(key)
@@ -173,7 +173,7 @@ class Queue:
             self._people[name].num_open -= closed
 
     def _first_free(self, annotator: str, now: float) -> str:
-        """The first waiting item that others at work leave room for, else the first that waits."""
+        """The first waiting item that current reservations leave free, else the first that waits."""
         waiting = self._waiting(annotator)
         first = next(waiting)
         for key in chain([first], waiting):
@@ -183,7 +183,7 @@ class Queue:
         return first
 
     def _waiting(self, annotator: str) -> Iterator[str]:
-        """The items that this annotator has not answered and that need more annotators, in the annotator's order."""
+        """The items that this annotator can still answer, in the annotator's order."""
         person, purpose = self._people[annotator], f"queue-{self.seed}"
         is_first = True
         for place in range(person.block, len(self._blocks)):
@@ -194,7 +194,7 @@ class Queue:
             yield from sorted(found, key=lambda key: unit_hash(f"{annotator}\x1f{key}", purpose=purpose))
 
     def _due_check(self, annotator: str) -> ChoiceItem | None:
-        """The check that is due: after each 1 / share items, the first at a place of the annotator's own."""
+        """The check that is due: one per 1 / share items, the first at a position of the annotator's own."""
         person = self._people[annotator]
         waiting = [key for key in self.checks if key not in person.done]
         start = unit_hash(annotator, purpose=f"first-check-{self.seed}")

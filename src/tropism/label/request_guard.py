@@ -1,4 +1,4 @@
-"""Tokens, hosts, origins and sizes are checked before any page sees a request."""
+"""Checks tokens, hosts, origins and sizes before a request reaches a page."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
-"""No inline script or style, nothing from elsewhere, no frames. `same-origin` and not `no-referrer`, under which
-browsers send `Origin: null` with our own forms."""
+"""No inline script or style, no outside sources, no frames. `same-origin` and not `no-referrer`, under which browsers
+send `Origin: null` with the page's own forms."""
 
 ENTERED = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={path}">'
-    '<title>Tropism</title><p><a href="{path}">Go on</a></p></html>'
+    '<title>Tropism</title><p><a href="{path}">Continue</a></p></html>'
 )
-"""A page and no redirect: after a link from elsewhere, a redirected request carries no SameSite=Strict cookie."""
+"""A page and not a redirect: after a link from another site, a redirected request carries no SameSite=Strict cookie."""
 
 
-class Guard:
-    """Lets a request through to the pages, or answers it: 401, 403, 413.
+class RequestGuard:
+    """Passes a request to the pages, or answers it with 401, 403 or 413.
 
-    The pages find the role in the scope's `tropism.role`, and every answer leaves with `SECURITY_HEADERS`.
+    The pages find the role in the scope's `tropism.role`; every response has `SECURITY_HEADERS`.
 
     Args:
         app: the pages.
-        access: who may come in.
+        access: who may use them.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -71,10 +71,10 @@ class Guard:
         await self.app(scope, _limited(receive), send_safely)
 
     def _answer(self, scope: Scope) -> Response | None:
-        """What to answer instead of a page; None where the request may pass."""
+        """The response that replaces a page; None if the request may pass."""
         headers = Headers(scope=scope)
         if not self.access.knows_host(headers.get("host", "")):
-            return PlainTextResponse("This page is not known under that name. Name it with --allow-host.", 403)
+            return PlainTextResponse("Unknown host name. Add it with --allow-host.", 403)
         if self.access.token is None:
             scope["tropism.role"] = "owner"
         else:
@@ -84,27 +84,27 @@ class Guard:
             role = self._role(headers)
             if role is None or (scope["path"] in OWNER_PATHS and role != "owner"):
                 return PlainTextResponse(
-                    "Open this page by the link that you were given: it ends in ?token=...",
+                    "Open this page by the link that you were given; it ends in ?token=...",
                     401,
                     {"WWW-Authenticate": "Bearer"},
                 )
             scope["tropism.role"] = role
         if scope["method"] not in ("GET", "HEAD") and _from_elsewhere(headers):
-            return PlainTextResponse("This was sent by another site.", 403)
+            return PlainTextResponse("Requests from other sites are not accepted.", 403)
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
             return PlainTextResponse(TOO_LARGE, 413)
         return None
 
     def _role(self, headers: Headers) -> Role | None:
-        """The role by header or cookie."""
+        """The role of a header or cookie."""
         scheme, _, shown = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self.access.role_of(shown.strip())
         return self.access.role_of_cookie(cookies_of(headers).get(self.access.cookie, ""))
 
     def _entered(self, scope: Scope) -> Response | None:
-        """The page that turns a token in the address into a cookie; None where there is no such token."""
+        """The page that turns a token in the address into a cookie; None if there is no valid token."""
         if scope["method"] != "GET":
             return None
         try:
@@ -123,7 +123,7 @@ class Guard:
 
 
 def cookies_of(headers: Headers) -> dict[str, str]:
-    """The cookies of a request; unreadable ones are no cookies."""
+    """The cookies of a request; cookies that cannot be parsed are ignored."""
     try:
         return {name: morsel.value for name, morsel in SimpleCookie(headers.get("cookie", "")).items()}
     except CookieError:
@@ -131,7 +131,7 @@ def cookies_of(headers: Headers) -> dict[str, str]:
 
 
 def _limited(receive: Receive) -> Receive:
-    """A `receive` that gives up on a body that is too large, whatever its length was said to be."""
+    """A `receive` that stops at a body that is too large, whatever its declared length."""
     num_bytes = 0
 
     async def receive_limited() -> Message:
@@ -146,7 +146,7 @@ def _limited(receive: Receive) -> Receive:
 
 
 def _from_elsewhere(headers: Headers) -> bool:
-    """Whether a browser says that another site made it send this; other programs say nothing and need no guard."""
+    """Whether a browser reports another site as the origin; other programs send no such header and are accepted."""
     site = headers.get("sec-fetch-site")
     if site is not None and site not in ("same-origin", "none"):
         return True

@@ -1,4 +1,4 @@
-"""What the owner sees: how far everyone is, how far they agree, and whose answers they prefer."""
+"""The owner's results: progress, agreement between annotators, and which models' answers win."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import numpy as np
 from tropism.data.label_choices import Choice, ChoiceItem
 from tropism.errors import DataError
 from tropism.groups import content_key
-from tropism.label.desk import Desk
 from tropism.label.known_items import CheckRecord, record_of
+from tropism.label.label_service import LabelService
 from tropism.records import Estimate
 from tropism.signals.sources.choices_file import who_answered
 from tropism.signals.statistics.agreement import wilson
@@ -24,7 +24,7 @@ from tropism.signals.statistics.bradley_terry import Games, Strengths, bootstrap
 from tropism.signals.statistics.pair_agreement import FIRST, SECOND, TIE, pair_agreement, pair_kappa
 
 FRESH_SECONDS = 3.0
-"""Results are computed again at most this often."""
+"""Results are recomputed at most this often."""
 
 FEWEST_SHARED = 2
 WEAK_PRIOR = 0.1
@@ -35,11 +35,11 @@ class AnnotatorLine(NamedTuple):
 
     Args:
         name: as given.
-        judged: items with a verdict, attention checks apart.
-        skipped: items passed over.
+        judged: items with a verdict, without attention checks.
+        skipped: items skipped.
         checks: attention checks answered and passed.
-        first_chosen: share of winners that stood first, of pairs; about one half where sides do not matter.
-        seconds: median time for a choice; None where no page measured it.
+        first_chosen: share of pairs in which the answer shown first won; about one half without position bias.
+        seconds: median time for a choice; None if no page measured it.
     """
 
     name: str
@@ -51,7 +51,7 @@ class AnnotatorLine(NamedTuple):
 
 
 class KappaLine(NamedTuple):
-    """Two annotators and how far they agree beyond chance."""
+    """Cohen's kappa of two annotators."""
 
     first: str
     second: str
@@ -59,7 +59,7 @@ class KappaLine(NamedTuple):
 
 
 class StrengthLine(NamedTuple):
-    """Whose answers: strength in Elo points around 1000, with a win counted 1 and a tie 1/2."""
+    """A model's strength in Elo points around 1000; a win counts 1 and a tie 1/2."""
 
     name: str
     elo: Estimate
@@ -68,28 +68,28 @@ class StrengthLine(NamedTuple):
 
 
 class StrengthTable(NamedTuple):
-    """Strengths from the strongest down, and what a reader must know of them."""
+    """Strengths in descending order, with a note on how to read them."""
 
     lines: tuple[StrengthLine, ...] = ()
     note: str = ""
 
 
 class Results(NamedTuple):
-    """Everything on the owner's page.
+    """The content of the owner's page.
 
     Args:
-        num_items: items to answer, attention checks apart.
-        num_complete: of them, those with all their annotators.
-        overlap: annotators that an item needs.
-        num_choices: choices that stand, attention checks apart.
-        num_rows: rows in the file, undone choices and undos among them.
-        checks: attention checks answered and passed, by all.
+        num_items: items to answer, without attention checks.
+        num_complete: items that have all their annotators.
+        overlap: annotators per item.
+        num_choices: choices that were not undone, without attention checks.
+        num_rows: rows in the file, including undone choices and undo rows.
+        checks: attention checks answered and passed, over all annotators.
         annotators: by name.
-        alpha: Krippendorff's alpha of all annotators on pairs, as `tropism build` tells it; None where no pair has two
+        alpha: Krippendorff's alpha of all annotators on pairs, computed as in `tropism build`; None if no pair has two
             verdicts, or all are ties.
-        raw: the chance that two annotators of a pair say the same.
+        raw: the probability that two annotators of a pair agree.
         kappas: every two annotators with items in common.
-        strengths: whose answers win.
+        strengths: which models' answers win.
     """
 
     num_items: int
@@ -105,38 +105,38 @@ class Results(NamedTuple):
     strengths: StrengthTable
 
 
-class ResultsDesk:
-    """Results that are computed again only when there is something new.
+class CachedResults:
+    """Results that are recomputed only if there are new choices.
 
     Args:
-        desk: where choices arrive.
-        clock: seconds that never go back.
+        service: the service that stores the choices.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, desk: Desk, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._desk = desk
+    def __init__(self, service: LabelService, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._service = service
         self._clock = clock
         self._lock = threading.Lock()
         self._made: tuple[int, float, Results] | None = None
 
     def results(self) -> Results:
-        """The results as of now, or of a few seconds ago."""
+        """The results now, or up to `FRESH_SECONDS` ago."""
         with self._lock:
-            num_rows, now = self._desk.store.num_rows(), self._clock()
+            num_rows, now = self._service.store.num_rows(), self._clock()
             if self._made is not None and (self._made[0] == num_rows or now - self._made[1] < FRESH_SECONDS):
                 return self._made[2]
-            results = results_of(self._desk)
+            results = results_of(self._service)
             self._made = (results.num_rows, now, results)
             return results
 
 
-def results_of(desk: Desk) -> Results:
-    """The results of a desk's choices."""
-    queue = desk.queue
-    num_rows, standing = desk.store.num_rows(), desk.store.standing()
+def results_of(service: LabelService) -> Results:
+    """The results of all choices stored so far."""
+    queue = service.queue
+    num_rows, standing = service.store.num_rows(), service.store.standing()
     choices = [choice for choice in standing if choice.item_id in queue.items]
     expected = {key: check.expected for key, check in queue.checks.items() if check.expected is not None}
-    table = _ratings(choices, queue.items)
+    table = _pair_verdicts(choices, queue.items)
     agreed = pair_agreement(table.values, table.groups)
     return Results(
         num_items=len(queue.items),
@@ -157,8 +157,8 @@ def annotator_lines(choices: Sequence[Choice], expected: Mapping[str, str]) -> t
     """A line for each annotator, by name.
 
     Args:
-        choices: that stand, attention checks among them.
-        expected: item id of each attention check to the id of the right response.
+        choices: choices that were not undone, including attention checks.
+        expected: item id of each attention check to the id of the correct response.
     """
     by_name: dict[str, list[Choice]] = defaultdict(list)
     for choice in choices:
@@ -181,14 +181,14 @@ def annotator_lines(choices: Sequence[Choice], expected: Mapping[str, str]) -> t
     return tuple(lines)
 
 
-class _Ratings(NamedTuple):
-    """Judgements of pairs on items with two verdicts or more.
+class _PairVerdicts(NamedTuple):
+    """Verdicts on pairs, of items with two or more verdicts.
 
     Args:
         annotators: by name.
-        values: `FIRST`, `SECOND` or `TIE`, NaN where there is none, [annotators, pairs].
+        values: `FIRST`, `SECOND` or `TIE`, NaN if there is none, [annotators, pairs].
         groups: the group of each pair, [pairs].
-        items: the item of each pair; a best of three holds three, [pairs].
+        items: the item of each pair; an item with three options has three pairs, [pairs].
     """
 
     annotators: tuple[str, ...]
@@ -197,7 +197,7 @@ class _Ratings(NamedTuple):
     items: list[str]
 
 
-def kappa_lines(table: _Ratings) -> tuple[KappaLine, ...]:
+def kappa_lines(table: _PairVerdicts) -> tuple[KappaLine, ...]:
     """Cohen's kappa of every two annotators with items in common."""
     lines = []
     for (place, first), (other, second) in combinations(enumerate(table.annotators), 2):
@@ -208,7 +208,7 @@ def kappa_lines(table: _Ratings) -> tuple[KappaLine, ...]:
 
 
 def strength_table(choices: Sequence[Choice], items: Mapping[str, ChoiceItem]) -> StrengthTable:
-    """Bradley-Terry strengths of whoever answered, where the responses' ids say who did.
+    """Bradley-Terry strengths of the models, if the responses' ids name them.
 
     A best of several beats each of the others; ties and both-bad are half wins. Games of a group are drawn together.
 
@@ -227,7 +227,7 @@ def strength_table(choices: Sequence[Choice], items: Mapping[str, ChoiceItem]) -
         if first in shared and second in shared
     ]
     if not games:
-        note = "Nobody has compared them yet." if len(shared) > 1 else "The responses' ids do not say who answered."
+        note = "No comparisons yet." if len(shared) > 1 else "The responses' ids do not name the models."
         return StrengthTable(note=note)
     names = sorted({name for game in games for name in game[:2]})
     places = {name: place for place, name in enumerate(names)}
@@ -240,7 +240,7 @@ def strength_table(choices: Sequence[Choice], items: Mapping[str, ChoiceItem]) -
     try:
         fit = bootstrap_bradley_terry(coded, names=names)
     except DataError as error:
-        note = f"A weak prior holds the strengths together, because without it {error.problem}"
+        note = f"Estimated with a weak prior, because without one {error.problem}"
         fit = bootstrap_bradley_terry(coded, names=names, prior=WEAK_PRIOR)
     return StrengthTable(_strength_lines(fit), note)
 
@@ -261,7 +261,7 @@ def _strength_lines(fit: Strengths) -> tuple[StrengthLine, ...]:
 
 
 def _beaten(choice: Choice) -> list[tuple[str, str]]:
-    """The games of a choice: winner and loser, or two who tie."""
+    """The games of a choice: winner and loser, or two that tie."""
     if choice.verdict == "skip":
         return []
     if choice.winner is None:
@@ -269,8 +269,8 @@ def _beaten(choice: Choice) -> list[tuple[str, str]]:
     return [pair for pair in permutations(choice.shown, 2) if pair[0] == choice.winner]
 
 
-def _ratings(choices: Sequence[Choice], items: Mapping[str, ChoiceItem]) -> _Ratings:
-    """Verdicts of items that two annotators or more have judged, as pairs; skips and "both bad" name no better one."""
+def _pair_verdicts(choices: Sequence[Choice], items: Mapping[str, ChoiceItem]) -> _PairVerdicts:
+    """Verdicts of items that two or more annotators judged, as pairs; skips and "both bad" are omitted."""
     by_item: dict[str, dict[str, Choice]] = defaultdict(dict)
     for choice in choices:
         if choice.verdict in ("win", "tie"):
@@ -287,11 +287,11 @@ def _ratings(choices: Sequence[Choice], items: Mapping[str, ChoiceItem]) -> _Rat
     for column, (item_id, first, second) in enumerate(pairs):
         for name, choice in shared[item_id].items():
             values[rows[name], column] = {first: FIRST, second: SECOND}.get(choice.winner or "", TIE)
-    return _Ratings(annotators, values, [items[pair[0]].group_id for pair in pairs], [pair[0] for pair in pairs])
+    return _PairVerdicts(annotators, values, [items[pair[0]].group_id for pair in pairs], [pair[0] for pair in pairs])
 
 
 def _share(hits: Sequence[bool]) -> Estimate | None:
-    """A share with Wilson's interval; None where there is none."""
+    """A share with Wilson's interval; None if there are no values."""
     if not hits:
         return None
     value = sum(hits) / len(hits)

@@ -18,60 +18,62 @@ SHORTEST_TOKEN = 12
 SHUTDOWN_SECONDS = 3
 
 
-def check_token(host: str, token: str | None, *, allowed_hosts: Sequence[str] = ()) -> None:
-    """Refuse to serve to a network without a token, or with one that can be guessed.
+def check_token(host: str, token: str | None, *, allow_host: Sequence[str] = ()) -> None:
+    """Refuse to serve to a network without a token, or with a weak one.
 
     Args:
         host: the address to serve on.
-        token: what annotators show.
-        allowed_hosts: names of a proxy, which lets others in where the address alone would not.
+        token: required from annotators; None for no token.
+        allow_host: host names of a proxy, through which others can reach a loopback address.
 
     Raises:
-        ConfigError: with a fresh token in its remedy.
+        ConfigError: with a new token in its remedy.
     """
     fresh = secrets.token_urlsafe(16)
     if token is None and not is_loopback(host):
         raise ConfigError(
-            f"--host {host} can be reached from other machines and needs --token.", remedy=f"Add --token {fresh}."
+            f"`host={host}` can be reached from other machines and needs `token`.", remedy=f"Add `token={fresh}`."
         )
-    if token is None and allowed_hosts:
+    if token is None and allow_host:
         raise ConfigError(
-            f"--allow-host {allowed_hosts[0]} lets other machines in and needs --token.", remedy=f"Add --token {fresh}."
+            f"`allow_host={allow_host[0]}` lets other machines in and needs `token`.",
+            remedy=f"Add `token={fresh}`.",
         )
     if token is not None and not (token.isascii() and token.isprintable()):
-        raise ConfigError("--token needs printable ASCII characters only.", remedy=f"Use --token {fresh}.")
+        raise ConfigError("`token` must consist of printable ASCII characters.", remedy=f"Use `token={fresh}`.")
     if token is not None and len(token) < SHORTEST_TOKEN:
         raise ConfigError(
-            f"--token needs at least {SHORTEST_TOKEN} characters, not {len(token)}.", remedy=f"Use --token {fresh}."
+            f"`token` must have at least {SHORTEST_TOKEN} characters, got {len(token)}.",
+            remedy=f"Use `token={fresh}`.",
         )
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket on the address, so that an address in use is known before anything is shown.
+    """A listening socket, opened early so that an address in use is reported before anything else happens.
 
     Args:
         host: a name or an address.
-        port: 0 takes a free one.
+        port: 0 for a free one.
 
     Raises:
-        OutputError: where the address is in use or not this machine's.
+        OutputError: if the address is in use or does not belong to this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=256)
     except OSError as error:
         raise OutputError(
-            f"{host}:{port} cannot be listened on ({error.strerror or error}).", remedy="Name another --port."
+            f"cannot listen on {host}:{port} ({error.strerror or error}).", remedy="Use another `port`."
         ) from None
 
 
 def serve(app: ASGIApp, listening: socket.socket, *, when_ready: Callable[[], None]) -> None:
-    """Answer requests until Ctrl-C or a termination signal; requests under way are answered first.
+    """Answer requests until Ctrl-C or a termination signal; requests in progress are finished first.
 
     Args:
         app: the pages.
         listening: from `bound_socket`; closed at the end.
-        when_ready: called once, when pages can be asked for.
+        when_ready: called once, when the server accepts requests.
     """
     config = uvicorn.Config(
         app,
@@ -80,7 +82,7 @@ def serve(app: ASGIApp, listening: socket.socket, *, when_ready: Callable[[], No
         loop="asyncio",
         lifespan="off",
         log_level="warning",
-        access_log=False,  # addresses may hold the token
+        access_log=False,  # addresses may contain the token
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
@@ -90,14 +92,14 @@ def serve(app: ASGIApp, listening: socket.socket, *, when_ready: Callable[[], No
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
-        pass  # uvicorn raises what stopped it once more, after everything is answered
+        pass  # uvicorn raises the interrupt again after all requests are answered
     finally:
         signal.signal(signal.SIGTERM, before)
         listening.close()
 
 
 def page_address(access: Access, *, for_owner: bool) -> str:
-    """What to open in a browser, with the token where one is needed."""
+    """The address to open in a browser, with the token if there is one."""
     host = f"[{access.host}]" if ":" in access.host else access.host
     shown = "127.0.0.1" if host == "0.0.0.0" else "[::1]" if host == "[::]" else host  # noqa: S104  (compared only)
     token = access.owner_token if for_owner else access.token
@@ -106,14 +108,14 @@ def page_address(access: Access, *, for_owner: bool) -> str:
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it answers."""
+    """A server that reports when it is ready."""
 
     def __init__(self, config: uvicorn.Config, when_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._when_ready = when_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then say so."""
+        """Start, then report it."""
         await super().startup(sockets=sockets)
         if self.started:
             self._when_ready()

@@ -1,4 +1,4 @@
-"""From a file of groups to a desk with items, checks and a file of choices behind it."""
+"""Opens everything that the label page needs: the items of a file, attention checks, and the choices file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tropism.errors import ConfigError
 from tropism.groups import PreferenceGroup
 from tropism.label.choice_store import ChoiceStore
 from tropism.label.content import missing_images
-from tropism.label.desk import Desk
 from tropism.label.images import ImageFolder
 from tropism.label.known_items import checks_from, generated_checks
-from tropism.label.label_items import Plan, Prepared, prepare
+from tropism.label.label_items import ComparisonPlan, LabelItems, make_items
+from tropism.label.label_service import LabelService
 from tropism.label.queue import Queue
 
 GENERATED = "generated"
@@ -30,18 +30,18 @@ MOST_REASONS = 20
 
 @dataclass(frozen=True, slots=True)
 class LabelSettings:
-    """How a file is labelled.
+    """Settings of a labelling session.
 
     Args:
         plan: which answers are compared.
         overlap: annotators per item.
-        reasons: tags that may be ticked.
-        checks: `generated`, a file of groups whose edges say which answer is right, or None for no attention checks.
+        reasons: tags that annotators may select.
+        checks: `generated`; or a file of groups whose edges say which answer is right; or None for no attention checks.
         check_share: attention checks per item shown.
         images: the folder of images.
     """
 
-    plan: Plan
+    plan: ComparisonPlan
     overlap: int = 1
     reasons: tuple[str, ...] = ()
     checks: str | None = None
@@ -51,73 +51,73 @@ class LabelSettings:
     def __post_init__(self) -> None:
         if len(set(self.reasons)) < len(self.reasons) or len(self.reasons) > MOST_REASONS:
             raise ConfigError(
-                f"--reasons needs up to {MOST_REASONS} different tags, not {', '.join(self.reasons)}.",
-                remedy="Name each once.",
+                f"`reasons` must be at most {MOST_REASONS} different tags, got {', '.join(self.reasons)}.",
+                remedy="Write each tag once.",
             )
         for reason in self.reasons:
             if not (0 < len(reason) <= LONGEST_REASON and reason.isprintable()):
                 raise ConfigError(
-                    f"a reason has 1 to {LONGEST_REASON} printable characters, not {reason!r}.",
-                    remedy="Write --reasons as in correct,clear,kind.",
+                    f"each of the `reasons` must have 1 to {LONGEST_REASON} printable characters, got {reason!r}.",
+                    remedy="Use short tags, for example correct,clear,kind.",
                 )
 
 
-class Session(NamedTuple):
-    """A desk that is ready.
+class LabelSession(NamedTuple):
+    """A session that is ready to serve.
 
     Args:
-        desk: hands out items and takes choices.
+        service: assigns items and stores choices.
         images: the images that may be shown.
-        prepared: the items and what was left out.
-        num_checks: attention checks that there are.
-        num_kept: choices that stood in the file before.
-        num_missing_images: images that the items name and that cannot be shown.
+        prepared: the items and what was omitted.
+        num_checks: number of attention checks.
+        num_kept: number of choices already in the file.
+        num_missing_images: images that the items refer to and that cannot be shown.
     """
 
-    desk: Desk
+    service: LabelService
     images: ImageFolder
-    prepared: Prepared
+    prepared: LabelItems
     num_checks: int
     num_kept: int
     num_missing_images: int
 
 
 @contextmanager
-def open_session(file: Path, target: Path, settings: LabelSettings) -> Iterator[Session]:
-    """Open everything that the page needs; at the end the file of choices is closed.
+def open_session(file: Path, target: Path, settings: LabelSettings) -> Iterator[LabelSession]:
+    """Open everything that the page needs; the choices file is closed at the end.
 
     Args:
         file: groups, or any data that can be read as groups.
-        target: the file of choices, new or to go on with.
+        target: the choices file, new or to be continued.
         settings: how to label.
 
     Raises:
-        DataError: where the data leave nothing to choose from, or `target` is something else.
-        OutputError: where `target` cannot be written.
+        DataError: if there is nothing to compare, or `target` is another kind of file.
+        OutputError: if `target` cannot be written.
     """
     images = ImageFolder(settings.images)
-    prepared = prepare(_groups(file), settings.plan)
+    prepared = make_items(_groups(file), settings.plan)
     checks = _checks(prepared, settings)
     seed = settings.plan.seed
     store = ChoiceStore(target, (*prepared.items, *checks), {"seed": str(seed)})
     try:
         queue = Queue(prepared.items, checks, overlap=settings.overlap, check_share=settings.check_share, seed=seed)
         num_kept = len(store.standing())
-        desk = Desk(queue, store, reasons=settings.reasons)
-        yield Session(desk, images, prepared, len(checks), num_kept, missing_images(prepared.items, images))
+        service = LabelService(queue, store, reasons=settings.reasons)
+        yield LabelSession(service, images, prepared, len(checks), num_kept, missing_images(prepared.items, images))
     finally:
         store.close()
 
 
 def _groups(file: Path) -> Iterable[PreferenceGroup]:
-    """The groups of a file: streamed where it is a file of groups, else read by its form."""
+    """The groups of a file: streamed if it is a groups file, else read by its form."""
     if file.suffix == ".parquet" and is_groups_file(file):
         return read_groups_file(file)
     return load([Source(str(file))]).groups
 
 
-def _checks(prepared: Prepared, settings: LabelSettings) -> tuple[ChoiceItem, ...]:
-    """The attention checks: as many as one annotator who answers everything would see, and a few at least."""
+def _checks(prepared: LabelItems, settings: LabelSettings) -> tuple[ChoiceItem, ...]:
+    """The attention checks: at least `FEWEST_CHECKS`, and enough for one annotator who answers every item."""
     if settings.checks is None:
         return ()
     if settings.checks == GENERATED:

@@ -1,15 +1,15 @@
-// Keys, the time taken, and sending without losing an answer. Without this file the page works by its buttons alone.
+// Keyboard shortcuts, the time taken, and submission with retries. Without this file the page works with its buttons.
 "use strict";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
 
 let sending = false;
-let looked = 0; // milliseconds for which this item was visible before `since`
+let visibleBefore = 0; // milliseconds for which this item was visible before `since`
 let since = performance.now();
 
-function lookedFor() {
-  return Math.round(looked + (document.hidden ? 0 : performance.now() - since));
+function visibleFor() {
+  return Math.round(visibleBefore + (document.hidden ? 0 : performance.now() - since));
 }
 
 function say(sentence) {
@@ -23,17 +23,17 @@ function show(html) {
   document.body.replaceChildren(...next.body.childNodes);
   window.scrollTo(0, 0);
   document.querySelector("h1")?.focus({ preventScroll: true });
-  looked = 0;
+  visibleBefore = 0;
   since = performance.now();
 }
 
-// The same form is sent until it is answered: its id makes sure that it counts once.
+// The form is sent again until there is a response; its id ensures that it counts once.
 async function send(form, button) {
   if (sending) return;
   sending = true;
   const fields = new URLSearchParams(new FormData(form));
   if (button?.name) fields.set(button.name, button.value);
-  if (form.id === "choice") fields.set("milliseconds", String(lookedFor()));
+  if (form.id === "choice") fields.set("milliseconds", String(visibleFor()));
   document.body.classList.add("sending");
   let wait = FIRST_WAIT_MS;
   for (;;) {
@@ -44,7 +44,7 @@ async function send(form, button) {
       else say(text);
       break;
     }
-    say("Not saved yet. Trying again…");
+    say("Not saved yet. Retrying…");
     await new Promise((later) => setTimeout(later, wait));
     wait = Math.min(2 * wait, LONGEST_WAIT_MS);
   }
@@ -52,7 +52,7 @@ async function send(form, button) {
   sending = false;
 }
 
-// On keyboards without Latin letters the key's place counts.
+// On keyboards without Latin letters the key's position counts.
 function letter(event) {
   const isLatin = /^[a-z0-9]$/i.test(event.key);
   return !isLatin && /^Key[A-Z]$/.test(event.code) ? event.code[3].toLowerCase() : event.key.toLowerCase();
@@ -74,11 +74,11 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden) looked += performance.now() - since;
+  if (document.hidden) visibleBefore += performance.now() - since;
   since = performance.now();
 });
 
-// The owner's page follows what happens, as long as someone looks at it.
+// The owner's page refreshes itself while it is visible.
 const refresh = Number(document.body.dataset.refresh || 0);
 if (refresh) {
   setInterval(async () => {

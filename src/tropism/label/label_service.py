@@ -1,4 +1,4 @@
-"""The desk: hands items to annotators and takes their choices, one at a time, each durable before it counts."""
+"""Assigns items to annotators and stores their choices, one at a time; a choice counts only after it is on disk."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ MOST_SECONDS = 86_400.0
 WORDS: tuple[Verdict, ...] = ("tie", "both_bad", "skip")
 
 
-class Refused(Exception):  # noqa: N818  (what a browser sent is untrusted, not wrong by us)
-    """Something that no page of ours sends."""
+class InvalidRequest(Exception):  # noqa: N818  (an expected answer to a client, not a fault)
+    """A request that no page of this application sends."""
 
 
-class Served(NamedTuple):
+class ShownItem(NamedTuple):
     """An item as one annotator sees it.
 
     Args:
-        item: what is compared.
-        options: in the order shown.
-        progress: of the annotator.
+        item: the item to answer.
+        options: the answers in the order shown.
+        progress: the annotator's.
     """
 
     item: ChoiceItem
@@ -37,15 +37,15 @@ class Served(NamedTuple):
     progress: Progress
 
 
-class Sent(NamedTuple):
-    """A choice as a page sends it.
+class SubmittedChoice(NamedTuple):
+    """A choice as a page submits it.
 
     Args:
-        choice_id: made with the page, so that a page sent twice counts once.
-        item_id: of the item shown.
-        answer: the place of the chosen option in the order shown, from `1`; or `tie`, `both_bad`, `skip`.
-        reasons: the tags that were ticked.
-        milliseconds: how long the page was looked at; empty where it has no script.
+        choice_id: generated with the page, so that a page submitted twice counts once.
+        item_id: the item that was shown.
+        answer: the position of the chosen option in the order shown, from `1`; or `tie`, `both_bad`, `skip`.
+        reasons: the tags that were selected.
+        milliseconds: how long the page was visible; empty without script.
     """
 
     choice_id: str
@@ -55,14 +55,14 @@ class Sent(NamedTuple):
     milliseconds: str = ""
 
 
-class Desk:
-    """What the page asks and tells.
+class LabelService:
+    """What the page reads and writes: the next item of an annotator, and the choices.
 
     Args:
-        queue: knows who sees what next.
-        store: keeps the choices; those that it has already are counted from the start.
-        reasons: the tags that may be ticked.
-        clock: seconds that never go back.
+        queue: decides which item an annotator sees next.
+        store: keeps the choices; those already in it are counted from the start.
+        reasons: the tags that may be selected.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class Desk:
         for choice in store.standing():
             queue.add(choice)
 
-    def serve(self, annotator: str) -> Served | None:
-        """What this annotator sees next; None where all is done."""
+    def serve(self, annotator: str) -> ShownItem | None:
+        """The annotator's next item; None if all are done."""
         with self._lock:
             now = self._clock()
             item = self.queue.next_item(annotator, now=now)
@@ -91,25 +91,25 @@ class Desk:
                 return None
             self._served_at.setdefault((annotator, item.item_id), now)
             options = shown_order(item, annotator, seed=self.queue.seed)
-            return Served(item, options, self.queue.progress(annotator))
+            return ShownItem(item, options, self.queue.progress(annotator))
 
     def progress(self, annotator: str) -> Progress:
-        """How far this annotator is."""
+        """The annotator's progress."""
         with self._lock:
             return self.queue.progress(annotator)
 
-    def choose(self, annotator: str, sent: Sent) -> None:
-        """Take a choice; when this returns, it is on the disk.
+    def choose(self, annotator: str, sent: SubmittedChoice) -> None:
+        """Store a choice; it is on disk when this returns.
 
         Raises:
-            Refused: where no page of ours would send this.
-            Conflict: where the annotator has answered the item, or the id is another choice's.
-            TakenBack: where the annotator took back the choice with this id.
-            StoreBusy: where it could not be stored; the same may be sent again.
+            InvalidRequest: if no page of this application would send this.
+            ChoiceConflict: if the annotator has already answered the item, or the id is another choice's.
+            ChoiceUndone: if the annotator has undone the choice with this id.
+            StoreBusy: if it could not be stored; the same choice may be sent again.
         """
         item = self.queue.find(sent.item_id)
         if item is None:
-            raise Refused("no such item")
+            raise InvalidRequest("unknown item")
         options = shown_order(item, annotator, seed=self.queue.seed)
         verdict, winner = _verdict(sent.answer, options)
         with self._lock:
@@ -130,15 +130,15 @@ class Desk:
                 self.queue.add(stored)
 
     def undo(self, annotator: str, undo_id: str) -> Choice | None:
-        """Take back the annotator's last choice; its item comes next.
+        """Undo the annotator's last choice; its item is next.
 
         Returns:
-            The choice that no longer stands; None where there was none, or this very undo was sent before.
+            The choice that was undone; None if there was none, or this undo was sent before.
 
         Raises:
-            Refused: where the id is none.
-            Conflict: where the id belongs to a choice.
-            StoreBusy: where it could not be stored; the same may be sent again.
+            InvalidRequest: if the id is not valid.
+            ChoiceConflict: if the id belongs to a choice.
+            StoreBusy: if it could not be stored; the same undo may be sent again.
         """
         with self._lock:
             revoked = self.store.undo(annotator, _checked_id(undo_id))
@@ -146,8 +146,8 @@ class Desk:
                 self.queue.take_back(revoked)
             return revoked
 
-    def _seconds(self, annotator: str, sent: Sent) -> float | None:
-        """The time taken: as the page measured it, else since the item was first handed out; None where unknown."""
+    def _seconds(self, annotator: str, sent: SubmittedChoice) -> float | None:
+        """The time taken: measured by the page, else since the item was first assigned; None if unknown."""
         try:
             measured = float(sent.milliseconds) / 1000
         except ValueError:
@@ -157,7 +157,7 @@ class Desk:
 
 
 def annotator_name(given: str) -> str | None:
-    """A name as it is kept: one line of printable characters; None where nothing is left or it is too long.
+    """A name as it is stored: one line of printable characters; None if it is empty or too long.
 
     Example:
         >>> annotator_name("  Ada   Lovelace "), annotator_name("\\x00 ")
@@ -169,18 +169,18 @@ def annotator_name(given: str) -> str | None:
 
 
 def _verdict(answer: str, options: Sequence[Option]) -> tuple[Verdict, str | None]:
-    """What was chosen, from the word or the place that the page sent."""
+    """The verdict and the winner's id of a submitted answer."""
     for word in WORDS:
         if answer == word:
             return word, None
     places = {str(place): option.id for place, option in enumerate(options, start=1)}
     if answer not in places:
-        raise Refused("no such answer")
+        raise InvalidRequest("unknown answer")
     return "win", places[answer]
 
 
 def _checked_id(given: str) -> str:
-    """An id that a page could have made."""
+    """An id in the form that pages generate."""
     if not (8 <= len(given) <= LONGEST_ID and given.isascii() and given.replace("-", "").isalnum()):
-        raise Refused("no such id")
+        raise InvalidRequest("invalid id")
     return given
