@@ -106,13 +106,19 @@ def test_models_without_a_run_need_a_base_and_data(trained, tmp_path, capsys):
         (["--against", "RUN"], "a model is given twice, or is its own base"),
         (["--texts", "RUN/recipe.yaml"], "the texts in .* cannot be read"),
         (["--judge", "nobody"], "a judge is named"),
-        (["-o", "RUN"], "is not empty and holds no evaluation"),
+        (["-o", "RUN"], "holds a run, not an evaluation"),
     ],
 )
 def test_a_wrong_option_is_one_line(trained, tmp_path, capsys, more, message):
     filled = [one.replace("RUN", str(trained / "run")) for one in more]
     arguments = ["eval", str(trained / "run"), "--suite", str(trained / "suite.yaml"), "-o", str(tmp_path / "out")]
     assert re.search(message, error_line(capsys, *arguments, *filled))
+
+
+def test_a_folder_of_something_else_is_refused(trained, tmp_path, capsys):
+    (tmp_path / "letter.txt").write_text("dear")
+    assert "is not empty and holds no evaluation." in error_line(capsys, *evaluate(trained, tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
 def test_ctrl_c_keeps_what_is_done(trained, tmp_path, capsys, monkeypatch):

@@ -131,7 +131,7 @@ def test_a_killed_run_resumes_to_the_same_bits(recipe, tmp_path, capsys, killed_
     saving = ["train.save_strategy=steps", "train.save_steps=2", "train.max_steps=5", "evaluation.prompts=1"]
     assert run(["train", str(recipe), *saving, f"output={tmp_path}/straight"]) == 0
     script = (
-        "import os, sys; from tropism.training import trainer; from tropism.cli import run\n"
+        "import os, sys; from tropism.training.loop import trainer; from tropism.cli import run\n"
         "save = trainer.PreferenceTrainer._save_checkpoint\n"
         "def kill(self, *a):\n"
         "    save(self, *a)\n"
@@ -162,7 +162,7 @@ def test_resume_refuses_another_recipe_and_an_empty_folder(recipe, tmp_path, cap
     changed = error_line(
         capsys, "train", str(recipe), "stages.dpo.loss.dpo.beta=0.9", "evaluation.prompts=1", "--resume"
     )
-    assert "was started with another stages" in changed
+    assert "holds a run with other settings (stages)." in changed
     assert "--resume and --overwrite exclude each other" in error_line(
         capsys, "train", str(recipe), "--resume", "--overwrite"
     )
@@ -204,7 +204,7 @@ def test_resume_refuses_data_that_has_changed(recipe, tmp_path, capsys):
     lines = (tmp_path / "pairs.jsonl").read_text().splitlines()
     (tmp_path / "pairs.jsonl").write_text("\n".join(lines[:-5]) + "\n")
     changed = error_line(capsys, "train", str(recipe), "evaluation.prompts=1", "--resume")
-    assert "was started on other data: its files have changed since." in changed
+    assert "holds a run with other settings (contents of the data)." in changed
 
 
 def test_ctrl_c_while_it_evaluates_says_how_to_go_on(recipe, tmp_path, capsys):
@@ -314,3 +314,51 @@ def test_help_and_version_load_no_torch():
 def test_a_wrong_command_line_is_no_traceback(arguments, capsys):
     assert run(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_r2_a_run_killed_before_its_mark_is_whole_is_started_by_the_same_command_and_by_resume(recipe, tmp_path):
+    short = ["stages=null", "evaluation.prompts=1"]
+    for more in ([], ["--resume"]):
+        folder = tmp_path / f"run{len(more)}"
+        folder.mkdir()
+        (folder / ".tropism.lock").write_text("99999999")
+        (folder / "..tropism.json.abcd1234.tmp").write_text('{"kind"')
+        assert run(["train", str(recipe), *short, f"output={folder}", *more]) == 0
+        assert sorted(path.name for path in folder.iterdir()) == [
+            ".tropism.json", "dpo", "recipe.yaml", "report.html", "run.json"
+        ]  # fmt: skip
+
+
+def test_r3_states_that_a_kill_left_beside_a_finished_stage_go_with_the_next_start(recipe, tmp_path):
+    short = ["stages=null", "evaluation.prompts=1"]
+    assert run(["train", str(recipe), *short]) == 0
+    for name in ("chosen-2", ".model.abcd1234"):
+        (tmp_path / "run" / "dpo" / name).mkdir()
+    (tmp_path / "run" / ".run.json.abcd1234.tmp").write_text("half")
+    assert run(["train", str(recipe), *short, "--resume"]) == 0
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.name.startswith(("chosen", ".run", ".model"))]
+
+
+def test_r15_a_second_run_in_the_folder_of_a_live_one_is_refused(recipe, tmp_path, capsys):
+    script = f"import sys; sys.path[:0] = {sys.path}; from tropism.cli import run; run(sys.argv[1:])"
+    long = [sys.executable, "-c", script, "train", str(recipe), "train.max_steps=2000"]
+    with subprocess.Popen(long, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (tmp_path / "run" / "sft" / "log.jsonl").exists():
+            time.sleep(0.05)
+        for flag in ("--overwrite", "--resume"):
+            line = error_line(capsys, "train", str(recipe), flag)
+            assert f"another command (process {process.pid}) is writing to the output folder {tmp_path}/run." in line
+        process.kill()
+    assert run(["train", str(recipe), "evaluation.prompts=1", "--overwrite"]) == 0
+
+
+def test_f11_a_resume_may_change_the_evaluation_and_keeps_the_training(recipe, tmp_path, capsys):
+    (tmp_path / "rule.py").write_text("def shorter(prompt, answer):\n    return {}['x']\n")
+    assert "failed with KeyError" in error_line(capsys, "train", str(recipe))
+    trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/model/*")}
+    (tmp_path / "rule.py").write_text("def longer(prompt, answer):\n    return len(answer)\n")
+    changes = [f"evaluation.judge={tmp_path}/rule.py:longer", "evaluation.prompts=2", "--json"]
+    assert run(["train", str(recipe), *changes, "--resume"]) == 0
+    assert last_json(capsys)["win_rate"]["n"] == 2
+    assert trained == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/model/*")}
+    assert "longer" in (tmp_path / "run" / "recipe.yaml").read_text()

@@ -82,13 +82,13 @@ def test_rounds_go_on_where_they_stopped_and_more_can_be_added(recipe, tmp_path,
     with pytest.raises(Interrupted, match=r"Go on with: tropism train r\.yaml --resume"):
         run_rounds(load_recipe(recipe), command="tropism train r.yaml")
     sampled = (tmp_path / "out" / "round-2" / "groups.parquet").read_bytes()
-    with pytest.raises(OutputError, match=r"holds rounds\. Go on with --resume"):
+    with pytest.raises(OutputError, match=r"holds rounds\. Give another `output`, or use `resume`"):
         run_rounds(load_recipe(recipe), command="test")
     found = run_rounds(load_recipe(recipe, ["rounds.count=3"]), command="test", resume=True)
     assert began == ["round-1", "round-2", "round-2", "round-3"]
     assert len(found.rounds) == 3
     assert (tmp_path / "out" / "round-2" / "groups.parquet").read_bytes() == sampled
-    with pytest.raises(ConfigError, match="were started with another loss"):
+    with pytest.raises(ConfigError, match=r"holds rounds with other settings \(loss\)"):
         run_rounds(load_recipe(recipe, ["loss.dpo.beta=0.2"]), command="test", resume=True)
 
 

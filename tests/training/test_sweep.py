@@ -62,7 +62,7 @@ def test_values_hold_commas_inside_brackets_and_quotes():
         ("beta", "must look like key=value,value"),
         ("loss.dpo.beta=", "must look like key=value,value"),
         ("loss.dpo.beta=0.1,,0.2", "must look like key=value,value"),
-        ("output=a,b", r"an output of its own\. Give the sweep's with --output"),
+        ("output=a,b", r"sets `output` of every run itself"),
         ("loss=dpo,dpo", "loss names a value twice"),
     ],
 )
@@ -148,12 +148,12 @@ def test_a_wrong_value_is_found_before_anything_is_trained(recipe, tmp_path):
 def test_a_folder_of_something_else_is_refused(recipe, tmp_path):
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "thesis.txt").write_text("mine")
-    with pytest.raises(OutputError, match="holds something else"):
+    with pytest.raises(OutputError, match="is not empty and holds no sweep"):
         swept(recipe, BETAS)
     (tmp_path / "sweep" / "thesis.txt").unlink()
     swept(recipe, "loss.dpo.beta=0.05")
     other = yaml.safe_load(recipe.read_text())
     other["train"]["max_steps"] = 3
     recipe.write_text(yaml.safe_dump(other))
-    with pytest.raises(ConfigError, match="holds a sweep of another recipe"):
+    with pytest.raises(ConfigError, match=r"holds a sweep with other settings \(train\)"):
         swept(recipe, "loss.dpo.beta=0.05")

@@ -1,4 +1,4 @@
-"""The folder of a suite run: every eval's result and items are kept as they come, whole or not at all."""
+"""Results of evals on disk: each result and its items are kept as soon as they are measured, whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from tropism.errors import DataError, OutputError
+from tropism.errors import DataError
 from tropism.evals.core.items import Item
 from tropism.records import EvalResult, write_text
 
-MARK = ".tropism-eval"
-RECORD = "eval.json"
+RECORD, RESULTS, ITEMS = "eval.json", "results", "items"
 
 
 class Kept(NamedTuple):
@@ -29,25 +28,17 @@ class Kept(NamedTuple):
 
 
 class EvalFolder:
-    """Results of single evals on single models, each under a key of all that it depends on.
+    """Results of single evals on single models, each under a key of everything that it depends on.
 
     Args:
-        path: a new or empty folder, or one that holds a suite run.
-
-    Raises:
-        OutputError: where the folder holds something else.
+        path: the folder, which the caller has claimed; it is made with the first result.
     """
 
     def __init__(self, path: Path) -> None:
-        if path.exists() and not (path / MARK).exists() and (not path.is_dir() or any(path.iterdir())):
-            raise OutputError(
-                f"the output folder {path} is not empty and holds no evaluation.", remedy="Give another -o."
-            )
-        write_text("This folder holds an evaluation of Tropism.\n", path / MARK)
         self.path = path
 
     def find(self, eval_name: str, model: str, key: str) -> Kept | None:
-        """What is kept of an eval on a model, if it was made under this key."""
+        """The kept result of an eval on a model, if it has this key."""
         try:
             kept = json.loads(self._result_path(eval_name, model).read_text(encoding="utf-8"))
             if kept["key"] != key:
@@ -63,12 +54,12 @@ class EvalFolder:
         return [Item(**json.loads(line)) for line in lines if line]
 
     def keep(self, result: EvalResult, items: Sequence[Item], key: str) -> Kept:
-        """Keep a result and its items; the result says where the items are.
+        """Keep a result and its items; the returned result names the file of its items.
 
         Raises:
-            DataError: where an item has a value that is not finite, or detail that is not JSON.
+            DataError: if an item has a value that is not finite, or detail that is not JSON.
         """
-        place = f"items/{file_stem(result.eval, result.model)}.jsonl"
+        place = f"{ITEMS}/{file_stem(result.eval, result.model)}.jsonl"
         result = result.model_copy(update={"items": place})
         write_text("".join(line(item, result.eval) + "\n" for item in items), self.path / place)
         text = json.dumps({"key": key, "result": json.loads(result.model_dump_json())}, ensure_ascii=False)
@@ -76,7 +67,7 @@ class EvalFolder:
         return Kept(result, list(items))
 
     def _result_path(self, eval_name: str, model: str) -> Path:
-        return self.path / "results" / f"{file_stem(eval_name, model)}.json"
+        return self.path / RESULTS / f"{file_stem(eval_name, model)}.json"
 
 
 def line(item: Item, eval_name: str) -> str:
@@ -84,8 +75,9 @@ def line(item: Item, eval_name: str) -> str:
     wrong = next((name for name, value in item.values.items() if not math.isfinite(value)), None)
     if wrong:
         raise DataError(
-            f"eval {eval_name} gave {item.values[wrong]} for {wrong!r} of item {item.id!r}.",
-            remedy="Leave a value that was not measured out of the item.",
+            f"values of items must be finite, got {item.values[wrong]} for {wrong!r} of item {item.id!r} of eval "
+            f"{eval_name}.",
+            remedy="Omit a value that was not measured.",
         )
     try:
         return json.dumps(asdict(item), ensure_ascii=True, allow_nan=False)
@@ -96,7 +88,7 @@ def line(item: Item, eval_name: str) -> str:
 
 
 def file_stem(*parts: str) -> str:
-    """A file name for a pair of names: readable, and different where the names are."""
+    """A file name for a pair of names: readable, and different for different names."""
     plain = "--".join(re.sub(r"[^A-Za-z0-9_.-]+", "-", part)[:60] for part in parts)
     if "--".join(parts) == plain:
         return plain

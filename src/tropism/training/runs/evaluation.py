@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transformers.utils import logging as transformers_logging
 
-from tropism.evals.core.eval_folder import RECORD, EvalFolder
+from tropism.evals.core.eval_folder import ITEMS, RECORD, RESULTS, EvalFolder
 from tropism.evals.core.subject import Subject
 from tropism.evals.core.suite import Suite, load_suite
 from tropism.evals.core.suite_run import Material, Outcome, run_suite
@@ -18,6 +18,7 @@ from tropism.judges.judge import load_judge
 from tropism.records import EvalResult, EvalWords, Measure, SuiteModel, SuiteRun, write_json
 from tropism.training.loop.callbacks import progress
 from tropism.training.loop.machine import environment
+from tropism.training.runs.output_folder import OutputFolder
 from tropism.training.runs.places import HeldOut, Place, hold_out, locate_all, open_subject, read_texts
 
 
@@ -77,31 +78,35 @@ def evaluate(request: Request, *, say: Callable[[str], None]) -> SuiteRun:
     material = Material(
         held_out.groups, read_texts(request.texts, held_out.groups), load_judge(judge) if judge else None, request.seed
     )
-    folder = EvalFolder(request.output)
-    subjects = [
-        open_subject(place, recipe, template=request.template, max_tokens=request.max_tokens, fresh=request.fresh)
-        for place in (base, *places)
-    ]
-    say(f"Suite {suite.name} on {', '.join(place.name for place in places)} against {base.name}: "
-        f"{len(material.groups):,} held-out groups, {len(material.texts):,} texts.")  # fmt: skip
-    outcome = run_suite(
-        suite, subjects[1:], base=subjects[0], material=material, folder=folder, progress=progress, fresh=request.fresh
-    )
-    if outcome.num_found:
-        say(f"{outcome.num_found} results were there already, for the same models, settings and data.")
-    record = record_of(
-        request,
-        suite,
-        [base, *places],
-        subjects,
-        held_out=held_out,
-        material=material,
-        outcome=outcome,
-        seconds=time.perf_counter() - started,
-    )
-    texts = {"samples": suite_samples(outcome.results, folder), "pairs": suite_pairs(outcome.results, folder)}
-    record = record.model_copy(update=texts)
-    write_json(record, request.output / RECORD)
+    names = (ITEMS, RESULTS, RECORD, "report.html")
+    output = OutputFolder(request.output, "evaluation", names=names, record=RECORD, identity={})
+    with output.claimed("continue"):
+        folder = EvalFolder(request.output)
+        subjects = [
+            open_subject(place, recipe, template=request.template, max_tokens=request.max_tokens, fresh=request.fresh)
+            for place in (base, *places)
+        ]
+        say(f"Suite {suite.name} on {', '.join(place.name for place in places)} against {base.name}: "
+            f"{len(material.groups):,} held-out groups, {len(material.texts):,} texts.")  # fmt: skip
+        outcome = run_suite(
+            suite, subjects[1:], base=subjects[0], material=material, folder=folder, progress=progress,
+            fresh=request.fresh,
+        )  # fmt: skip
+        if outcome.num_found:
+            say(f"{outcome.num_found} results were there already, for the same models, settings and data.")
+        record = record_of(
+            request,
+            suite,
+            [base, *places],
+            subjects,
+            held_out=held_out,
+            material=material,
+            outcome=outcome,
+            seconds=time.perf_counter() - started,
+        )
+        texts = {"samples": suite_samples(outcome.results, folder), "pairs": suite_pairs(outcome.results, folder)}
+        record = record.model_copy(update=texts)
+        write_json(record, request.output / RECORD)
     return record
 
 

@@ -1,4 +1,4 @@
-"""On-policy rounds: sample answers to the training prompts, let a judge compare them, train on that, and again."""
+"""On-policy rounds: sample answers to the training prompts, let a judge compare them, train on them, and repeat."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tropism.data.group_keys import group_key, unit_hash
 from tropism.data.group_store import read_card, write_groups
-from tropism.errors import ConfigError, Interrupted, OutputError
+from tropism.errors import ConfigError, Interrupted
 from tropism.evals.core.subject import policy_subject
 from tropism.judges.judge import load_judge
 from tropism.losses import make_mixture
@@ -23,27 +23,29 @@ from tropism.training.loop.callbacks import announce, progress
 from tropism.training.recipe.recipe_file import parse_recipe
 from tropism.training.recipe.sections import Recipe, RoundsRecipe
 from tropism.training.runs.opened import open_policy
+from tropism.training.runs.output_folder import OutputFolder
 from tropism.training.runs.run import check_settings, compare_models, run_recipe, short_name
 from tropism.training.runs.run_data import Split, load_data
-from tropism.training.runs.run_folder import MARK
+from tropism.training.runs.run_folder import folder_of_run
 
 RECORD, ROUND, GROUPS, NOTES, HELD_OUT, RUN = (
     "rounds.json", "round.json", "groups.parquet", "notes.json", "held_out.parquet", "run",
 )  # fmt: skip
+ROUND_FOLDER = "round-"
 
 
 def run_rounds(recipe: Recipe, *, command: str, resume: bool = False, say: Callable[[str], None] = announce) -> Rounds:
-    """Train a recipe's `rounds.count` rounds, each on answers of the model that the one before it left.
+    """Train a recipe's `rounds.count` rounds, each on answers of the previous round's model.
 
     Args:
-        recipe: with `rounds`, a judge, and no stages.
-        command: how it was started, for the records and the message after Ctrl-C.
-        resume: rounds that are done are read, an interrupted one goes on, and a higher count adds rounds.
+        recipe: has `rounds`, a judge, and no stages.
+        command: how the rounds were started, for the records and the message after Ctrl-C.
+        resume: read the finished rounds and continue the interrupted one; a higher count adds rounds.
         say: prints a line.
 
     Raises:
-        ConfigError: for a recipe that rounds make no sense of, or another recipe's folder.
-        OutputError: where the folder holds something else.
+        ConfigError: if the recipe does not allow rounds, or the folder holds rounds of another recipe.
+        OutputError: if the folder holds something else, or another process writes to it.
         Interrupted: after Ctrl-C, with everything kept.
     """
     settings = check_rounds(recipe)
@@ -55,26 +57,40 @@ def run_rounds(recipe: Recipe, *, command: str, resume: bool = False, say: Calla
         rounds=[],
     )
     data = load_data(recipe)
+    folder = folder_of_rounds(recipe, settings)
+    claim: contextlib.AbstractContextManager[Path] = contextlib.nullcontext(output)
     if state.is_main_process:
-        claim(output, record, resume=resume)
-        decided_by = data.probe if recipe.alarms.decides else ()
-        write_groups((*data.held_out, *decided_by), output / HELD_OUT)
-    state.wait_for_everyone()
-    for number in range(1, settings.count + 1):
-        model = record.rounds[-1].model if record.rounds else recipe.model
-        say(f"Round {number} of {settings.count}, from {model}.")
-        with what_goes_on(number, command):
-            done = run_round(recipe, settings, data, number=number, model=model, command=command)
-        record = record.model_copy(update={"rounds": [*record.rounds, done]})
+        claim = folder.claimed(
+            "resume" if resume else "new", is_worth_keeping=lambda: any(output.glob(f"{ROUND_FOLDER}*/{GROUPS}"))
+        )
+    with claim:
         if state.is_main_process:
-            write_json(record, output / RECORD)
+            decided_by = data.probe if recipe.alarms.decides else ()
+            write_groups((*data.held_out, *decided_by), output / HELD_OUT)
         state.wait_for_everyone()
+        for number in range(1, settings.count + 1):
+            model = record.rounds[-1].model if record.rounds else recipe.model
+            say(f"Round {number} of {settings.count}, from {model}.")
+            with resumable(number, command):
+                done = run_round(recipe, settings, data, number=number, model=model, command=command)
+            record = record.model_copy(update={"rounds": [*record.rounds, done]})
+            if state.is_main_process:
+                write_json(record, output / RECORD)
+            state.wait_for_everyone()
     return record
 
 
+def folder_of_rounds(recipe: Recipe, settings: RoundsRecipe) -> OutputFolder:
+    """The output folder of a recipe's rounds: their number may grow, and only the judge of the evaluation is fixed."""
+    fixed = recipe.model_dump(mode="json", exclude={"output": True, "evaluation": True, "rounds": {"count"}})
+    names = [*(f"{ROUND_FOLDER}{number}" for number in range(1, settings.count + 1)), HELD_OUT, RECORD, "report.html"]
+    judge = {"evaluation.judge": recipe.evaluation.judge}
+    return OutputFolder(Path(recipe.output), "rounds", names=names, record=RECORD, identity=fixed | judge)
+
+
 @contextlib.contextmanager
-def what_goes_on(number: int, command: str) -> Iterator[None]:
-    """After Ctrl-C in a round, say how the rounds go on, and not the run inside."""
+def resumable(number: int, command: str) -> Iterator[None]:
+    """After Ctrl-C in a round, say how to resume the rounds rather than the run inside."""
     remedy = f"Go on with: {command}{'' if '--resume' in command else ' --resume'}"
     try:
         yield
@@ -85,16 +101,16 @@ def what_goes_on(number: int, command: str) -> Iterator[None]:
 
 
 def check_rounds(recipe: Recipe) -> RoundsRecipe:
-    """The settings of rounds, with everything that would make them fail found before the first one costs time.
+    """The settings of rounds, after finding everything that would make them fail, before the first one costs time.
 
     Raises:
-        ConfigError: for stages, a missing judge, or a reference that no loss reads.
+        ConfigError: if there are stages, no judge, or a reference that no loss reads.
     """
     settings = recipe.rounds or RoundsRecipe()
     if recipe.stages:
         raise ConfigError(
             f"rounds repeat one stage, and the recipe has {len(recipe.stages)} under `stages`.",
-            remedy="Train the first ones in a run of their own, name its model as `model`, and set `loss` here.",
+            remedy="Train the other stages in a separate run, name its model as `model`, and set `loss` here.",
         )
     if not recipe.evaluation.judge:
         raise ConfigError(
@@ -102,43 +118,17 @@ def check_rounds(recipe: Recipe) -> RoundsRecipe:
         )
     if settings.reference == "first" and not make_mixture(recipe.loss).needs("reference"):
         raise ConfigError(
-            f"rounds.reference has no effect: {' and '.join(recipe.loss)} reads no reference.", remedy="Leave it out."
+            f"rounds.reference has no effect: {' and '.join(recipe.loss)} reads no reference.", remedy="Omit it."
         )
     check_settings(recipe)
     return settings
-
-
-def claim(output: Path, record: Rounds, *, resume: bool) -> None:
-    """Make the folder the rounds': it is new or empty, or holds rounds of the same recipe (but for their number)."""
-    kept = output / RECORD
-    if kept.exists() and not resume:
-        raise OutputError(f"{output} holds rounds.", remedy="Go on with --resume, or give another `output`.")
-    if resume:
-        if not kept.exists():
-            raise ConfigError(f"there are no rounds to resume in {output}.", remedy="Leave --resume out.")
-        before = without_count(read_rounds(kept).recipe)
-        changed = [name for name, value in without_count(record.recipe).items() if before.get(name) != value]
-        if changed:
-            raise ConfigError(
-                f"the rounds in {output} were started with another {', '.join(changed)}.",
-                remedy="Resume with the same recipe, or give another `output`.",
-            )
-    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise OutputError(f"the output folder {output} is not empty.", remedy="Give another `output`.")
-    write_json(record, kept)
-
-
-def without_count(recipe: dict[str, object]) -> dict[str, object]:
-    """A recipe's settings without the number of rounds, which may grow."""
-    rounds = recipe.get("rounds")
-    return recipe | {"rounds": {k: v for k, v in rounds.items() if k != "count"} if isinstance(rounds, dict) else {}}
 
 
 def read_rounds(path: Path) -> Rounds:
     """Read the record of rounds.
 
     Raises:
-        ConfigError: where it is none of this version.
+        ConfigError: if it is not a record of this version.
     """
     try:
         return Rounds.model_validate_json(path.read_text(encoding="utf-8"))
@@ -149,9 +139,9 @@ def read_rounds(path: Path) -> Rounds:
 def run_round(
     recipe: Recipe, settings: RoundsRecipe, data: Split, *, number: int, model: str, command: str
 ) -> RoundRecord:
-    """One round, or its record where it is done: groups from the model's own answers, then an ordinary run on them."""
+    """One round, or its record if it is done: groups from the model's own answers, then an ordinary run on them."""
     output = Path(recipe.output)
-    folder = output / f"round-{number}"
+    folder = output / f"{ROUND_FOLDER}{number}"
     if (folder / ROUND).exists():
         return RoundRecord.model_validate_json((folder / ROUND).read_text(encoding="utf-8"))
     state = PartialState()
@@ -163,7 +153,7 @@ def run_round(
     run = (
         read_run(trained / "run.json")
         if (trained / "run.json").exists()
-        else run_recipe(own, command=command, resume=(trained / MARK).exists())
+        else run_recipe(own, command=command, resume=folder_of_run(own).is_started())
     )
     card = read_card(folder / GROUPS)
     assert card is not None
@@ -184,7 +174,7 @@ def run_round(
 
 
 def sample_round(recipe: Recipe, settings: RoundsRecipe, data: Split, *, number: int, model: str, folder: Path) -> None:
-    """Answer the round's prompts, compare the answers, and write the groups; each round draws anew."""
+    """Answer the round's prompts, compare the answers, and write the groups; each round draws new answers."""
     assert recipe.evaluation.judge is not None
     (train,) = data.train
     order = sorted(train, key=lambda group: unit_hash(group_key(group), purpose=f"round-{number}"))
@@ -207,9 +197,9 @@ def sample_round(recipe: Recipe, settings: RoundsRecipe, data: Split, *, number:
 
 
 def round_recipe(recipe: Recipe, settings: RoundsRecipe, *, number: int, model: str) -> Recipe:
-    """The recipe of one round's run: its groups, its start model, the reference that rounds ask for."""
+    """The recipe of one round's run: its groups, its start model, and the reference that `rounds.reference` names."""
     output = Path(recipe.output)
-    folder = output / f"round-{number}"
+    folder = output / f"{ROUND_FOLDER}{number}"
     given = recipe.model_dump(mode="json", exclude_unset=True)
     given.pop("rounds", None)
     kept = {key: value for key, value in given["data"].items() if key not in ("train", "eval", "holdout", "max_groups")}
@@ -222,7 +212,7 @@ def round_recipe(recipe: Recipe, settings: RoundsRecipe, *, number: int, model: 
 
 
 def against_first(recipe: Recipe, run: Run, data: Split, *, number: int) -> Evaluation | None:
-    """The round's model beside the first round's start, so that all rounds stand on one scale."""
+    """The round's model compared with the first round's start model, so that all rounds are on one scale."""
     if number == 1:
         return run.evaluation
     names = (short_name(recipe.model), f"round-{number}")

@@ -1,10 +1,9 @@
-"""The output folder of a run: marked as ours, never mixed with anything else, nothing left half-written."""
+"""The output folder of a run: what belongs to it, what a resume must not change, and what to say after Ctrl-C."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,56 +11,79 @@ from pathlib import Path
 import yaml
 from accelerate import PartialState
 
-from tropism.errors import ConfigError, Interrupted, OutputError
+from tropism.errors import Interrupted
 from tropism.groups import PreferenceGroup, content_key
 from tropism.records import write_text
-from tropism.training.recipe.recipe_file import parse_recipe, read_yaml
 from tropism.training.recipe.sections import Recipe
+from tropism.training.runs.output_folder import Mode, OutputFolder
+from tropism.training.watch.watch_training import KEPT
 
-MARK = ".tropism-run"
-"""The file that says that a folder is a run's; only what such a folder's mark names is ever deleted."""
-REPLACED = ".tropism-replaced"
-FILES = ("recipe.yaml", "run.json", "report.html")
+RECORD = "run.json"
+FILES = ("recipe.yaml", RECORD, "report.html")
+FREE_TO_CHANGE = ("output", "evaluation")
+"""Sections of a recipe that a resume may change: where the run is now, and how its finished model is measured."""
+
+
+def folder_of_run(recipe: Recipe, *, data: str = "") -> OutputFolder:
+    """The output folder of a recipe's run.
+
+    Args:
+        recipe: names the folder and the stages; all that decides its weights must be the same for a resume.
+        data: digest of the groups that it trains on.
+    """
+    settings = recipe.model_dump(mode="json", exclude=set(FREE_TO_CHANGE))
+    names = [*(stage.name for stage in recipe.resolved_stages()), *FILES]
+    return OutputFolder(
+        Path(recipe.output), "run", names=names, record=RECORD, identity=settings | {"contents of the data": data}
+    )
 
 
 @contextlib.contextmanager
 def run_folder(recipe: Recipe, *, data: str, command: str, resume: bool, overwrite: bool) -> Iterator[Path]:
-    """The output folder of a recipe for the time of a run.
+    """The output folder of a recipe for the duration of a run; only the main process claims it.
 
     Args:
         recipe: names the folder.
-        data: digest of the groups, so that nobody resumes on other data.
+        data: digest of the groups, so that a run is not resumed on other data.
         command: how the run was started, for the message after Ctrl-C.
-        resume: go on in a folder that holds the run.
-        overwrite: replace the run that the folder holds; it comes back where the new one fails at its start.
+        resume: continue the run that the folder holds.
+        overwrite: replace the run that the folder holds; it comes back if the new one fails at its start.
 
     Raises:
-        ConfigError: where there is nothing to resume, or another recipe or other data was used.
-        OutputError: where the folder holds something else.
+        ConfigError: if there is nothing to resume, or another recipe or other data was used.
+        OutputError: if the folder holds something else, or another process writes to it.
         Interrupted: after Ctrl-C inside the block.
     """
-    output, state = Path(recipe.output), PartialState()
-    existed = output.exists()
+    folder, state = folder_of_run(recipe, data=data), PartialState()
+    inputs = [recipe.model, *(source.path for stage in recipe.resolved_stages() for source in stage.data)]
+    inputs += [source.path for source in recipe.data.eval]
+    inputs += [stage.reference.model for stage in recipe.resolved_stages() if stage.reference and stage.reference.model]
+
+    def is_worth_keeping() -> bool:
+        return any(folder.path.glob("*/stage.json")) or any(folder.path.glob("*/checkpoint-*"))
+
+    claim: contextlib.AbstractContextManager[Path] = contextlib.nullcontext(folder.path)
     if state.is_main_process:
-        if resume:
-            check_same_run(output, recipe, data)
-        else:
-            claim(output, recipe, overwrite=overwrite)
-            names = [stage.name for stage in recipe.resolved_stages()]
-            write_text(json.dumps({"data": data, "stages": names}) + "\n", output / MARK)
-            given = recipe.model_dump(mode="json", exclude_unset=True)
-            write_text(yaml.safe_dump(given, sort_keys=False, allow_unicode=True), output / "recipe.yaml")
-    state.wait_for_everyone()
+        mode: Mode = "resume" if resume else "replace" if overwrite else "new"
+        claim = folder.claimed(mode, inputs=inputs, is_worth_keeping=is_worth_keeping)
     try:
-        yield output
-    except BaseException as error:
-        kept = [*output.glob("*/stage.json"), *output.glob("*/checkpoint-*")]
-        if not kept and not resume and state.is_main_process:
-            undo(output, existed=existed)
-        if isinstance(error, KeyboardInterrupt):
-            raise interrupted(output, bool(kept) or resume, command) from None
-        raise
-    shutil.rmtree(output / REPLACED, ignore_errors=True)
+        with claim as output:
+            if state.is_main_process:
+                forget_chosen_states(recipe, output)
+                given = recipe.model_dump(mode="json", exclude_unset=True)
+                write_text(yaml.safe_dump(given, sort_keys=False, allow_unicode=True), output / "recipe.yaml")
+            state.wait_for_everyone()
+            yield output
+    except KeyboardInterrupt:
+        raise interrupted(folder.path, is_worth_keeping() or resume, command) from None
+
+
+def forget_chosen_states(recipe: Recipe, output: Path) -> None:
+    """Delete the states of finished stages from which their model was chosen, if a kill came before that."""
+    for stage in recipe.resolved_stages():
+        if (output / stage.name / "stage.json").exists():
+            for path in (output / stage.name).glob(f"{KEPT}*"):
+                shutil.rmtree(path)
 
 
 def interrupted(output: Path, is_kept: bool, command: str) -> Interrupted:
@@ -70,72 +92,6 @@ def interrupted(output: Path, is_kept: bool, command: str) -> Interrupted:
         again = command if "--resume" in command else f"{command} --resume"
         return Interrupted(f"Interrupted; what was done is kept in {output}.", remedy=f"Go on with: {again}")
     return Interrupted("Interrupted before there was anything to keep.", remedy=f"Start again with: {command}")
-
-
-def check_same_run(output: Path, recipe: Recipe, data: str) -> None:
-    """Refuse to resume what is not there, or what another recipe or other data began."""
-    if not (output / MARK).exists():
-        raise ConfigError(f"there is nothing to resume in {output}.", remedy="Leave --resume out.")
-    before = parse_recipe(read_yaml((output / "recipe.yaml").read_text(encoding="utf-8")))
-    changed = [name for name in Recipe.model_fields if getattr(before, name) != getattr(recipe, name)]
-    if changed:
-        raise ConfigError(
-            f"the run in {output} was started with another {', '.join(changed)}.",
-            remedy="Resume with the same recipe, or give another `output`.",
-        )
-    if json.loads((output / MARK).read_text(encoding="utf-8"))["data"] != data:
-        raise ConfigError(
-            f"the run in {output} was started on other data: its files have changed since.",
-            remedy="Bring the files back, or start anew with another `output`.",
-        )
-
-
-def claim(output: Path, recipe: Recipe, *, overwrite: bool) -> None:
-    """Make the folder ours: it is new or empty, or it holds a run that may be replaced."""
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-        output.mkdir(parents=True, exist_ok=True)
-        return
-    if not (output / MARK).exists():
-        raise OutputError(f"the output folder {output} is not empty and holds no run.", remedy="Give another `output`.")
-    if not overwrite:
-        raise OutputError(
-            f"the output folder {output} holds a run.",
-            remedy="Give another `output`, or use --resume or --overwrite (which deletes the run).",
-        )
-    inputs = [recipe.model, *(source.path for stage in recipe.resolved_stages() for source in stage.data)]
-    for name in [*inputs, *(source.path for source in recipe.data.eval)]:
-        if Path(name).exists() and Path(name).resolve().is_relative_to(output.resolve()):
-            raise ConfigError(f"--overwrite would delete its own input {name}.", remedy="Give another `output`.")
-    aside = output / REPLACED
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    for path in owned(output):
-        path.rename(aside / path.name)
-
-
-def owned(output: Path) -> list[Path]:
-    """What a run's folder holds that is the run's."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        stages = json.loads((output / MARK).read_text(encoding="utf-8"))["stages"]
-        return [output / name for name in (*stages, *FILES, MARK) if (output / name).exists()]
-    return []
-
-
-def undo(output: Path, *, existed: bool) -> None:
-    """Take away what a failed start has written, and bring back what it was to replace."""
-    for path in owned(output):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    aside = output / REPLACED
-    if aside.is_dir():
-        for path in list(aside.iterdir()):
-            path.rename(output / path.name)
-        aside.rmdir()
-    if not existed:
-        with contextlib.suppress(OSError):
-            output.rmdir()
 
 
 def digest_of(parts: Iterable[Sequence[PreferenceGroup]]) -> str:
