@@ -57,7 +57,7 @@ def measure(size: str, name: str, way: str, tokens: int) -> dict[str, Any]:
         )
         for i, (prompt, texts) in enumerate(threads(workload, steps=3))
     ]  # fmt: skip
-    rendered, _ = policy.renderer.render(groups)
+    rendered, _ = policy.prepare(groups)
     plan = plan_memory(
         policy, rendered, groups_per_step=workload.prompts, tokens_per_batch=tokens or None,
         recompute=way == "recompute",

@@ -123,7 +123,7 @@ def probes(facts: list[list[str]], seed: int, contents: Sequence[int]) -> list[S
 
 def train(policy: TextPolicy, groups: list[PreferenceGroup], loss: dict[str, Any], steps: int, rate: float) -> float:
     """Train, and return the mean loss of the last tenth."""
-    rendered, _ = policy.renderer.render(groups)
+    rendered, _ = policy.prepare(groups)
     reference = NoReference() if "nll" in loss else CachedReference(policy, keep=False)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(

@@ -10,8 +10,8 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tropism.groups import Edge, PreferenceGroup, Response
+from tropism.policies.base import Layout
 from tropism.policies.text import TextPolicy
-from tropism.policies.transformer import Layout
 from tropism.text.render import Renderer, RenderRules
 
 CHAT_TEMPLATE = (

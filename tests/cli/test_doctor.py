@@ -12,7 +12,7 @@ from tropism.testing import pairs, tiny_llama, tiny_policy
 
 def fill(seed: int) -> CachedReference:
     policy = tiny_policy(tiny_llama(seed=seed))
-    groups, _ = policy.renderer.render(pairs(["one", "two"]))
+    groups, _ = policy.prepare(pairs(["one", "two"]))
     reference = CachedReference(policy)
     reference.prepare(groups)
     return reference

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from tests.contract.toys import group, train
+from tests.contract.toys import ToyPolicy, group, train
 from tropism.layout import padded
 from tropism.layout.padded import PaddedBatch
-from tropism.policies.base import Policy
 from tropism.references.reference import Reference
 from tropism.scores import ResponseScores
 
@@ -20,7 +19,7 @@ class NoisyBatch(PaddedBatch):
     noise: torch.Tensor
 
 
-class Denoiser(Policy):
+class Denoiser(ToyPolicy):
     """Predicts the noise of a noisy point."""
 
     def __init__(self) -> None:
@@ -36,16 +35,10 @@ class Denoiser(Policy):
             found.append(NoisyBatch(**vars(batch), noise=noise))
         return found
 
-    def num_tokens(self, group):
-        return padded.num_padded_tokens(group)
-
     def score(self, model, batch, *, statistics=()) -> ResponseScores:
         image = batch.input_ids[:, -4:].float() / 10
         error = (model(image + batch.noise) - batch.noise).square().mean(1)
         return ResponseScores(-error.double(), batch.reference, batch.length)
-
-    def save(self, folder):
-        raise NotImplementedError
 
     def fingerprint(self):
         return "never the same noise twice"

@@ -3,28 +3,20 @@
 import torch
 from torch import nn
 
-from tests.contract.toys import group, train
-from tropism.layout import padded
-from tropism.policies.base import Policy
+from tests.contract.toys import ToyPolicy, group, train
 from tropism.references.reference import NoReference
 from tropism.scores import ResponseScores, SampleFeatures
 
 K, KEPT = 12, 4
 
 
-class Generator(Policy):
+class Generator(ToyPolicy):
     """Turns noise into points; a judge likes points on the right."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
         self.model = nn.Sequential(nn.Linear(3, 32), nn.Tanh(), nn.Linear(32, 2))
         self.noise = torch.Generator().manual_seed(1)
-
-    def collate(self, groups, *, tokens_per_batch):
-        return [padded.collate(part) for part in padded.split(groups, tokens_per_batch=tokens_per_batch)]
-
-    def num_tokens(self, group):
-        return padded.num_padded_tokens(group)
 
     def points(self, model, count):
         return model(torch.randn(count, K, 3, generator=self.noise))
@@ -36,12 +28,6 @@ class Generator(Policy):
         features = SampleFeatures(points, ranked[:, :KEPT], ranked[:, -KEPT:])
         nothing = torch.zeros(len(batch.length), dtype=torch.float64)
         return ResponseScores(nothing, None, batch.length, samples=features)
-
-    def save(self, folder):
-        raise NotImplementedError
-
-    def fingerprint(self):
-        raise NotImplementedError
 
 
 def test_samples_drift_to_what_a_judge_prefers(tmp_path):

@@ -5,11 +5,9 @@ from collections.abc import Collection
 import torch
 from torch import nn
 
-from tests.contract.toys import group, train
+from tests.contract.toys import ToyPolicy, group, train
 from tropism.groups import Edge
-from tropism.layout import padded
 from tropism.layout.logprobs import TokenScores, token_scores
-from tropism.policies.base import Policy
 from tropism.references.reference import CachedReference
 
 NUM_ITEMS = 40
@@ -27,26 +25,17 @@ class Recommender(nn.Module):
         return (self.items(input_ids) * attention_mask[..., None]).cumsum(1) / weights[..., None]
 
 
-class ItemPolicy(Policy):
+class ItemPolicy(ToyPolicy):
     """Scores items after histories."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
         self.model = Recommender()
 
-    def collate(self, groups, *, tokens_per_batch):
-        return [padded.collate(part) for part in padded.split(groups, tokens_per_batch=tokens_per_batch)]
-
-    def num_tokens(self, group):
-        return padded.num_padded_tokens(group)
-
     def token_scores(self, model, batch, *, wanted: Collection = ()) -> TokenScores:
         hidden = model(batch.input_ids, batch.attention_mask).flatten(0, 1)[batch.predicting]
         head = lambda states: states @ self.model.items.weight.T  # noqa: E731
         return token_scores(head, hidden, batch.targets, vocabulary=NUM_ITEMS, wanted=wanted)
-
-    def save(self, folder):
-        raise NotImplementedError
 
     def fingerprint(self):
         return f"items{float(self.model.items.weight.detach().double().sum())}"

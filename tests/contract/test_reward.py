@@ -3,36 +3,22 @@
 import torch
 from torch import nn
 
-from tests.contract.toys import group, train
+from tests.contract.toys import ToyPolicy, group, train
 from tropism.groups import Edge
-from tropism.layout import padded
-from tropism.policies.base import Policy
 from tropism.references.reference import NoReference
 from tropism.scores import ResponseScores
 
 
-class BagOfTokens(Policy):
+class BagOfTokens(ToyPolicy):
     """A reward is the sum of its tokens' worths."""
 
     def __init__(self) -> None:
         self.model = nn.Embedding(20, 1)
         nn.init.zeros_(self.model.weight)
 
-    def collate(self, groups, *, tokens_per_batch):
-        return [padded.collate(part) for part in padded.split(groups, tokens_per_batch=tokens_per_batch)]
-
-    def num_tokens(self, group):
-        return padded.num_padded_tokens(group)
-
     def score(self, model, batch, *, statistics=()) -> ResponseScores:
         worth = model(batch.input_ids)[..., 0] * batch.attention_mask
         return ResponseScores(worth.sum(1).double(), None, batch.length)
-
-    def save(self, folder):
-        raise NotImplementedError
-
-    def fingerprint(self):
-        raise NotImplementedError
 
 
 def test_a_reward_model_is_the_logistic_loss_over_scalar_scores(tmp_path):

@@ -17,7 +17,7 @@ def test_the_same_answer_may_win_after_one_prompt_and_lose_after_another(layout)
     whole = PreferenceGroup("a", ("<img 1 2 3 4> What is it?", "<img 1> What is it?"), responses,
                             (Edge(0, 1), Edge(0, 2)))  # fmt: skip
     policy = tiny_policy(layout=layout)
-    (group,), _ = policy.renderer.render([whole])
+    (group,), _ = policy.prepare([whole])
     assert len(group.prompts) == 2
     reference = CachedReference(policy)
     reference.prepare([group])

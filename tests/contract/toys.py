@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+import json
+
 from transformers import TrainingArguments
 
 from tropism.groups import Edge, PreferenceGroup, Response
+from tropism.layout import padded
 from tropism.losses import make_mixture
+from tropism.policies.base import Policy
 from tropism.text.rendered import RenderedGroup, RenderedResponse
 from tropism.training.loop.trainer import PreferenceTrainer
 
 PAIR = (Edge(0, 1),)
+
+
+class ToyPolicy(Policy[RenderedGroup]):
+    """What the toys share: contents are lists of ids written as JSON, laid out in padded rows."""
+
+    def prepare_group(self, group_, notes):
+        return group(
+            group_.id,
+            json.loads(group_.prompts[0]),
+            [json.loads(response.content) for response in group_.responses],
+            edges=group_.edges,
+        )
+
+    def collate(self, groups, *, tokens_per_batch):
+        return [padded.collate(part) for part in padded.split(groups, tokens_per_batch=tokens_per_batch)]
+
+    def num_tokens(self, group):
+        return padded.num_padded_tokens(group)
+
+    def save(self, folder):
+        raise NotImplementedError
+
+    def fingerprint(self):
+        raise NotImplementedError
 
 
 def group(name, prompt, answers, *, edges=PAIR, ranks=None, aligned=None, scores=None) -> RenderedGroup:

@@ -95,7 +95,7 @@ def test_swapping_the_models_mirrors_the_win_rate():
 
 def test_held_out_equals_hand_worked_values():
     policy = tiny_policy()
-    groups, _ = policy.renderer.render(pairs(["a", "b", "c"]))
+    groups, _ = policy.prepare(pairs(["a", "b", "c"]))
     keys = [[group.response_key(response) for response in group.responses] for group in groups]
     before = {key: -10.0 for row in keys for key in row}
     after = dict(before)
@@ -118,7 +118,7 @@ def silent(title, total):
 
 def test_comparing_a_model_with_itself_finds_no_change():
     policy, same = tiny_policy(tiny_llama()), tiny_policy(tiny_llama())
-    groups, _ = policy.renderer.render(pairs(["one", "two", "three", "four"]))
+    groups, _ = policy.prepare(pairs(["one", "two", "three", "four"]))
     found = compare(
         policy, same, groups, names=("a", "b"), num_prompts=3, judge=RuleJudge("words", lambda p, a: len(a.split())),
         temperature=0.7, max_new_tokens=10, seed=0, progress=silent,
@@ -133,7 +133,7 @@ def test_comparing_a_model_with_itself_finds_no_change():
 
 def test_kl_is_positive_for_another_model_and_no_judge_means_no_win_rate():
     policy, other = tiny_policy(tiny_llama(seed=1)), tiny_policy(tiny_llama(seed=2))
-    groups, _ = policy.renderer.render(pairs([f"prompt {i}" for i in range(40)]))
+    groups, _ = policy.prepare(pairs([f"prompt {i}" for i in range(40)]))
     found = compare(
         policy, other, groups, names=("a", "b"), num_prompts=40, judge=None, temperature=1.0, max_new_tokens=20, seed=0,
         progress=silent,
@@ -144,7 +144,7 @@ def test_kl_is_positive_for_another_model_and_no_judge_means_no_win_rate():
 
 def test_prompts_are_chosen_by_hash_not_by_order():
     policy = tiny_policy()
-    groups, _ = policy.renderer.render(pairs(["a", "b", "c", "d"]))
+    groups, _ = policy.prepare(pairs(["a", "b", "c", "d"]))
     assert chosen_prompts(groups, 2) == chosen_prompts(groups[::-1], 2)
     assert len(chosen_prompts([*groups, *groups], 9)) == 4
 

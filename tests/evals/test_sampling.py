@@ -145,7 +145,7 @@ def test_a_policy_samples_its_own_groups_and_the_same_again(tmp_path):
     assert [[r.content for r in g.responses] for g in one.groups] == [
         [r.content for r in g.responses] for g in two.groups
     ]
-    assert policy.renderer.render(one.groups)[1].dropped == {}
+    assert policy.prepare(one.groups)[1].dropped == {}
 
 
 def test_a_plain_template_keeps_the_blank_between_prompt_and_answer(tmp_path):

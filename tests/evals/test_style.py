@@ -105,7 +105,7 @@ def test_one_content_or_one_style_has_no_style_tdi():
 @pytest.mark.parametrize("layout", ["forest", "padded"])
 def test_states_are_those_of_the_model_alone_on_one_row(layout):
     policy = tiny_policy(layout=layout)
-    groups, _ = policy.renderer.render([
+    groups, _ = policy.prepare([
         PreferenceGroup("a", ("Hi",), (Response("0", " there"), Response("1", " you two"))),
         PreferenceGroup("b", ("A longer prompt",), (Response("0", "!"),)),
     ])  # fmt: skip

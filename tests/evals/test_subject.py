@@ -82,7 +82,7 @@ def test_log_probabilities_come_for_every_response_that_feedback_speaks_of():
     found = policy_subject("tiny", policy).logp([*pairs(["a"]), extra, too_long])
     assert [one is None for one in found[1]] == [False, True, False]
     assert found[2] == [None, None]
-    (rendered,), _ = policy.renderer.render(pairs(["a"]))
+    (rendered,), _ = policy.prepare(pairs(["a"]))
     (batch,) = policy.collate([rendered], tokens_per_batch=10_000)
     expected = policy.score(policy.model, batch).policy.tolist()
     assert [one.nats for one in found[0]] == pytest.approx(expected, abs=1e-4)

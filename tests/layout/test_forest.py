@@ -14,7 +14,6 @@ from tests.layout.architectures import SUPPORTED, build
 from tropism.errors import DataError
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.layout import attention, forest, segments
-from tropism.layout.batch import without_feedback
 from tropism.policies.text import TextPolicy
 from tropism.testing import byte_tokenizer, pairs, tiny_policy
 from tropism.text.render import Renderer, RenderRules
@@ -178,7 +177,7 @@ def test_a_group_larger_than_the_budget_is_cut_where_no_edge_is():
     cut = forest.split([dataclasses.replace(group, edges=edges)], tokens_per_batch=45)
     assert [[len(part.responses) for part in batch] for batch in cut] == [[4], [2]]
     assert sum(len(part.edges) for batch in cut for part in batch) == 3
-    assert [len(batch) for batch in forest.split([without_feedback(group)], tokens_per_batch=15)] == [1] * 6
+    assert [len(batch) for batch in forest.split([group.without_feedback()], tokens_per_batch=15)] == [1] * 6
 
 
 def test_a_group_that_cannot_be_cut_says_what_it_needs():
@@ -223,7 +222,7 @@ def test_generation_is_not_touched_by_the_forest():
 
 def test_the_saved_model_knows_nothing_of_the_forest(tmp_path):
     policy = tiny_policy()
-    groups, _ = policy.renderer.render(pairs(["one"]))
+    groups, _ = policy.prepare(pairs(["one"]))
     scores(policy, groups)
     policy.save(tmp_path / "model")
     assert attention.NAME not in (tmp_path / "model" / "config.json").read_text()

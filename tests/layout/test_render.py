@@ -6,7 +6,8 @@ from tropism.errors import ConfigError, DataError, ModelError
 from tropism.groups import Edge, Label, PreferenceGroup, Response
 from tropism.layout.forest import num_distinct_tokens
 from tropism.testing import byte_tokenizer, pair, tiny_policy
-from tropism.text.render import Renderer, RenderRules, require_groups
+from tropism.text.prepared import require_groups
+from tropism.text.render import Renderer, RenderRules
 
 
 def renderer(**rules) -> Renderer:
@@ -181,8 +182,8 @@ def test_nothing_left_is_an_error_with_reasons():
     rules = RenderRules(max_tokens=12, min_response_tokens=4)
     rendered, account = Renderer(byte_tokenizer(), rules).render([pair("a", "0123456789", "long enough", "x")])
     with pytest.raises(DataError) as error:
-        require_groups(rendered, account, rules, what="training")
-    assert "1 x prompt leaves less than 4 of 12 tokens (data.max_tokens is 12)" in str(error.value)
+        require_groups(rendered, account, what="training")
+    assert "1 x prompt leaves less than 4 of 12 tokens." in str(error.value)
 
 
 def test_a_tokenizer_that_marks_the_start_of_a_text_is_continued_without_the_mark(real_data):

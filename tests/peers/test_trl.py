@@ -63,7 +63,7 @@ def trl_steps(folder, options, *, max_steps, batch=8, accumulation=1) -> list[tu
 def our_steps(folder, loss, *, max_steps, tokens_per_batch=4096) -> list[tuple[float, float]]:
     """The same of ours, through the forest."""
     policy, reference = tiny_policy(tiny_llama(seed=0), max_tokens=255), tiny_policy(tiny_llama(seed=2), max_tokens=255)
-    groups, _ = policy.renderer.render(pairs(PROMPTS))
+    groups, _ = policy.prepare(pairs(PROMPTS))
     args = TrainingArguments(str(folder), per_device_train_batch_size=8, max_steps=max_steps, **SHARED)
     trainer = PreferenceTrainer(
         policy,

@@ -14,7 +14,7 @@ from tropism.testing import pairs, tiny_llama, tiny_policy
 
 
 def prepared(policy, prompts, **settings) -> CachedReference:
-    groups, _ = policy.renderer.render(pairs(prompts))
+    groups, _ = policy.prepare(pairs(prompts))
     reference = CachedReference(policy, **settings)
     reference.prepare(groups)
     return reference
@@ -58,7 +58,7 @@ def test_another_autocast_precision_misses():
 
 def test_equal_responses_are_scored_once():
     policy = tiny_policy()
-    groups, _ = policy.renderer.render([*pairs(["one"]), *pairs(["one"])])
+    groups, _ = policy.prepare([*pairs(["one"]), *pairs(["one"])])
     reference = CachedReference(policy)
     reference.prepare(groups)
     assert len(reference.known) == 2
@@ -66,7 +66,7 @@ def test_equal_responses_are_scored_once():
 
 def test_attached_scores_equal_the_policy_at_its_start():
     policy = tiny_policy()
-    groups, _ = policy.renderer.render(pairs(["one", "a longer prompt"]))
+    groups, _ = policy.prepare(pairs(["one", "a longer prompt"]))
     reference = CachedReference(policy)
     reference.prepare(groups)
     for batch in policy.collate(groups, tokens_per_batch=4096):
@@ -77,7 +77,7 @@ def test_attached_scores_equal_the_policy_at_its_start():
 def test_the_cache_keeps_log_probabilities_of_every_token():
     policy = tiny_policy()
     reference = prepared(policy, ["one"])
-    groups, _ = policy.renderer.render(pairs(["one"]))
+    groups, _ = policy.prepare(pairs(["one"]))
     rows = dict(sqlite3.connect(reference.path).execute("SELECT key, token_logp FROM scores"))
     for response in groups[0].responses:
         assert len(rows[groups[0].response_key(response)]) == 4 * len(response.ids)
@@ -150,7 +150,7 @@ def test_what_was_scored_before_a_kill_is_kept(tmp_path):
         "import os, sys\n"
         "from tests.policies.test_reference import *\n"
         "policy = tiny_policy()\n"
-        "groups, _ = policy.renderer.render(pairs([f'question {i}' for i in range(12)]))\n"
+        "groups, _ = policy.prepare(pairs([f'question {i}' for i in range(12)]))\n"
         "reference = CachedReference(policy, tokens_per_batch=90)\n"
         "score = reference._score\n"
         "def score_thrice(batch, cache):\n"
@@ -183,7 +183,7 @@ def test_two_processes_score_into_one_cache():
 
 def test_groups_may_come_from_a_stream():
     policy = tiny_policy()
-    groups, _ = policy.renderer.render(pairs(["one", "two", "three"]))
+    groups, _ = policy.prepare(pairs(["one", "two", "three"]))
     reference = CachedReference(policy)
     reference.prepare(group for group in groups)
     assert len(reference.known) == 6
@@ -261,7 +261,7 @@ def test_nothing_is_scored_by_a_policy_that_has_moved(tmp_path):
     trainer = make_trainer(tmp_path, loss={"dpo": {}})
     assert trainer.evaluate()["eval_loss"] == pytest.approx(0.6931472, abs=1e-5)
     trainer.train()
-    groups, _ = trainer.policy.renderer.render(pairs(["never seen"]))
+    groups, _ = trainer.policy.prepare(pairs(["never seen"]))
     with pytest.raises(ConfigError, match=r"has no reference score, and the reference .* is gone"):
         trainer.reference.prepare(groups)
 

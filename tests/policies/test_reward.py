@@ -11,7 +11,7 @@ from tests.layout.test_forest import AWKWARD, rendered
 from tropism.cli import run
 from tropism.errors import ModelError
 from tropism.judges.judge import load_judge
-from tropism.policies.reward import RewardPolicy, load_reward_policy
+from tropism.policies.reward import RewardPolicy
 from tropism.testing import byte_tokenizer, tiny_llama, tiny_policy
 from tropism.text.render import Renderer, RenderRules
 
@@ -70,7 +70,7 @@ def test_a_recipe_trains_a_reward_model_that_judges_afterwards(tmp_path, capsys)
     verdict = judge.compare("question 7", " yes 7 yes", " no 7")
     assert verdict is not None
     assert verdict.first == 1.0
-    assert load_reward_policy(found["model"]).rewards(["question 3"], [" yes 3 yes"])[0] > 0
+    assert RewardPolicy.from_pretrained(found["model"]).rewards(["question 3"], [" yes 3 yes"])[0] > 0
 
 
 def test_a_reward_stage_stands_alone(tmp_path, capsys):
@@ -81,4 +81,7 @@ def test_a_reward_stage_stands_alone(tmp_path, capsys):
         f"loss: {{bradley_terry: {{}}, nll: {{}}}}\noutput: {tmp_path}/rm\n"
     )
     assert run(["train", str(tmp_path / "rm.yaml")]) == 2
-    assert "trains a reward model, which stands alone" in capsys.readouterr().err
+    assert (
+        "loss 'nll' needs logp, but policy 'reward' of stage 'bradley_terry-nll' has only rewards"
+        in capsys.readouterr().err
+    )

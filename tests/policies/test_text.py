@@ -9,7 +9,6 @@ from tropism.errors import ModelError
 from tropism.layout import forest, padded
 from tropism.layout.tries import count_distinct
 from tropism.losses import make_mixture
-from tropism.policies.loading import load_text_policy
 from tropism.policies.text import TextPolicy
 from tropism.references.reference import CachedReference
 from tropism.testing import pairs, tiny_llama, tiny_policy
@@ -60,26 +59,25 @@ def check_against_plain(policy: TextPolicy, reference_model, groups):
 
 def test_dpo_equals_a_plain_implementation_on_random_weights():
     policy = tiny_policy(tiny_llama(seed=1))
-    groups, _ = policy.renderer.render(pairs(["one", "twenty-two", "three words here", "4"]))
+    groups, _ = policy.prepare(pairs(["one", "twenty-two", "three words here", "4"]))
     check_against_plain(policy, tiny_llama(seed=2), groups)
 
 
 def test_dpo_equals_a_plain_implementation_on_real_weights(real_data):
-    settings = {"max_tokens": 256, "min_response_tokens": 8, "template": "auto", "dtype": "float32", "lora": None}
-    path = str(real_data / "models" / "stories260K")
-    policy, start = (load_text_policy(path, **settings) for _ in range(2))
+    path = real_data / "models" / "stories260K"
+    policy, start = (TextPolicy.from_pretrained(path, max_tokens=256, min_response_tokens=8) for _ in range(2))
     with torch.no_grad():
         for parameter in policy.model.parameters():
             parameter += 0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
     loaded = load([Source(str(real_data / "data" / "hh_harmless.jsonl"))])
-    groups, _ = policy.renderer.render(loaded.groups[:8])
+    groups, _ = policy.prepare(loaded.groups[:8])
     assert len(groups) >= 4
     check_against_plain(policy, start.model, groups)
 
 
 def test_the_head_meets_only_the_scored_positions():
     policy = tiny_policy()
-    groups, _ = policy.renderer.render(pairs(["a long prompt that the head need not see", "b"]))
+    groups, _ = policy.prepare(pairs(["a long prompt that the head need not see", "b"]))
     (batch,) = policy.collate(groups, tokens_per_batch=4096)
     seen = []
     policy.model.get_output_embeddings().register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
@@ -91,7 +89,7 @@ def test_the_head_meets_only_the_scored_positions():
 
 def test_one_row_at_a_time_equals_a_padded_batch():
     policy = tiny_policy(layout="padded")
-    groups, _ = policy.renderer.render(pairs(["one", "a much longer prompt than the other", "mid size"]))
+    groups, _ = policy.prepare(pairs(["one", "a much longer prompt than the other", "mid size"]))
     together = policy.score(policy.model, padded.collate(groups)).policy
     alone = torch.cat([policy.score(policy.model, padded.collate([group])).policy for group in groups])
     torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-5)
@@ -100,7 +98,7 @@ def test_one_row_at_a_time_equals_a_padded_batch():
 @pytest.mark.parametrize("layout", ["forest", "padded"])
 def test_a_response_without_a_prompt_loses_its_first_token_only(layout):
     policy = tiny_policy(layout=layout)
-    groups, _ = policy.renderer.render(pairs([""]))
+    groups, _ = policy.prepare(pairs([""]))
     (batch,) = policy.collate(groups, tokens_per_batch=4096)
     assert batch.length.tolist() == [len(response.ids) - 1 for response in groups[0].responses]
 
@@ -109,7 +107,7 @@ def test_dropout_is_switched_off():
     model = tiny_llama()
     model.model.layers[0].self_attn.attention_dropout = 0.5
     policy = tiny_policy(model)
-    groups, _ = policy.renderer.render(pairs(["abc"]))
+    groups, _ = policy.prepare(pairs(["abc"]))
     model.train()
     first, second = (policy.score(model, forest.collate(groups)).policy for _ in range(2))
     assert torch.equal(first, second)
@@ -120,7 +118,7 @@ def test_a_saved_policy_loads_elsewhere_with_the_same_scores(tmp_path):
 
     policy = tiny_policy()
     policy.save(tmp_path / "model")
-    groups, _ = policy.renderer.render(pairs(["abc"]))
+    groups, _ = policy.prepare(pairs(["abc"]))
     batch = forest.collate(groups)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     assert torch.equal(policy.token_logp(policy.model, batch), tiny_policy(model).token_logp(model, batch))
@@ -142,13 +140,12 @@ def test_sampling_is_reproducible_for_a_seed_and_leaves_the_global_state_alone()
 
 
 def load_with(path, **changes):
-    settings = {"max_tokens": None, "min_response_tokens": 4, "template": "auto", "dtype": "float32", "lora": None}
-    return load_text_policy(str(path), **(settings | changes))
+    return TextPolicy.from_pretrained(path, **({"min_response_tokens": 4} | changes))
 
 
 def test_loading_says_what_is_missing(tmp_path):
     policy = tiny_policy()
-    with pytest.raises(ModelError, match=r"the model folder .*nowhere does not exist\. Check `model` in the recipe\."):
+    with pytest.raises(ModelError, match=r"the model folder .*nowhere does not exist\. Check the path\."):
         load_with(tmp_path / "nowhere")
     policy.model.save_pretrained(tmp_path / "bare")
     with pytest.raises(ModelError, match=r"has no tokenizer \(none of tokenizer.json.*Save the tokenizer into it"):
@@ -170,7 +167,7 @@ def test_weights_in_a_pickle_are_refused(tmp_path):
 
 def test_a_context_shorter_than_asked_for_is_an_error(tmp_path):
     tiny_policy().save(tmp_path / "model")
-    with pytest.raises(ValueError, match=r"data.max_tokens is 999, but the context of .* is 256 tokens"):
+    with pytest.raises(ValueError, match=r"`max_tokens` must be at most 256, the context of .*, got 999"):
         load_with(tmp_path / "model", max_tokens=999)
     assert load_with(tmp_path / "model").renderer.rules.max_tokens == 256
 
@@ -193,7 +190,7 @@ def test_dropout_written_as_a_number_is_switched_off_too():
         )
     )  # fmt: skip
     policy = tiny_policy(model)
-    groups, _ = policy.renderer.render(pairs(["abc"]))
+    groups, _ = policy.prepare(pairs(["abc"]))
     model.train()
     first, second = (policy.score(model, forest.collate(groups)).policy for _ in range(2))
     assert torch.equal(first, second)
@@ -249,7 +246,7 @@ def test_an_adapter_in_a_pickle_is_refused(tmp_path):
     loaded = load_with(tmp_path / "base", lora={"r": 4, "alpha": 8, "dropout": 0.0, "targets": "all-linear"})
     loaded.save(tmp_path / "adapter")
     assert add_lora(load_with(tmp_path / "adapter").model, {"r": 4, "alpha": 8, "dropout": 0.0, "targets": "x"})
-    with pytest.raises(ValueError, match=r"carries an adapter with .* but the recipe's `lora` says"):
+    with pytest.raises(ValueError, match=r"the model has an adapter with .* but `lora` is"):
         load_with(tmp_path / "adapter", lora={"r": 8, "alpha": 8, "dropout": 0.0, "targets": "all-linear"})
     (tmp_path / "adapter" / "adapter_model.safetensors").rename(tmp_path / "adapter" / "adapter_model.bin")
     with pytest.raises(ModelError, match=r"it has no adapter_model\.safetensors"):

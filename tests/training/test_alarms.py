@@ -118,7 +118,7 @@ def test_a_composite_names_the_nearest_monitor(tmp_path):
 
 
 def prober(policy, **given) -> Prober:
-    rendered, _ = policy.renderer.render(pairs([f"other {i}" for i in range(6)]))
+    rendered, _ = policy.prepare(pairs([f"other {i}" for i in range(6)]))
     probe = ProbeRecipe(**{"max_new_tokens": 8, **given})
     return Prober(policy, groups=rendered, asked=rendered[:4], settings=probe, tokens_per_batch=None)
 

@@ -13,7 +13,7 @@ PROMPTS = [f"question {i} {'x' * (5 * i % 31)}" for i in range(40)]
 
 def planned(policy=None, *, tokens_per_batch=None, recompute=None, **settings):
     policy = policy or tiny_policy()
-    groups, _ = policy.renderer.render(pairs(PROMPTS))
+    groups, _ = policy.prepare(pairs(PROMPTS))
     return plan_memory(
         policy, groups, groups_per_step=32, tokens_per_batch=tokens_per_batch, recompute=recompute, **settings
     )

@@ -38,7 +38,7 @@ def make_trainer(
     **settings,
 ) -> PreferenceTrainer:
     policy = policy or tiny_policy()
-    rendered, _ = policy.renderer.render(groups or pairs(PROMPTS))
+    rendered, _ = policy.prepare(groups or pairs(PROMPTS))
     losses = make_mixture(loss or {"dpo": {"beta": 0.1}, "nll": {"weight": 0.5}})
     args = TrainingArguments(
         output_dir=str(folder),
@@ -219,7 +219,7 @@ def test_monitors_equal_hand_worked_values():
     from tropism.training.loop.monitors import Monitors
 
     policy = tiny_policy()
-    rendered, _ = policy.renderer.render(pairs(["a", "b"]))
+    rendered, _ = policy.prepare(pairs(["a", "b"]))
     (batch,) = policy.collate(rendered, tokens_per_batch=4096)
     scores = ResponseScores(
         torch.tensor([-1.0, -5.0, -4.0, -2.0], dtype=torch.float64),
@@ -278,7 +278,7 @@ def test_the_dropout_of_an_adapter_works_in_training_and_not_in_scoring(tmp_path
     for name, parameter in policy.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
-    groups, _ = policy.renderer.render(pairs(["abc"]))
+    groups, _ = policy.prepare(pairs(["abc"]))
     (batch,) = policy.collate(groups, tokens_per_batch=4096)
     policy.model.train()
     noisy = [policy.score(policy.model, batch).policy for _ in range(2)]
@@ -342,15 +342,13 @@ def test_every_group_is_seen_once_in_an_epoch_by_one_process(world):
 
 def test_twenty_steps_on_real_weights_and_texts_follow_the_padded_layout(tmp_path, real_data):
     from tropism.data.formats import Source, load
-    from tropism.policies.loading import load_text_policy
+    from tropism.policies.text import TextPolicy
 
     groups = load([Source(str(real_data / "data" / "hh_harmless.jsonl"))]).groups[:160]
     curves = []
     for layout in ("forest", "padded"):
-        policy = load_text_policy(
-            str(real_data / "models" / "stories260K"), max_tokens=256, min_response_tokens=8, template="auto",
-            dtype="float32", lora=None, layout=layout,
-        )  # fmt: skip
+        path = real_data / "models" / "stories260K"
+        policy = TextPolicy.from_pretrained(path, max_tokens=256, min_response_tokens=8, layout=layout)
         trainer = make_trainer(
             tmp_path / layout, policy=policy, groups=groups, loss={"dpo": {"beta": 0.1}}, max_steps=20,
             learning_rate=1e-4, tokens_per_batch=None,

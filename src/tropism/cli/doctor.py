@@ -72,17 +72,16 @@ def try_layouts(device: object) -> str:
     from tropism.applications.quickstart.road import POCKET
     from tropism.errors import ModelError
     from tropism.groups import PreferenceGroup, Response
-    from tropism.policies.loading import load_text_policy
+    from tropism.policies.text import TextPolicy
 
     found = []
     for layout in ("forest", "padded"):
-        policy = load_text_policy(
-            str(POCKET), max_tokens=128, min_response_tokens=4, template="chat", dtype="float32", lora=None,
-            layout=layout,
-        )  # fmt: skip
+        policy = TextPolicy.from_pretrained(
+            POCKET, template="chat", max_tokens=128, min_response_tokens=4, layout=layout
+        )
         policy.model.to(device)
         answers = (Response("a", "Put grit around it."), Response("b", "Put nets over it."), Response("c", "No idea."))
-        groups, _ = policy.renderer.render([PreferenceGroup("a", ("Slugs eat my lettuce.",), answers)])
+        groups, _ = policy.prepare([PreferenceGroup("a", ("Slugs eat my lettuce.",), answers)])
         (batch,) = policy.collate(groups, tokens_per_batch=4096)
         found.append(policy.score(policy.model, batch.to(policy.device)).policy.detach())
     gap = float((found[0] - found[1]).abs().max())

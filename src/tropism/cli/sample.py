@@ -123,20 +123,19 @@ def open_subject(model: str, endpoint: str | None, template: str | None) -> Subj
     from transformers.utils import logging
 
     from tropism.evals.core.subject import policy_subject
-    from tropism.policies.loading import load_text_policy
+    from tropism.policies.text import TextPolicy
     from tropism.training.runs.places import distinct_names, locate
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     place = locate(model)
     recipe = place.recipe
-    policy = load_text_policy(
+    policy = TextPolicy.from_pretrained(
         place.path,
         max_tokens=recipe.data.max_tokens if recipe else None,
         min_response_tokens=recipe.data.min_response_tokens if recipe else 1,
         template=template or (recipe.data.template if recipe else "auto"),
         dtype=recipe.dtype if recipe else "float32",
-        lora=None,
         layout="padded",
     )
     policy.model.to(PartialState().device)

@@ -28,8 +28,8 @@ from tropism.errors import ConfigError
 from tropism.policies.text import TextPolicy
 from tropism.references.moving import MovingReference
 from tropism.references.reference import CachedReference, Reference
-from tropism.text.render import Renderer, RenderRules, require_groups
-from tropism.text.rendered import RenderedGroup
+from tropism.text.prepared import Prepared, require_groups
+from tropism.text.render import Renderer, RenderRules
 from tropism.training.loop.trainer import PreferenceTrainer
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class DPOTrainer(PreferenceTrainer):
         named: Mapping[str, Rows] = (
             eval_dataset if isinstance(eval_dataset, Mapping) else {} if eval_dataset is None else {"": eval_dataset}
         )
-        self._eval_sets: dict[str, list[RenderedGroup]] = {
+        self._eval_sets: dict[str, list[Prepared]] = {
             f"_{key}" if several else "": rendered(policy, rows, f"eval_dataset {key}".strip())
             for key, rows in named.items()
         }
@@ -193,17 +193,17 @@ def open_policy(
     return TextPolicy(model, tokenizer, Renderer(tokenizer, rules, stops=stops), layout=layout)
 
 
-def rendered(policy: TextPolicy, rows: Iterable[Any], name: str) -> list[RenderedGroup]:
+def rendered(policy: TextPolicy, rows: Iterable[Any], name: str) -> list[Prepared]:
     """The rows of a data set as groups in token ids; what was dropped is logged with its number."""
     groups, read = groups_of_rows(rows, source=name)
-    found, account = policy.renderer.render(groups)
-    require_groups(found, account, policy.renderer.rules, what=name)
+    found, account = policy.prepare(groups)
+    require_groups(found, account, what=name)
     for reason, count in {**read.dropped, **account.dropped}.items():
         logger.warning("%s: %d of %d rows dropped: %s", name, count, read.rows_read, reason)
     for note, count in account.notes.items():
         if count:
             logger.warning("%s: %d %s", name, count, note)
-    return found
+    return [*found]
 
 
 def reference_for(policy: TextPolicy, ref_model: PreTrainedModel | None, args: DPOConfig) -> Reference:

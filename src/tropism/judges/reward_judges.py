@@ -12,7 +12,7 @@ from tropism.data.row_values import Unusable, number
 from tropism.errors import DataError
 from tropism.groups import Content, content_key, content_text
 from tropism.judges.judge import ScoringJudge
-from tropism.policies.reward import RewardPolicy, load_reward_policy
+from tropism.policies.reward import RewardPolicy
 
 ANSWERS_AT_ONCE = 256
 
@@ -70,7 +70,7 @@ def load_reward_model(name: str) -> RewardModel:
     Raises:
         ModelError: where the folder holds none.
     """
-    return RewardModel(name, load_reward_policy(name.removeprefix("reward-model:")))
+    return RewardModel(name, RewardPolicy.from_pretrained(name.removeprefix("reward-model:")))
 
 
 def load_reward_file(name: str) -> RewardFile:

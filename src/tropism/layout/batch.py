@@ -15,9 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tropism.errors import DataError
-from tropism.groups import Label
 from tropism.scores import Feedback
-from tropism.text.rendered import RenderedGroup
+from tropism.text.prepared import Prepared, PreparedGroup
 
 FAST_TOKENS = {"cpu": 1024, "cuda": 16384}
 """Tokens from which on a larger micro-batch is no faster: on two CPU cores steps of 1,024 to 2,048 took least (see
@@ -97,7 +96,7 @@ class Batch(ABC):
         return dataclasses.replace(self, feedback=nothing, num_distinct_tokens=0)
 
 
-def feedback_of(groups: Sequence[RenderedGroup]) -> Feedback:
+def feedback_of(groups: Sequence[Prepared]) -> Feedback:
     """The people's side of a batch, with responses counted through the batch."""
     starts = [0, *itertools.accumulate(len(group.responses) for group in groups)][: len(groups)]
     edges = [(start, edge) for start, group in zip(starts, groups, strict=True) for edge in group.edges]
@@ -127,23 +126,16 @@ def feedback_of(groups: Sequence[RenderedGroup]) -> Feedback:
     )
 
 
-def lengths_of(groups: Iterable[RenderedGroup]) -> Int[Tensor, " responses"]:
-    """Number of scored tokens of each response; the first token of a response without a prompt cannot be scored."""
+def lengths_of(groups: Iterable[Prepared]) -> Int[Tensor, " responses"]:
+    """Number of scored tokens of each response."""
     return torch.tensor(
-        [len(scored_places(group, i)) for group in groups for i in range(len(group.responses))], dtype=torch.long
+        [group.num_scored(i) for group in groups for i in range(len(group.responses))], dtype=torch.long
     )
 
 
-def scored_places(group: RenderedGroup, response: int) -> list[int]:
-    """Where the scored tokens of a response stand, counted from the start of its prompt."""
-    one = group.responses[response]
-    start = len(group.prompts[one.prompt])
-    return [start + k for k, scored in enumerate(one.scored) if scored and start + k > 0]
-
-
 def cut_to_fit(
-    group: RenderedGroup, *, size: Callable[[RenderedGroup], int], tokens_per_batch: int
-) -> list[RenderedGroup]:
+    group: PreparedGroup, *, size: Callable[[PreparedGroup], int], tokens_per_batch: int
+) -> list[PreparedGroup]:
     """A group, or where it is too large for a micro-batch, groups that have the same prompt and lose no feedback.
 
     Args:
@@ -156,7 +148,7 @@ def cut_to_fit(
     """
     if size(group) <= tokens_per_batch:
         return [group]
-    cut: list[RenderedGroup] = []
+    cut: list[PreparedGroup] = []
     filled: set[int] = set()
     for together in inseparable(group):
         more = filled | together
@@ -176,7 +168,7 @@ def cut_to_fit(
     return cut
 
 
-def inseparable(group: RenderedGroup) -> list[set[int]]:
+def inseparable(group: Prepared) -> list[set[int]]:
     """The responses of a group in sets that can be cut apart: those that an edge joins stay together.
 
     Feedback that is a whole keeps the group whole: a ranking; labels beside edges; edges or labels beside responses
@@ -193,11 +185,3 @@ def inseparable(group: RenderedGroup) -> list[set[int]]:
         touched = [one for one in sets if edge.winner in one or edge.loser in one]
         sets = [one for one in sets if one not in touched] + [set().union(*touched)]
     return sorted(sets, key=min)
-
-
-def without_feedback(group: RenderedGroup) -> RenderedGroup:
-    """The same responses with nothing said about them: to be scored, and cut apart wherever it helps."""
-    nobody: tuple[Label, ...] = ()
-    return dataclasses.replace(
-        group, edges=(), labels=nobody, ranks=(None,) * len(group.ranks), scores=(None,) * len(group.scores)
-    )

@@ -16,7 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from tropism.layout.attention import ForestPlan
-from tropism.layout.batch import Batch, cut_to_fit, feedback_of, scored_places
+from tropism.layout.batch import Batch, cut_to_fit, feedback_of
 from tropism.layout.tries import Forest, count_distinct, plant
 from tropism.text.rendered import RenderedGroup
 
@@ -51,7 +51,7 @@ def collate(groups: Sequence[RenderedGroup], *, multiple_of: int = 1) -> ForestB
     owners = [(group, index) for group in groups for index in range(len(group.responses))]
     sequences = [np.array(group.sequence(index), dtype=np.int64) for group, index in owners]
     forest = plant([group.identities(index) for group, index in owners])
-    columns = [scored_places(group, index) for group, index in owners]
+    columns = [group.scored_places(index) for group, index in owners]
     scored = np.concatenate([np.zeros(0, np.int64), *(p[c] for p, c in zip(forest.paths, columns, strict=True))])
     nodes, place = np.unique(scored, return_inverse=True)
     ids = gather(sequences, forest)

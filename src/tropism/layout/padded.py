@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tropism.layout.batch import Batch, cut_to_fit, feedback_of, scored_places
+from tropism.layout.batch import Batch, cut_to_fit, feedback_of
 from tropism.layout.tries import count_distinct
 from tropism.text.rendered import RenderedGroup
 
@@ -54,7 +54,7 @@ def collate(groups: Sequence[RenderedGroup]) -> PaddedBatch:
         attention_mask[row, : len(ids)] = 1
         if aligned is not None:
             aligned[row, : len(ids)] = torch.tensor(group.aligned_inputs(index), dtype=torch.long)
-        columns = scored_places(group, index)
+        columns = group.scored_places(index)
         predicting += [row * width + column - 1 for column in columns]
         targets += [ids[column] for column in columns]
         response += [row] * len(columns)

@@ -17,7 +17,7 @@ from tropism.errors import ConfigError
 from tropism.losses import anchored, batchwise, listwise, pairwise, pointwise, reference_free, samples
 from tropism.scores import Feedback, ResponseScores, StepScores, Terms, TokenLevel
 
-Need = Literal["reference", "edges", "labels", "ranks", "tokens", "step", "baseline", "samples", "group"]
+Need = Literal["reference", "edges", "labels", "ranks", "tokens", "step", "baseline", "samples", "group", "rewards"]
 Family = Literal["pairwise", "pointwise", "unpaired", "listwise", "samples"]
 
 
@@ -84,7 +84,7 @@ LOSSES: dict[str, Loss] = {
     "contrast": Loss(reference_free.contrast, "pairwise", EDGES, "arXiv:2401.08417"),
     "odds_ratio": Loss(reference_free.odds_ratio, "pairwise", EDGES, "arXiv:2403.07691", SOFT),
     "slic": Loss(reference_free.slic, "pairwise", EDGES, "arXiv:2305.10425"),
-    "bradley_terry": Loss(reference_free.bradley_terry, "pairwise", EDGES, "Bradley and Terry 1952"),
+    "bradley_terry": Loss(reference_free.bradley_terry, "pairwise", EDGES | {"rewards"}, "Bradley and Terry 1952"),
     "nll": Loss(pointwise.nll, "pointwise", frozenset(), "maximum likelihood", NEITHER),
     "kto": Loss(
         batchwise.kto, "unpaired", frozenset({"labels", "reference", "step", "baseline"}), "arXiv:2402.01306", NEITHER

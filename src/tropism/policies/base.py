@@ -1,54 +1,148 @@
-"""What the trainer and the evaluations ask of a model."""
+"""What the trainer, the references and the evaluations ask of a model: `Policy`, and what it says it can do."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal
 
 import torch
 from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from tropism.errors import ModelError
-from tropism.groups import Content
+from tropism.errors import ConfigError, ModelError
+from tropism.groups import PreferenceGroup
 from tropism.layout.batch import FAST_TOKENS, Batch
 from tropism.layout.logprobs import Statistic, TokenScores
+from tropism.records import Account
 from tropism.scores import ResponseScores, TokenLevel
-from tropism.text.rendered import RenderedGroup
+from tropism.text.prepared import PreparedGroup, prepare_each
+
+Capability = Literal["logp", "generate", "states", "rewards", "images"]
+"""`logp`: scores of given responses that compare with those of another model, log-probabilities for a text model;
+`generate`: answers to prompts; `states`: hidden states of responses; `rewards`: scores that are rewards; `images`:
+contents may hold images."""
+Layout = Literal["forest", "padded"]
 
 
-class Policy(ABC):
+class PolicySettings(BaseModel):
+    """What a recipe's `policy` may say beside `kind`; a kind with settings of its own derives from this."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """How a model is opened, whatever its kind.
+
+    Args:
+        template: how prompts and responses become text, see `tropism.text.templates`.
+        max_tokens: prompt and response together; None is 1,024 or the model's context, whichever is smaller.
+        min_response_tokens: a response is never truncated below this.
+        dtype: `float32` or `bfloat16`, of the weights in memory.
+        lora: `r`, `alpha`, `dropout` and `targets` of an adapter to train; None trains every weight.
+        layout: how a batch of groups becomes tensors.
+    """
+
+    template: str = "auto"
+    max_tokens: int | None = None
+    min_response_tokens: int = 16
+    dtype: str = "float32"
+    lora: dict[str, Any] | None = None
+    layout: Layout = "forest"
+
+
+class Policy(ABC, Generic[PreparedGroup]):
     """A model that scores responses, and may generate some.
 
-    The trainer needs `collate`, `num_tokens` and `score` (or `token_scores`, on which `score` rests); the cached
-    reference needs `token_scores` and `fingerprint`.
+    Every policy has `prepare_group`, `collate`, `num_tokens`, `save`, `fingerprint`, and `score` or `token_scores`, on
+    which `score` rests. The cached reference needs `token_scores`. A kind that recipes name has `open` too.
 
     Attributes:
         model: the module that is trained; `score` is handed it back, possibly wrapped by a distributed engine.
         name: what to call the model in a list of caches.
+        capabilities: what it can do.
+        can_recompute: whether activations can be recomputed in the backward pass to save memory.
+        settings_type: what a recipe's `policy` may say beside `kind`.
+        takes_adapter: whether `open` can put a LoRA adapter on the model.
     """
 
+    capabilities: frozenset[Capability] = frozenset()
+    can_recompute: bool = False
+    settings_type: ClassVar[type[PolicySettings]] = PolicySettings
+    takes_adapter: ClassVar[bool] = False
     model: nn.Module
     name: str = ""
 
-    @abstractmethod
-    def collate(self, groups: Sequence[RenderedGroup], *, tokens_per_batch: int) -> Sequence[Batch]:
-        """Cut groups into micro-batches of tensors on the CPU, of at most so many tokens each."""
+    @classmethod
+    def open(cls, path: str, model: ModelSettings, settings: PolicySettings) -> Policy:
+        """Open a model folder as this kind of policy.
+
+        Args:
+            path: a folder or hub id; `save` wrote it, or another tool.
+            model: what a recipe says whatever the kind.
+            settings: of `settings_type`: what it says for this kind.
+        """
+        raise ConfigError(
+            f"{cls.__name__} cannot be opened from a recipe.",
+            remedy="Give it a class method `open`, see `Policy.open`.",
+        )
+
+    def can(self, *capabilities: Capability) -> bool:
+        """Whether the policy has all of these capabilities."""
+        return self.capabilities.issuperset(capabilities)
+
+    def prepare(
+        self, groups: Iterable[PreferenceGroup], *, progress: Callable[[int], None] | None = None
+    ) -> tuple[list[PreparedGroup], Account]:
+        """Turn groups into what this policy scores; a group that it cannot take is a counted drop with its reason.
+
+        Args:
+            groups: the groups.
+            progress: called with the number of groups done since the last call.
+
+        Returns:
+            The prepared groups in order, and an account whose rows are groups.
+        """
+        return prepare_each(groups, self.prepare_group, progress=progress)
 
     @abstractmethod
-    def num_tokens(self, group: RenderedGroup) -> int:
+    def prepare_group(self, group: PreferenceGroup, notes: Counter[str]) -> PreparedGroup:
+        """Prepare one group.
+
+        Args:
+            group: the group.
+            notes: counts of what was changed, added to.
+
+        Raises:
+            DataError: if it must be dropped; the problem is the reason.
+        """
+
+    @abstractmethod
+    def collate(self, groups: Sequence[PreparedGroup], *, tokens_per_batch: int) -> Sequence[Batch]:
+        """Split groups into micro-batches of tensors on the CPU, of at most this many tokens each."""
+
+    @abstractmethod
+    def num_tokens(self, group: PreparedGroup) -> int:
         """Tokens that a group takes in a micro-batch of its own."""
 
-    def fast_budget(self, groups: Sequence[RenderedGroup]) -> int:
+    def fast_budget(self, groups: Sequence[PreparedGroup]) -> int:
         """Tokens of a micro-batch that are enough to be fast and that hold the largest of these groups."""
-        device = next(self.model.parameters()).device.type
-        return max([FAST_TOKENS.get(device, FAST_TOKENS["cpu"]), *map(self.num_tokens, groups)])
+        return max([FAST_TOKENS.get(self.device.type, FAST_TOKENS["cpu"]), *map(self.num_tokens, groups)])
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the weights."""
+        return next(self.model.parameters()).device
 
     def token_scores(self, model: nn.Module, batch: Batch, *, wanted: Collection[Statistic] = ()) -> TokenScores:
         """Scores of every scored token, in the order of `batch.response`; backbone and head run in one forward.
 
-        A policy whose responses are not made of tokens leaves this out and has a `score` of its own.
+        A policy whose responses are not made of tokens has a `score` of its own instead.
         """
         raise ModelError(
             f"{type(self).__name__} gives no scores of tokens.", remedy="Choose another loss or reference."
@@ -58,33 +152,13 @@ class Policy(ABC):
         """Log-probability of every scored token, nats, at least float32."""
         return self.token_scores(model, batch).logp
 
-    def release(self) -> None:  # noqa: B027  (most policies hold nothing)
-        """Undo what scoring with recomputed activations needs of the model; called when training is over."""
-
-    def generate(
-        self,
-        prompts: Sequence[Content],
-        *,
-        temperature: float,
-        max_new_tokens: int,
-        seed: int,
-        batch_size: int = 64,
-        progress: Callable[[int], None] | None = None,
-    ) -> list[str]:
-        """One answer to each prompt. Temperature 0 takes the likeliest token."""
-        raise ModelError(f"{type(self).__name__} writes no answers.", remedy="Set evaluation.prompts: 0.")
-
-    @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write the model whole or not at all, so that `from_pretrained` loads it."""
-
     def score(self, model: nn.Module, batch: Batch, *, statistics: Collection[Statistic] = ()) -> ResponseScores:
         """Scores of every response of a batch, with the reference that the batch carries.
 
         Args:
             model: the policy's model, possibly wrapped.
             batch: on the model's device.
-            statistics: of single tokens; where any is asked for, token-level scores come along.
+            statistics: of single tokens; if any is asked for, token-level scores come along.
         """
         found = self.token_scores(model, batch, wanted=statistics)
         tokens = None
@@ -93,13 +167,55 @@ class Policy(ABC):
             tokens = TokenLevel(batch.response, found.logp, batch.reference_tokens, **known)
         return ResponseScores(response_sums(found.logp, batch), batch.reference, batch.length, tokens)
 
+    def shares_tokens(self, other: Policy) -> bool:
+        """Whether a group that this policy prepared means the same to another policy."""
+        return type(self) is type(other)
+
+    def recompute(self, is_on: bool) -> None:
+        """Recompute activations in the backward pass, or keep them.
+
+        Raises:
+            ConfigError: if the model cannot recompute them.
+        """
+        if is_on:
+            raise ConfigError(f"{type(self).__name__} cannot recompute activations.", remedy="Lower `max_tokens`.")
+
+    def release(self) -> None:
+        """Undo what scoring with recomputed activations needs of the model; called when training is over."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write the model whole or not at all, so that `open` loads it."""
+
     @abstractmethod
     def fingerprint(self) -> str:
-        """Identity of the weights and of everything else that decides a score; equal where scores are equal."""
+        """Identity of the weights and of everything else that decides a score; equal if scores are equal."""
+
+
+def require(capabilities: Collection[Capability], needs: Collection[Capability], *, policy: str, what: str) -> None:
+    """Refuse to ask a policy for what it cannot do.
+
+    Args:
+        capabilities: of the policy.
+        needs: of what asks.
+        policy, what: names of both, for the message.
+
+    Raises:
+        ConfigError: naming what is missing.
+
+    Example:
+        >>> require({"rewards"}, {"logp"}, policy="policy 'reward'", what="`judge`")
+        Traceback (most recent call last):
+        tropism.errors.ConfigError: `judge` needs logp, but policy 'reward' has only rewards. Omit one of them.
+    """
+    missing = sorted(set(needs) - set(capabilities))
+    if missing:
+        has = f"only {', '.join(sorted(capabilities))}" if capabilities else "no capability"
+        raise ConfigError(f"{what} needs {', '.join(missing)}, but {policy} has {has}.", remedy="Omit one of them.")
 
 
 def response_sums(token_logp: Float[Tensor, " scored"], batch: Batch) -> Float[Tensor, " responses"]:
-    """Sums of token log-probabilities per response, in float64 where the device has it.
+    """Sums of token log-probabilities per response, in float64 if the device has it.
 
     A float32 sum of hundreds of terms costs two digits of the loss.
     """

@@ -1,7 +1,8 @@
-"""Opening a model folder as a policy, with plain errors for what may be missing."""
+"""Loading models and tokenizers from folders, with plain errors for what may be missing."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,66 +12,48 @@ from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from tropism.errors import ConfigError, ModelError
-from tropism.policies.text import TextPolicy
-from tropism.policies.transformer import Layout
-from tropism.text.render import Renderer, RenderRules
+from tropism.policies.base import ModelSettings
+from tropism.text.render import RenderRules
 
+DEFAULT_MAX_TOKENS = 1024
+"""Prompt and response together, if nothing else is asked for and the model's context allows it."""
+LORA_DEFAULTS: dict[str, Any] = {"r": 16, "alpha": 32, "dropout": 0.0, "targets": "all-linear"}
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 
 
-def load_text_policy(
-    path: str,
-    *,
-    max_tokens: int | None,
-    min_response_tokens: int,
-    template: str,
-    dtype: str,
-    lora: dict[str, Any] | None,
-    layout: Layout = "forest",
-) -> TextPolicy:
-    """Open a model as a policy.
-
-    Args:
-        path: a folder (of a model, or of a peft adapter), or a hub id.
-        max_tokens: prompt and response together; None takes 1,024 or the model's context, whichever is smaller.
-        min_response_tokens: see `RenderRules`.
-        template: see `tropism.text.templates`.
-        dtype: `float32` or `bfloat16`, of the weights in memory.
-        lora: rank `r`, `alpha`, `dropout`, `targets` of an adapter to train; None trains every weight.
-        layout: see `TextPolicy`.
+def render_rules(model: PreTrainedModel | PeftModel, path: str, settings: ModelSettings) -> RenderRules:
+    """The rendering rules of a model's settings, within the model's context.
 
     Raises:
-        ModelError: where the folder lacks a model or a tokenizer, or cannot be loaded.
-        ConfigError: where `max_tokens` is beyond the model's context.
+        ConfigError: if `max_tokens` is beyond the model's context.
     """
-    tokenizer = load_tokenizer(path)
-    model = load_model(path, dtype=dtype)
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    max_tokens = settings.max_tokens
     if max_tokens is None:
-        max_tokens = min(1024, context or 1024)
+        max_tokens = min(DEFAULT_MAX_TOKENS, context or DEFAULT_MAX_TOKENS)
     elif context and max_tokens > context:
         raise ConfigError(
-            f"data.max_tokens is {max_tokens}, but the context of {path} is {context} tokens.",
-            remedy=f"Set data.max_tokens to {context} or less.",
+            f"`max_tokens` must be at most {context}, the context of {path}, got {max_tokens}.",
+            remedy=f"Use {context} or less.",
         )
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-        raise ModelError(
-            f"the tokenizer of {path} has {len(tokenizer)} tokens, its model only "
-            f"{model.get_input_embeddings().num_embeddings} embeddings.",
-            remedy="Use the tokenizer that belongs to the model.",
-        )
-    rules = RenderRules(max_tokens=max_tokens, min_response_tokens=min_response_tokens, template=template)
+    return RenderRules(max_tokens, settings.min_response_tokens, settings.template)
+
+
+def stops_of(model: PreTrainedModel | PeftModel) -> list[int]:
+    """The token ids at which the model's own generation stops."""
     own = model.generation_config.eos_token_id if model.generation_config else None
-    stops = own if isinstance(own, list) else [] if own is None else [own]
-    renderer = Renderer(tokenizer, rules, stops=stops)
-    return TextPolicy(add_lora(model, lora) if lora else model, tokenizer, renderer, layout=layout)
+    return own if isinstance(own, list) else [] if own is None else [own]
 
 
 def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
-    """Load a tokenizer, or say that the folder has none."""
+    """Load a tokenizer.
+
+    Raises:
+        ModelError: if the folder does not exist, has no tokenizer, or the tokenizer cannot be loaded.
+    """
     folder = Path(path)
     if not folder.exists() and (path.startswith((".", "/", "~")) or path.count("/") != 1):
-        raise ModelError(f"the model folder {path} does not exist.", remedy="Check `model` in the recipe.")
+        raise ModelError(f"the model folder {path} does not exist.", remedy="Check the path.")
     if folder.is_dir() and not any((folder / name).exists() for name in TOKENIZER_FILES):
         raise ModelError(
             f"the model folder {path} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}).",
@@ -85,8 +68,13 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
 
 
 def load_model(path: str, *, dtype: str) -> PreTrainedModel | PeftModel:
-    """Load a model or a peft adapter over one, from safetensors only, without running code that came with it."""
+    """Load a causal language model or a peft adapter over one, from safetensors only; none of its own code is run.
+
+    Raises:
+        ModelError: if it cannot be loaded, or is a reward model.
+    """
     folder = Path(path)
+    refuse_reward_model(folder)
     try:
         if not (folder / "adapter_config.json").exists():
             return AutoModelForCausalLM.from_pretrained(
@@ -105,20 +93,46 @@ def load_model(path: str, *, dtype: str) -> PreTrainedModel | PeftModel:
         ) from None
 
 
-def add_lora(model: PreTrainedModel | PeftModel, lora: dict[str, Any]) -> PreTrainedModel | PeftModel:
-    """Put a fresh LoRA adapter on a model; one that already carries an adapter goes on training that one.
+def refuse_reward_model(folder: Path) -> None:
+    """Refuse a folder that a reward model was saved in: as a language model its head would be random.
 
     Raises:
-        ConfigError: where the adapter that is there is another, or where `targets` names no layer of the model.
+        ModelError: naming the folder.
     """
+    kinds: list[str] = []
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        kinds = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or []
+    if any(kind.endswith("ForSequenceClassification") for kind in kinds):
+        raise ModelError(
+            f"the model {folder} is a reward model ({kinds[0]}), which gives no log-probabilities of tokens.",
+            remedy="Name a language model, or open it with policy `reward`.",
+        )
+
+
+def add_lora(model: PreTrainedModel | PeftModel, lora: dict[str, Any]) -> PreTrainedModel | PeftModel:
+    """Put a fresh LoRA adapter on a model; a model that has an adapter already keeps it and trains it further.
+
+    Args:
+        model: the model.
+        lora: any of `r`, `alpha`, `dropout`, `targets`; the others are `LORA_DEFAULTS`.
+
+    Raises:
+        ConfigError: if the adapter that is there differs, or `targets` names no layer of the model.
+    """
+    unknown = sorted(lora.keys() - LORA_DEFAULTS.keys())
+    if unknown:
+        raise ConfigError(
+            f"unknown key {unknown[0]!r} in `lora`; available: {', '.join(LORA_DEFAULTS)}.", remedy="Remove it."
+        )
+    lora = LORA_DEFAULTS | lora
     if isinstance(model, PeftModel):
         (there,) = model.peft_config.values()
         found = {"r": there.r, "alpha": there.lora_alpha, "dropout": there.lora_dropout}
         wanted = {key: lora[key] for key in found}
         if found != wanted:
             raise ConfigError(
-                f"the model carries an adapter with {found}, but the recipe's `lora` says {wanted}.",
-                remedy="Make them the same to go on training it, or merge it into its model first.",
+                f"the model has an adapter with {found}, but `lora` is {wanted}.",
+                remedy="Make them equal to train it further, or merge it into its model first.",
             )
         return model
     config = LoraConfig(
@@ -132,7 +146,8 @@ def add_lora(model: PreTrainedModel | PeftModel, lora: dict[str, Any]) -> PreTra
         return get_peft_model(model, config)
     except ValueError as error:
         raise ConfigError(
-            f"lora.targets {lora['targets']!r} does not fit the model: {first_line(error)}", remedy="Use all-linear."
+            f"`targets={lora['targets']!r}` does not fit the model: {first_line(error)}",
+            remedy="Use all-linear.",
         ) from None
 
 

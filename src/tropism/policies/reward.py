@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
-from tropism.errors import ModelError
+from tropism.errors import ConfigError, ModelError
 from tropism.groups import Content, PreferenceGroup, Response
 from tropism.layout import forest, padded, support
 from tropism.layout.batch import Batch
 from tropism.layout.logprobs import Statistic
-from tropism.policies.loading import first_line, load_tokenizer
-from tropism.policies.transformer import Layout, TransformerPolicy
+from tropism.policies.base import Layout, ModelSettings, PolicySettings
+from tropism.policies.loading import first_line, load_tokenizer, render_rules
+from tropism.policies.transformer import TransformerPolicy
 from tropism.scores import ResponseScores
-from tropism.text.render import Renderer, RenderRules, require_groups
+from tropism.text.prepared import require_groups
+from tropism.text.render import Renderer
 
 
 class RewardPolicy(TransformerPolicy):
     """A sequence classifier with one label; its score of a response is a reward, no unit.
 
     Raises:
-        ModelError: where the model has no scalar head called `score`, or the forest is not exact for it.
+        ModelError: if the model has no scalar head called `score`, or the forest layout is not exact for it.
     """
+
+    capabilities = frozenset({"rewards"})
 
     def __init__(self, model: Any, tokenizer: Any, renderer: Renderer, *, layout: Layout = "forest") -> None:
         head = getattr(model, "score", None)
@@ -37,6 +42,58 @@ class RewardPolicy(TransformerPolicy):
         self._head = head
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id or renderer.eos
         super().__init__(model, tokenizer, renderer, layout=layout)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        *,
+        template: str | None = None,
+        max_tokens: int | None = None,
+        min_response_tokens: int = 1,
+        dtype: str = "float32",
+        layout: Layout = "forest",
+    ) -> RewardPolicy:
+        """Open a reward model, or put a fresh scalar head on a language model.
+
+        Args:
+            path: a folder or hub id.
+            template: how prompts and responses become text, see `tropism.text.templates`; None is `chat` if the
+                tokenizer has a chat template, else `plain`.
+            max_tokens: prompt and response together; None is 1,024 or the model's context, whichever is smaller.
+            min_response_tokens: a response is never truncated below this.
+            dtype: `float32` or `bfloat16`, of the weights in memory.
+            layout: how a batch of groups becomes tensors, `forest` or `padded`.
+
+        Raises:
+            ModelError: if it cannot be loaded.
+            ConfigError: if `max_tokens` is beyond the model's context.
+        """
+        if template is None:
+            template = "chat" if load_tokenizer(str(path)).chat_template else "plain"
+        settings = ModelSettings(
+            template=template, max_tokens=max_tokens, min_response_tokens=min_response_tokens, dtype=dtype,
+            layout=layout,
+        )  # fmt: skip
+        return cls.open(str(path), settings, PolicySettings())
+
+    @classmethod
+    def open(cls, path: str, model: ModelSettings, settings: PolicySettings) -> RewardPolicy:
+        """Open a model folder as a recipe says; see `Policy.open`."""
+        if model.lora is not None:
+            raise ConfigError("a reward model takes no adapter, but `lora` is set.", remedy="Omit `lora`.")
+        tokenizer = load_tokenizer(path)
+        try:
+            classifier = AutoModelForSequenceClassification.from_pretrained(
+                path, num_labels=1, dtype=getattr(torch, model.dtype), use_safetensors=True, trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+            raise ModelError(
+                f"the model {path} cannot be loaded as a reward model: {first_line(error)}",
+                remedy="It must be a sequence classifier, or a language model that can become one.",
+            ) from None
+        rules = render_rules(classifier, path, model)
+        return cls(classifier, tokenizer, Renderer(tokenizer, rules), layout=model.layout)
 
     @torch.no_grad()
     def check_on_the_model(self) -> None:
@@ -83,14 +140,14 @@ class RewardPolicy(TransformerPolicy):
         """The reward of each answer to its prompt.
 
         Raises:
-            DataError: where an answer cannot be rendered.
+            DataError: if no answer can be rendered.
         """
         groups = [
             PreferenceGroup(str(number), (prompt,), (Response("0", answer),))
             for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
         ]
-        rendered, account = self.renderer.render(groups)
-        require_groups(rendered, account, self.renderer.rules, what="the reward model")
+        rendered, account = self.prepare(groups)
+        require_groups(rendered, account, what="the reward model")
         was_training = self.model.training
         self.model.eval()
         found: dict[str, float] = {}
@@ -99,43 +156,3 @@ class RewardPolicy(TransformerPolicy):
             found |= dict(zip(batch.group_ids, values, strict=True))
         self.model.train(was_training)
         return [found.get(group.id, float("-inf")) for group in groups]
-
-
-def load_reward_policy(
-    path: str,
-    *,
-    max_tokens: int | None = None,
-    min_response_tokens: int = 1,
-    template: str = "",
-    dtype: str = "float32",
-    layout: Layout = "forest",
-) -> RewardPolicy:
-    """Open a reward model, or put a fresh scalar head on a language model.
-
-    Args:
-        path: a folder or hub id.
-        max_tokens, min_response_tokens: see `tropism.text.render.RenderRules`.
-        template: the same; empty is `chat` where the tokenizer has a chat template, else `plain`.
-        dtype: `float32` or `bfloat16`, of the weights in memory.
-        layout: see `TransformerPolicy`.
-
-    Raises:
-        ModelError: where it cannot be loaded.
-    """
-    tokenizer = load_tokenizer(path)
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            path, num_labels=1, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise ModelError(
-            f"the model {path} cannot be loaded as a reward model: {first_line(error)}",
-            remedy="It must be a sequence classifier, or a language model that can become one.",
-        ) from None
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2**30
-    rules = RenderRules(
-        max_tokens=min(max_tokens or 1024, context),
-        min_response_tokens=min_response_tokens,
-        template=template or ("chat" if tokenizer.chat_template else "plain"),
-    )
-    return RewardPolicy(model, tokenizer, Renderer(tokenizer, rules), layout=layout)

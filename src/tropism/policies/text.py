@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -22,8 +24,10 @@ from tropism.layout.logprobs import (
     scores_for_logits,
     token_scores,
 )
+from tropism.policies.base import Layout, ModelSettings, PolicySettings
 from tropism.policies.decoding import Sampling, can_share, sample_plain, sample_shared
-from tropism.policies.transformer import Layout, TransformerPolicy
+from tropism.policies.loading import add_lora, load_model, load_tokenizer, render_rules, stops_of
+from tropism.policies.transformer import TransformerPolicy
 from tropism.text.render import Renderer
 
 
@@ -31,8 +35,11 @@ class TextPolicy(TransformerPolicy):
     """A causal language model with its tokenizer; see `TransformerPolicy`.
 
     Raises:
-        ModelError: where the forest would not be exact for the model, naming the layer; or where the model has no head.
+        ModelError: if the forest layout would not be exact for the model, naming the layer; or the model has no head.
     """
+
+    capabilities = frozenset({"logp", "generate", "states"})
+    takes_adapter = True
 
     def __init__(
         self,
@@ -50,6 +57,57 @@ class TextPolicy(TransformerPolicy):
         self._after_head = known_after_head(model.config.get_text_config())
         self._head_is_known = True
         super().__init__(model, tokenizer, renderer, layout=layout)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        *,
+        template: str = "auto",
+        max_tokens: int | None = None,
+        min_response_tokens: int = 16,
+        dtype: str = "float32",
+        lora: dict[str, Any] | None = None,
+        layout: Layout = "forest",
+    ) -> TextPolicy:
+        """Open a causal language model as a policy.
+
+        Args:
+            path: a folder (of a model, or of a peft adapter), or a hub id.
+            template: how prompts and responses become text: `auto`, `chat`, `dialogue` or `plain`, see
+                `tropism.text.templates`.
+            max_tokens: prompt and response together; None is 1,024 or the model's context, whichever is smaller.
+            min_response_tokens: a response is never truncated below this.
+            dtype: `float32` or `bfloat16`, of the weights in memory.
+            lora: any of `r` (16), `alpha` (32), `dropout` (0) and `targets` (all-linear) of an adapter to train; None
+                trains every weight.
+            layout: how a batch of groups becomes tensors, `forest` or `padded`.
+
+        Raises:
+            ModelError: if the folder lacks a model or a tokenizer, or cannot be loaded.
+            ConfigError: if `max_tokens` is beyond the model's context.
+        """
+        settings = ModelSettings(
+            template=template, max_tokens=max_tokens, min_response_tokens=min_response_tokens, dtype=dtype, lora=lora,
+            layout=layout,
+        )  # fmt: skip
+        return cls.open(str(path), settings, PolicySettings())
+
+    @classmethod
+    def open(cls, path: str, model: ModelSettings, settings: PolicySettings) -> TextPolicy:
+        """Open a model folder as a recipe says; see `Policy.open`."""
+        tokenizer = load_tokenizer(path)
+        language_model = load_model(path, dtype=model.dtype)
+        rules = render_rules(language_model, path, model)
+        num_embeddings = language_model.get_input_embeddings().num_embeddings
+        if len(tokenizer) > num_embeddings:
+            raise ModelError(
+                f"the tokenizer of {path} has {len(tokenizer)} tokens, its model only {num_embeddings} embeddings.",
+                remedy="Use the tokenizer that belongs to the model.",
+            )
+        renderer = Renderer(tokenizer, rules, stops=stops_of(language_model))
+        trained = add_lora(language_model, model.lora) if model.lora is not None else language_model
+        return cls(trained, tokenizer, renderer, layout=model.layout)
 
     def check_on_the_model(self) -> None:
         """See on a few tokens that scores will come out right."""

@@ -9,26 +9,26 @@ import os
 import shutil
 import tempfile
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tropism.groups import PreferenceGroup
 from tropism.layout import attention, forest, padded, support
 from tropism.layout.batch import Batch
-from tropism.policies.base import Policy
+from tropism.policies.base import Layout, Policy
 from tropism.text.render import Renderer
 from tropism.text.rendered import RenderedGroup
 
-Layout = Literal["forest", "padded"]
 NOT_PART_OF_A_SCORE = ("_name_or_path", "transformers_version", "use_cache", "architectures", "torch_dtype")
 
 
-class TransformerPolicy(Policy):
+class TransformerPolicy(Policy[RenderedGroup]):
     """A model of transformers with its tokenizer and layout.
 
     Args:
@@ -43,6 +43,7 @@ class TransformerPolicy(Policy):
         ModelError: where the forest would not be exact for the model, naming the layer.
     """
 
+    can_recompute = True
     model: PreTrainedModel | PeftModel
 
     def __init__(
@@ -84,10 +85,9 @@ class TransformerPolicy(Policy):
         """Most tokens that the model takes; a large number where it sets no bound."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 2**30
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.model.parameters()).device
+    def prepare_group(self, group: PreferenceGroup, notes: Counter[str]) -> RenderedGroup:
+        """Render one group as token ids; see `Policy.prepare_group`."""
+        return self.renderer.render_group(group, notes)
 
     def collate(self, groups: Sequence[RenderedGroup], *, tokens_per_batch: int) -> Sequence[Batch]:
         """Micro-batches of at most so many tokens: tries in one row, or rows of like length."""
@@ -121,6 +121,17 @@ class TransformerPolicy(Policy):
         return support.attending(
             self.causal_model, self._native_attention or self.causal_model.config._attn_implementation
         )
+
+    def shares_tokens(self, other: Policy) -> bool:
+        """Whether both have one vocabulary, so that token ids mean the same to both."""
+        return isinstance(other, TransformerPolicy) and self.tokenizer.get_vocab() == other.tokenizer.get_vocab()
+
+    def recompute(self, is_on: bool) -> None:
+        """Recompute activations in the backward pass, or keep them."""
+        if is_on:
+            self.causal_model.activation_checkpointing_enable()
+        else:
+            self.causal_model.activation_checkpointing_disable()
 
     def release(self) -> None:
         """Give the model back its own attention when training is over."""
@@ -164,11 +175,6 @@ class TransformerPolicy(Policy):
             digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
-
-    @property
-    def is_adapter(self) -> bool:
-        """Whether only an adapter is trained."""
-        return isinstance(self.model, PeftModel)
 
 
 def adapter_is_idle(model: nn.Module) -> bool:

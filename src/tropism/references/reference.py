@@ -14,14 +14,14 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
+from peft import PeftModel
 from torch import Tensor, nn
 
 from tropism.errors import ConfigError, ReferenceMismatchError
-from tropism.layout.batch import Batch, scored_places, without_feedback
+from tropism.layout.batch import Batch
 from tropism.policies.base import Policy, response_sums
-from tropism.policies.text import TextPolicy
 from tropism.references.score_cache import default_folder, open_cache, read_rows, write_rows
-from tropism.text.rendered import RenderedGroup
+from tropism.text.prepared import Prepared
 
 STEP_ZERO_BOUND_NATS = {torch.float32: 1e-3, torch.float64: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}
 """How far a reference that is the start state may be from the policy at step 0, per response."""
@@ -45,7 +45,7 @@ class Reference(ABC):
     is_start = True
     """Whether it claims to be the policy's start state, which the trainer then checks at step 0."""
 
-    def prepare(self, groups: Iterable[RenderedGroup], *, progress: Callable[[int], None] | None = None) -> None:
+    def prepare(self, groups: Iterable[Prepared], *, progress: Callable[[int], None] | None = None) -> None:
         """Make sure that the scores of these groups are at hand; nothing to do where they are made in every step."""
         if progress:
             progress(sum(1 for _ in groups))
@@ -80,19 +80,20 @@ class AdapterReference(Reference):
 
     kind = "adapter"
 
-    def __init__(self, policy: TextPolicy) -> None:
-        if not policy.is_adapter:
+    def __init__(self, policy: Policy) -> None:
+        if not isinstance(policy.model, PeftModel):
             raise ConfigError(
                 "reference 'adapter' switches a LoRA adapter off, but the model has none.",
                 remedy="Set `lora: {r: 16}`, or use reference: cached.",
             )
         self.policy = policy
+        self._adapted = policy.model
 
     @torch.no_grad()
     def attach(self, batch: Batch, model: nn.Module) -> Batch:
         """Score the batch with the adapter off; adapter dropout, if any, is off with it."""
         self.tokens_scored += batch.num_computed_tokens
-        with self.policy.model.disable_adapter():
+        with self._adapted.disable_adapter():
             logp = self.policy.token_logp(model, batch)
         return batch.with_reference(response_sums(logp, batch), logp if self.keep_tokens else None)
 
@@ -148,7 +149,7 @@ class CachedReference(Reference):
         self._tokens: dict[bytes, Float[Tensor, " tokens"]] = {}
         self._is_gone = False
 
-    def prepare(self, groups: Iterable[RenderedGroup], *, progress: Callable[[int], None] | None = None) -> None:
+    def prepare(self, groups: Iterable[Prepared], *, progress: Callable[[int], None] | None = None) -> None:
         """Read what the disk knows and score the rest; every scored batch is on disk before the next one starts.
 
         Groups may come from anywhere, a stream too: so many as fit into `GROUPS_AT_ONCE` are held at a time.
@@ -173,10 +174,10 @@ class CachedReference(Reference):
                     if progress:
                         progress(more)
 
-    def _look_up(self, groups: Sequence[RenderedGroup], cache: sqlite3.Connection) -> list[RenderedGroup]:
+    def _look_up(self, groups: Sequence[Prepared], cache: sqlite3.Connection) -> list[Prepared]:
         """Take from the cache what it knows, and return the responses that are left."""
         lengths = {
-            key: len(scored_places(group, index))
+            key: group.num_scored(index)
             for group in groups
             for index, response in enumerate(group.responses)
             if self._is_missing(key := group.response_key(response))
@@ -186,7 +187,7 @@ class CachedReference(Reference):
         for group in groups:
             wanted = [self._is_missing(group.response_key(response)) for response in group.responses]
             if any(wanted):
-                missing.append(without_feedback(group.keep(wanted)))
+                missing.append(group.keep(wanted).without_feedback())
         return missing
 
     def _is_missing(self, key: bytes) -> bool:

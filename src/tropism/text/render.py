@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from tropism.errors import ConfigError, DataError, ModelError
 from tropism.groups import Content, PreferenceGroup, content_key
 from tropism.records import Account
+from tropism.text.prepared import prepare_each
 from tropism.text.rendered import RenderedGroup, RenderedResponse
 from tropism.text.templates import ChatTemplate, Segment, Template, template_for
 
@@ -84,43 +85,21 @@ class Renderer:
         Returns:
             The rendered groups in order, and an account whose rows are groups.
         """
-        rendered: list[RenderedGroup] = []
-        dropped: Counter[str] = Counter()
-        notes: Counter[str] = Counter()
-        examples: dict[str, list[str]] = {}
-        num_read = 0
-        for group in groups:
-            num_read += 1
-            try:
-                result: RenderedGroup | str = self._render_group(group, notes)
-            except DataError as error:
-                result = error.problem.rstrip(".")
-            if isinstance(result, str):
-                dropped[result] += 1
-                examples.setdefault(result, [])[:] = [*examples.get(result, []), group.id][:5]
-            else:
-                rendered.append(result)
-            if progress:
-                progress(1)
-        account = Account(
-            rows_read=num_read,
-            rows_used=len(rendered),
-            dropped=dict(dropped),
-            groups=len(rendered),
-            responses=sum(len(group.responses) for group in rendered),
-            edges=sum(len(group.edges) for group in rendered),
-            labels=sum(len(group.labels) for group in rendered),
-            ties=sum(edge.prob == 0.5 for group in rendered for edge in group.edges),
-            notes=dict(notes),
-            examples=examples,
-        )
-        return rendered, account
+        return prepare_each(groups, self.render_group, progress=progress)
 
-    def _render_group(self, group: PreferenceGroup, notes: Counter[str]) -> RenderedGroup | str:
-        """A rendered group, or the reason why it is dropped."""
+    def render_group(self, group: PreferenceGroup, notes: Counter[str]) -> RenderedGroup:
+        """Render one group.
+
+        Args:
+            group: the group.
+            notes: counts of what was changed, added to.
+
+        Raises:
+            DataError: if it must be dropped; the problem is the reason.
+        """
         found = self._special_text(group)
         if found:
-            return f"a text holds the special token {found!r}"
+            raise DataError(f"a text holds the special token {found!r}.", remedy="Escape it.")
         template = template_for(self.tokenizer, self.rules.template, group.prompts[0])
         used = used_responses(group)
         notes["responses without feedback, not rendered"] += len(group.responses) - len(used)
@@ -141,7 +120,10 @@ class Renderer:
             ids, scored = whole[k]
             if len(ids) > room:
                 if room < self.rules.min_response_tokens:
-                    return f"prompt leaves less than {self.rules.min_response_tokens} of {self.rules.max_tokens} tokens"
+                    raise DataError(
+                        f"prompt leaves less than {self.rules.min_response_tokens} of {self.rules.max_tokens} tokens.",
+                        remedy="Raise `max_tokens`, or shorten the prompt.",
+                    )
                 ids, scored = ids[:room], scored[:room]
                 notes["responses cut on the right, without EOS"] += 1
             responses.append(RenderedResponse(ids, scored, group.responses[i].prompt, len(ids) == len(whole[k][0])))
@@ -156,7 +138,7 @@ class Renderer:
         prompts: tuple[tuple[int, ...], ...],
         responses: tuple[RenderedResponse, ...],
         notes: Counter[str],
-    ) -> RenderedGroup | str:
+    ) -> RenderedGroup:
         """Drop the edges whose sides became the same tokens, and re-index the rest."""
         place = {old: new for new, old in enumerate(used)}
         edges = []
@@ -168,7 +150,7 @@ class Renderer:
                 edges.append(dataclasses.replace(edge, winner=place[edge.winner], loser=place[edge.loser]))
         labels = tuple(dataclasses.replace(label, response=place[label.response]) for label in group.labels)
         if group.edges and not edges and not labels:
-            return "every pair became the same tokens"
+            raise DataError("every pair became the same tokens.", remedy="Raise `max_tokens`.")
         ranks = tuple(group.responses[i].rank for i in used)
         scores = tuple(group.responses[i].score for i in used)
         return RenderedGroup(group, prompts, responses, tuple(edges), labels, ranks, scores)
@@ -263,17 +245,3 @@ def used_responses(group: PreferenceGroup) -> list[int]:
     used = {i for edge in group.edges for i in (edge.winner, edge.loser)} | {label.response for label in group.labels}
     used |= {i for i, response in enumerate(group.responses) if response.rank is not None}
     return sorted(used) or list(range(len(group.responses)))
-
-
-def require_groups(rendered: Sequence[RenderedGroup], account: Account, rules: RenderRules, *, what: str) -> None:
-    """Refuse to go on with nothing.
-
-    Raises:
-        DataError: where no group is left, with the reasons.
-    """
-    if not rendered:
-        reasons = "; ".join(f"{count} x {reason}" for reason, count in account.dropped.items()) or "there was none"
-        raise DataError(
-            f"no group is left for {what}: {reasons} (data.max_tokens is {rules.max_tokens}).",
-            remedy="Raise data.max_tokens up to the model's context, or use shorter prompts.",
-        )

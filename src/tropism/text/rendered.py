@@ -59,6 +59,24 @@ class RenderedGroup:
         response = self.responses[index]
         return (*self.aligned[response.prompt], *response.aligned) if self.aligned else response.aligned
 
+    def num_tokens(self, index: int) -> int:
+        """Number of tokens of a response with its prompt."""
+        response = self.responses[index]
+        return len(self.prompts[response.prompt]) + len(response.ids)
+
+    def scored_places(self, index: int) -> list[int]:
+        """Positions of a response's scored tokens, counted from the start of its prompt.
+
+        The first token of a response without a prompt cannot be scored: nothing predicts it.
+        """
+        response = self.responses[index]
+        start = len(self.prompts[response.prompt])
+        return [start + k for k, scored in enumerate(response.scored) if scored and start + k > 0]
+
+    def num_scored(self, index: int) -> int:
+        """Number of tokens of a response whose log-probability can be read."""
+        return len(self.scored_places(index))
+
     def identities(self, index: int) -> tuple[int, ...] | tuple[tuple[int, int], ...]:
         """What tells the tokens of `sequence` apart: their ids, with the input that goes with each if there is one."""
         aligned = self.aligned_inputs(index)
@@ -85,11 +103,21 @@ class RenderedGroup:
             baselines=frozenset(place[old] for old in self.baselines if old in place),
         )
 
-    def with_stranger(self, stranger: RenderedResponse, *, max_tokens: int) -> RenderedGroup:
-        """The same group with another prompt's answer as a baseline, cut on the right where it is too long."""
+    def kept_whole(self) -> RenderedGroup:
+        """The same group, marked as one that must not be split."""
+        return dataclasses.replace(self, is_whole=True)
+
+    def without_feedback(self) -> RenderedGroup:
+        """The same responses without edges, labels, ranks and scores: to be scored, and split wherever it helps."""
+        unknown = (None,) * len(self.responses)
+        return dataclasses.replace(self, edges=(), labels=(), ranks=unknown, scores=unknown)
+
+    def with_mismatched(self, other: RenderedGroup, *, max_tokens: int) -> RenderedGroup:
+        """The same group with the first completion of another group as a baseline, truncated to `max_tokens`."""
+        completion = other.responses[0]
         room = max(1, max_tokens - len(self.prompts[0]))
-        ids, scored = stranger.ids[:room], stranger.scored[:room]
-        cut = RenderedResponse(ids, scored, 0, stranger.complete and len(ids) == len(stranger.ids))
+        ids, scored = completion.ids[:room], completion.scored[:room]
+        cut = RenderedResponse(ids, scored, 0, completion.complete and len(ids) == len(completion.ids))
         return dataclasses.replace(
             self,
             responses=(*self.responses, cut),

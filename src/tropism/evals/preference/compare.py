@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 from tropism.evals.preference import drift, win_rate
 from tropism.evals.preference import implicit_reward as preference
@@ -22,7 +23,7 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 def compare(
     before: TextPolicy,
     after: TextPolicy,
-    groups: Sequence[RenderedGroup],
+    groups: Sequence[Any],
     *,
     names: tuple[str, str],
     num_prompts: int,

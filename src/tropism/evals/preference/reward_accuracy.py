@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 
 from tropism.metrics.bootstrap import mean_by_cluster
-from tropism.policies.reward import RewardPolicy
+from tropism.policies.base import Policy
 from tropism.records import Evaluation
-from tropism.text.rendered import RenderedGroup
+from tropism.text.prepared import Prepared
 
 
 @torch.no_grad()
-def held_out(policy: RewardPolicy, groups: Sequence[RenderedGroup], *, names: tuple[str, str]) -> Evaluation:
+def held_out(policy: Policy, groups: Sequence[Prepared], *, names: tuple[str, str]) -> Evaluation:
     """Pair accuracy of the rewards, and the gap between winners and losers.
 
     Args:

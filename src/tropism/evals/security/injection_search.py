@@ -93,7 +93,7 @@ def ids_around(policy: TextPolicy, one: Attacked) -> Around | None:
     prompt = one.with_data(policy, one.data + MARK)
     template = template_for(policy.tokenizer, policy.renderer.rules.template, prompt)
     text = template.prompt(prompt, {})
-    rendered, _ = policy.renderer.render([PreferenceGroup("", (prompt,), (Response("", one.payload.witness),))])
+    rendered, _ = policy.prepare([PreferenceGroup("", (prompt,), (Response("", one.payload.witness),))])
     if text.count(MARK) != 1 or not rendered:
         return None
     before, after = (

@@ -123,7 +123,7 @@ def content_states(policy: TextPolicy, contents: Sequence[StyledContent]) -> Sty
         policy: the model.
         contents: in equally many styles; one of which any wording would be cut is left out.
     """
-    rendered, _ = policy.renderer.render([content.group("right") for content in contents])
+    rendered, _ = policy.prepare([content.group("right") for content in contents])
     whole = {one.group.id: one for one in rendered if all(response.complete for response in one.responses)}
     fitting = [content for content in contents if content.group("right").id in whole]
     groups = [whole[content.group("right").id] for content in fitting]

@@ -17,9 +17,9 @@ import torch
 
 from tropism.errors import ConfigError, DataError
 from tropism.layout.batch import Batch
-from tropism.policies.transformer import TransformerPolicy
+from tropism.policies.base import Policy
 from tropism.records import MemoryPlan
-from tropism.text.rendered import RenderedGroup
+from tropism.text.prepared import Prepared
 from tropism.training.loop.machine import peak_memory_mb, resident_mb
 
 SHARE_TO_USE = 0.85
@@ -49,8 +49,8 @@ class Line(NamedTuple):
 
 
 def plan_memory(
-    policy: TransformerPolicy,
-    groups: Sequence[RenderedGroup],
+    policy: Policy,
+    groups: Sequence[Prepared],
     *,
     groups_per_step: int,
     tokens_per_batch: int | None,
@@ -81,7 +81,8 @@ def plan_memory(
     held, free = held_bytes(device), free_bytes(device)
     usable = free * SHARE_TO_USE - state
     line, is_recomputed, fitting = Line(0, 0), False, 0
-    for is_recomputed in (False, True) if recompute is None else (recompute,):
+    choices = (False, True) if policy.can_recompute else (False,)
+    for is_recomputed in choices if recompute is None else (recompute,):
         line = measure(policy, groups, recompute=is_recomputed, autocast=autocast)
         fitting = max(0, int((usable - line.fixed) // max(line.per_token, 1.0)))
         if fitting >= max(wanted / SMALLER, sizes[0]):
@@ -105,8 +106,8 @@ def plan_memory(
 
 
 def require_fit(
-    policy: TransformerPolicy,
-    groups: Sequence[RenderedGroup],
+    policy: Policy,
+    groups: Sequence[Prepared],
     tokens_per_batch: int,
     *,
     needed: Callable[[int], float],
@@ -137,9 +138,7 @@ def describe(plan: MemoryPlan) -> str:
     )
 
 
-def measure(
-    policy: TransformerPolicy, groups: Sequence[RenderedGroup], *, recompute: bool, autocast: torch.dtype | None
-) -> Line:
+def measure(policy: Policy, groups: Sequence[Prepared], *, recompute: bool, autocast: torch.dtype | None) -> Line:
     """Forward and backward on two small micro-batches; weights and random state stay as they were.
 
     Gradients are there before, as they are from a step's second micro-batch on. Otherwise the peak of a small probe
@@ -169,7 +168,7 @@ def measure(
     return Line(gradients + max(0.0, second - per_token * num_large), per_token)
 
 
-def some_batch(policy: TransformerPolicy, groups: Sequence[RenderedGroup], num_tokens: int) -> Batch:
+def some_batch(policy: Policy, groups: Sequence[Prepared], num_tokens: int) -> Batch:
     """Groups that have about so many tokens together, none larger than that if there is a smaller one."""
     sizes = [policy.num_tokens(group) for group in groups[:NUM_PROBED]]
     smallest = min(range(len(sizes)), key=sizes.__getitem__)
@@ -185,26 +184,26 @@ def some_batch(policy: TransformerPolicy, groups: Sequence[RenderedGroup], num_t
 
 
 @contextlib.contextmanager
-def recomputing(policy: TransformerPolicy, recompute: bool) -> Iterator[None]:
+def recomputing(policy: Policy, recompute: bool) -> Iterator[None]:
     """Recompute activations in the backward pass, or not, for the time of a block."""
     if not recompute:
         yield
         return
-    model = policy.causal_model
-    model.activation_checkpointing_enable()
+    policy.recompute(True)
     try:
         yield
     finally:
-        model.activation_checkpointing_disable()
+        policy.recompute(False)
         policy.release()
 
 
-def peak_bytes(policy: TransformerPolicy, batch: Batch, autocast: torch.dtype | None = None) -> float:
+def peak_bytes(policy: Policy, batch: Batch, autocast: torch.dtype | None = None) -> float:
     """What one forward and backward pass adds to memory at its peak, beside gradients that are there already."""
 
     def run() -> None:
         with torch.autocast(policy.device.type, autocast, enabled=autocast is not None):
-            total = policy.score(policy.model, batch).policy.sum()
+            scores = policy.score(policy.model, batch)
+            total = scores.policy.sum() if scores.samples is None else scores.samples.generated.sum()
         total.backward()
 
     if policy.device.type == "cuda":

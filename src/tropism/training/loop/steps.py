@@ -14,12 +14,12 @@ from tropism.errors import DataError
 from tropism.losses import Mixture
 from tropism.losses.table import Need
 from tropism.scores import Feedback, ResponseScores, joined
-from tropism.text.rendered import RenderedGroup
+from tropism.text.prepared import Prepared
 
 NEEDED_DATA: dict[Need, str] = {"edges": "pairs", "labels": "labels", "ranks": "rankings"}
 
 
-def require_honoured(mixture: Mixture, groups: Sequence[RenderedGroup]) -> None:
+def require_honoured(mixture: Mixture, groups: Sequence[Prepared]) -> None:
     """Refuse margins and soft labels that a loss has no place for, rather than train as if they were not there.
 
     Raises:
@@ -38,15 +38,12 @@ def require_honoured(mixture: Mixture, groups: Sequence[RenderedGroup]) -> None:
                     )
 
 
-def with_strangers(groups: Sequence[RenderedGroup], *, seed: int) -> list[RenderedGroup]:
-    """Groups with the answer of another group each as a baseline, chosen once for all steps, so it can be cached."""
+def with_mismatched(groups: Sequence[Prepared], *, seed: int) -> list[Prepared]:
+    """Groups with the completion of another group each as a baseline, chosen once for all steps so it can be cached."""
     order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed)).tolist()
-    longest = max((len(group.sequence(i)) for group in groups for i in range(len(group.responses))), default=0)
+    longest = max((group.num_tokens(i) for group in groups for i in range(len(group.responses))), default=0)
     partner = dict(zip(order, [*order[1:], *order[:1]], strict=True))
-    return [
-        group.with_stranger(groups[partner[index]].responses[0], max_tokens=longest)
-        for index, group in enumerate(groups)
-    ]
+    return [group.with_mismatched(groups[partner[index]], max_tokens=longest) for index, group in enumerate(groups)]
 
 
 def gather_step(found: Sequence[tuple[ResponseScores, Feedback]]) -> tuple[ResponseScores, Feedback, int]:
@@ -94,7 +91,7 @@ class StepSampler(Sampler[list[int]]):
             yield order[start : start + self.groups_per_step][self.rank :: self.world]
 
 
-class StepLoader(DataLoader[RenderedGroup]):
+class StepLoader(DataLoader[Prepared]):
     """A data loader that tells its sampler the epoch."""
 
     def set_epoch(self, epoch: int) -> None:

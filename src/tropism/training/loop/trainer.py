@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ from tropism.losses import Mixture
 from tropism.policies.base import Policy
 from tropism.references.reference import NoReference, Reference, assert_is_start
 from tropism.scores import StepScores, Terms
-from tropism.text.rendered import RenderedGroup
+from tropism.text.prepared import Prepared
 from tropism.training.loop.callbacks import FollowReference, progress
 from tropism.training.loop.checkpoint import read_extras, whole_or_gone, write_extras
 from tropism.training.loop.monitors import Monitors, all_reduce
@@ -41,7 +40,7 @@ from tropism.training.loop.steps import (
     StepSampler,
     gather_step,
     require_honoured,
-    with_strangers,
+    with_mismatched,
 )
 
 MOMENTUM = 0.9
@@ -59,8 +58,8 @@ class PreferenceTrainer(Trainer):
         mixture: the losses.
         reference: where log-probabilities under the reference come from.
         args: any of transformers' training arguments.
-        train_groups: rendered groups to train on.
-        eval_groups: rendered groups for `evaluate`, may be empty.
+        train_groups: prepared groups to train on.
+        eval_groups: prepared groups for `evaluate`, may be empty.
         callbacks: more callbacks of transformers.
         tokens_per_batch: most tokens of a micro-batch; it decides memory and speed, not the gradient. None takes the
             policy's `fast_budget`.
@@ -79,8 +78,8 @@ class PreferenceTrainer(Trainer):
         reference: Reference,
         args: TrainingArguments,
         *,
-        train_groups: Sequence[RenderedGroup],
-        eval_groups: Sequence[RenderedGroup] = (),
+        train_groups: Sequence[Prepared],
+        eval_groups: Sequence[Prepared] = (),
         callbacks: Sequence[TrainerCallback] = (),
         tokens_per_batch: int | None = None,
         optimizers: tuple[Optimizer | None, LRScheduler | None] = (None, None),
@@ -123,18 +122,18 @@ class PreferenceTrainer(Trainer):
         self.train_dataset = self._only_what_is_read(train_groups)
         require_honoured(mixture, [*self.train_dataset, *self.eval_groups])
         if mixture.needs("baseline"):
-            self.train_dataset = with_strangers(self.train_dataset, seed=args.seed)
-            self.eval_groups = with_strangers(self.eval_groups, seed=args.seed)
+            self.train_dataset = with_mismatched(self.train_dataset, seed=args.seed)
+            self.eval_groups = with_mismatched(self.eval_groups, seed=args.seed)
         if mixture.needs("group"):
-            self.train_dataset = [dataclasses.replace(group, is_whole=True) for group in self.train_dataset]
-            self.eval_groups = [dataclasses.replace(group, is_whole=True) for group in self.eval_groups]
+            self.train_dataset = [group.kept_whole() for group in self.train_dataset]
+            self.eval_groups = [group.kept_whole() for group in self.eval_groups]
         everything = [*self.train_dataset, *self.eval_groups]
         self._tokens_per_batch = tokens_per_batch or policy.fast_budget(everything)
         for group in everything:
             if policy.num_tokens(group) > self._tokens_per_batch:
                 policy.collate([group], tokens_per_batch=self._tokens_per_batch)  # raises if no batch holds it
 
-    def _only_what_is_read(self, groups: Sequence[RenderedGroup]) -> list[RenderedGroup]:
+    def _only_what_is_read(self, groups: Sequence[Prepared]) -> list[Prepared]:
         """The groups without the responses that no term of these losses reads."""
         kept = []
         for group in groups:
@@ -162,7 +161,7 @@ class PreferenceTrainer(Trainer):
         groups: Any = self.train_dataset
         return StepLoader(groups, batch_sampler=steps, collate_fn=self._collate, generator=torch.Generator())
 
-    def _collate(self, groups: list[RenderedGroup]) -> list[Batch]:
+    def _collate(self, groups: list[Prepared]) -> list[Batch]:
         return list(self.policy.collate(groups, tokens_per_batch=self._tokens_per_batch))
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
@@ -177,7 +176,7 @@ class PreferenceTrainer(Trainer):
         finally:
             self.policy.release()
 
-    def _prepare_reference(self, groups: list[RenderedGroup]) -> None:
+    def _prepare_reference(self, groups: list[Prepared]) -> None:
         """Every process scores its share; then every process reads what the others wrote."""
         mine = groups[self.args.process_index :: self.args.world_size]
         with self._precision(), progress("Scoring the reference", len(mine)) as done:

@@ -190,24 +190,51 @@ def as_reference(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
+class PolicyRecipe(BaseModel):
+    """The kind of model: a name in `tropism.policies.registry.POLICIES`, or a class of the user's by `file.py:Class`.
+
+    The other keys are the kind's own settings, which its row of that table names.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keys beside `kind`."""
+        return dict(self.model_extra or {})
+
+
+def as_policy(value: Any) -> Any:
+    """`reward` and `{kind: reward}` are the same."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
 class StageRecipe(Section):
     """One training stage; what it leaves out it takes from the recipe. `data` replaces `data.train` for this stage."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     loss: LossSettings | None = None
     reference: ReferenceRecipe | None = None
+    policy: PolicyRecipe | None = None
     data: tuple[SourceRecipe, ...] = ()
     train: dict[str, Any] = Field(default_factory=dict)
 
+    _policy = field_validator("policy", mode="before")(as_policy)
     _sources = field_validator("data", mode="before")(as_sources)
     _losses = field_validator("loss", mode="before")(as_losses)
     _reference = field_validator("reference", mode="before")(as_reference)
 
 
 class Recipe(Section):
-    """A whole run."""
+    """A whole run.
+
+    `policy` is the kind of model; None is `reward` for a stage whose loss trains rewards, else `text`.
+    """
 
     model: UserPath
+    policy: PolicyRecipe | None = None
     data: DataRecipe
     loss: LossSettings = {"dpo": {}}
     reference: ReferenceRecipe = ReferenceRecipe(kind="cached")
@@ -222,6 +249,7 @@ class Recipe(Section):
     rounds: RoundsRecipe | None = None
     output: UserPath
 
+    _policy = field_validator("policy", mode="before")(as_policy)
     _alarms = field_validator("alarms", mode="before")(as_alarms)
     _losses = field_validator("loss", mode="before")(as_losses)
     _reference = field_validator("reference", mode="before")(as_reference)
@@ -247,6 +275,7 @@ class Recipe(Section):
                 name=stage.name,
                 loss=stage.loss or self.loss,
                 reference=stage.reference or self.reference,
+                policy=stage.policy or self.policy,
                 data=stage.data or self.data.train,
                 train={**self.train, **stage.train},
             )

@@ -1,60 +1,123 @@
-"""What a recipe names, opened: policies, reward models, references."""
+"""What a recipe names, opened: policies and references; and what a stage asks that its policy cannot do."""
 
 from __future__ import annotations
 
-from tropism.errors import ConfigError
-from tropism.policies.loading import load_text_policy
-from tropism.policies.reward import RewardPolicy, load_reward_policy
-from tropism.policies.text import TextPolicy
-from tropism.policies.transformer import TransformerPolicy
+from tropism.errors import ConfigError, TropismError, respelled
+from tropism.losses import make_mixture
+from tropism.policies.base import ModelSettings, Policy, require
+from tropism.policies.registry import PolicyKind, policy_kind
 from tropism.references.moving import MIXUP_ALPHA, SYNC_STEPS, MovingReference
 from tropism.references.reference import AdapterReference, CachedReference, FrozenReference, NoReference, Reference
-from tropism.training.recipe.sections import Recipe, ReferenceRecipe, StageRecipe
+from tropism.training.recipe.sections import PolicyRecipe, Recipe, ReferenceRecipe, StageRecipe
+from tropism.training.watch.probe import WATCH_NEEDS
+
+RECIPE_KEYS = {
+    "max_tokens": "data.max_tokens",
+    "min_response_tokens": "data.min_response_tokens",
+    "template": "data.template",
+    "targets": "lora.targets",
+}
+"""Parameters of the library and the recipe's keys that set them; others have the same name."""
+TEXT = PolicyRecipe(kind="text")
 
 
-def open_policy(recipe: Recipe, path: str) -> TextPolicy:
-    """The policy of a recipe, from any of its models."""
-    return load_text_policy(
-        path,
+def policy_of(stage: StageRecipe) -> PolicyRecipe:
+    """The policy of a resolved stage: what the recipe names, else `reward` if its loss trains rewards, else `text`."""
+    return stage.policy or (PolicyRecipe(kind="reward") if needs_rewards(stage) else TEXT)
+
+
+def needs_rewards(stage: StageRecipe) -> bool:
+    """Whether any loss of a stage is over rewards."""
+    return make_mixture(stage.loss or {}).needs("rewards")
+
+
+def open_policy(recipe: Recipe, path: str, policy: PolicyRecipe = TEXT) -> Policy:
+    """Open any model as a recipe says.
+
+    Args:
+        recipe: says how texts are rendered, the dtype, the adapter and the layout.
+        path: a model folder or hub id.
+        policy: the kind, see `policy_of`.
+    """
+    kind = policy_kind(policy.kind)
+    model = ModelSettings(
+        template=recipe.data.template,
         max_tokens=recipe.data.max_tokens,
         min_response_tokens=recipe.data.min_response_tokens,
-        template=recipe.data.template,
         dtype=recipe.dtype,
         lora=recipe.lora.model_dump() if recipe.lora else None,
         layout=recipe.layout,
     )
+    try:
+        return kind.opener(path, model, kind.parse(policy.settings))
+    except TropismError as error:
+        raise respelled(error, RECIPE_KEYS) from None
 
 
-def trains_rewards(stage: StageRecipe) -> bool:
-    """Whether a stage trains a reward model, and not a model that answers."""
-    return "bradley_terry" in (stage.loss or {})
+def check_policies(recipe: Recipe) -> None:
+    """Refuse what a stage asks and its policy cannot do, before anything is loaded.
+
+    Raises:
+        ConfigError: for losses, references, adapters, alarms or a judge that do not fit a stage's policy.
+    """
+    before: PolicyKind | None = None
+    kind = None
+    can_watch = False
+    for stage in recipe.resolved_stages():
+        name = policy_of(stage).kind
+        kind = policy_kind(name)
+        kind.parse(policy_of(stage).settings)
+        called = f"policy {name!r} of stage {stage.name!r}"
+        check_losses(stage, kind, called)
+        check_reference(recipe, stage, kind, called)
+        if recipe.lora and not kind.takes_adapter:
+            raise ConfigError(f"{called} takes no adapter, but `lora` is set.", remedy="Omit `lora`.")
+        if before and "rewards" in before.capabilities and "rewards" not in kind.capabilities:
+            raise ConfigError(
+                f"stage {stage.name!r} starts from the reward model of the stage before it, which generates nothing.",
+                remedy="Train the reward model in the last stage or in a run of its own.",
+            )
+        can_watch = can_watch or kind.capabilities >= WATCH_NEEDS
+        before = kind
+    assert kind is not None
+    if "alarms" in recipe.model_fields_set and recipe.alarms.on and not can_watch:
+        require(kind.capabilities, WATCH_NEEDS, policy=called, what="`alarms`")
+    if recipe.evaluation.judge:
+        require(kind.capabilities, {"generate"}, policy=called, what="`evaluation.judge`")
 
 
-def open_reward_policy(recipe: Recipe, path: str) -> RewardPolicy:
-    """The reward model of a recipe, or one with a fresh head over its language model."""
-    return load_reward_policy(
-        path,
-        max_tokens=recipe.data.max_tokens,
-        min_response_tokens=recipe.data.min_response_tokens,
-        template=recipe.data.template,
-        dtype=recipe.dtype,
-        layout=recipe.layout,
-    )
+def check_losses(stage: StageRecipe, kind: PolicyKind, called: str) -> None:
+    """Refuse losses over log-probabilities for a reward model, and losses over rewards for any other model."""
+    gives_rewards = "rewards" in kind.capabilities
+    for part in make_mixture(stage.loss or {}).parts:
+        if "rewards" in part.loss.needs:
+            require(kind.capabilities, {"rewards"}, policy=called, what=f"loss {part.name!r}")
+        elif gives_rewards:
+            require(kind.capabilities, {"logp"}, policy=called, what=f"loss {part.name!r}")
+
+
+def check_reference(recipe: Recipe, stage: StageRecipe, kind: PolicyKind, called: str) -> None:
+    """Refuse a reference that a stage names and its policy cannot serve; the default one is not named."""
+    assert stage.reference is not None
+    own = next((one for one in recipe.stages if one.name == stage.name), None)
+    is_named = "reference" in recipe.model_fields_set or (own is not None and own.reference is not None)
+    if is_named and stage.reference.kind != "none":
+        require(kind.capabilities, {"logp"}, policy=called, what=f"reference {stage.reference.kind!r}")
 
 
 def make_reference(
     recipe: Recipe,
     settings: ReferenceRecipe,
-    policy: TransformerPolicy,
+    policy: Policy,
     *,
     tokens_per_batch: int | None,
 ) -> Reference:
-    """The reference that a recipe names.
+    """The reference that a recipe names; none for a policy whose scores do not compare with another model's.
 
     Raises:
         ConfigError: for `adapter` without an adapter, or a frozen model with another vocabulary.
     """
-    if settings.kind == "none" or not isinstance(policy, TextPolicy):
+    if settings.kind == "none" or not policy.can("logp"):
         return NoReference()
     if settings.kind == "adapter":
         return AdapterReference(policy)
@@ -64,7 +127,7 @@ def make_reference(
         return CachedReference(policy, tokens_per_batch=tokens_per_batch)
     assert settings.model is not None
     frozen = open_policy(recipe.model_copy(update={"lora": None}), settings.model)
-    if frozen.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
+    if not frozen.shares_tokens(policy):
         raise ConfigError(
             f"the frozen reference {settings.model} has another vocabulary than the model.",
             remedy="Use a reference with the same tokenizer.",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 from accelerate import PartialState
 
@@ -17,10 +18,13 @@ from tropism.errors import ConfigError, DataError
 from tropism.evals.core.endpoint_writer import endpoint_subject
 from tropism.evals.core.subject import Subject, policy_subject
 from tropism.groups import PreferenceGroup, content_text
-from tropism.policies.loading import load_text_policy
+from tropism.policies.base import ModelSettings
+from tropism.policies.registry import policy_kind
+from tropism.policies.text import TextPolicy
 from tropism.records import read_run
 from tropism.training.recipe.recipe_file import load_recipe
 from tropism.training.recipe.sections import Recipe
+from tropism.training.runs.opened import TEXT, needs_rewards, policy_of
 from tropism.training.runs.run_data import Split, load_data
 
 ENDPOINT = "endpoint:"
@@ -75,7 +79,7 @@ def locate(path: str) -> Place:
     run = read_run(folder / "run.json")
     recipe = load_recipe(folder / "recipe.yaml")
     last = run.stages[-1]
-    if "bradley_terry" in last.loss:
+    if needs_rewards(recipe.resolved_stages()[-1]):
         raise ConfigError(
             f"the run {path} made a reward model, which answers nothing.",
             remedy="Give it as --judge reward-model:FOLDER.",
@@ -117,15 +121,16 @@ def open_subject(
         subject.name = place.name
         return subject
     data = recipe.data if recipe else None
-    policy = load_text_policy(
-        place.path,
+    model = ModelSettings(
         max_tokens=max_tokens or (data.max_tokens if data else None),
         min_response_tokens=data.min_response_tokens if data else 16,
         template=template or (data.template if data else "auto"),
         dtype=recipe.dtype if recipe else "float32",
-        lora=None,
         layout=recipe.layout if recipe else "forest",
     )
+    named = policy_of(recipe.resolved_stages()[-1]) if recipe else TEXT
+    kind = policy_kind(named.kind)
+    policy = cast(TextPolicy, kind.opener(place.path, model, kind.parse(named.settings)))
     policy.model.to(PartialState().device)
     return policy_subject(place.name, policy, fresh=fresh)
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 from accelerate import PartialState
 from pydantic import ValidationError
@@ -16,13 +17,14 @@ from tropism.errors import ConfigError, Interrupted
 from tropism.evals.core.subject import policy_subject
 from tropism.judges.judge import load_judge
 from tropism.losses import make_mixture
+from tropism.policies.text import TextPolicy
 from tropism.records import Evaluation, RoundRecord, Rounds, Run, read_run, write_json, write_text
 from tropism.sampling.on_policy import Draws, sample_groups
 from tropism.sampling.prompt_files import prompts_of
 from tropism.training.loop.callbacks import announce, progress
 from tropism.training.recipe.recipe_file import parse_recipe
 from tropism.training.recipe.sections import Recipe, RoundsRecipe
-from tropism.training.runs.opened import open_policy
+from tropism.training.runs.opened import open_policy, policy_of
 from tropism.training.runs.output_folder import OutputFolder
 from tropism.training.runs.run import check_settings, compare_models, run_recipe, short_name
 from tropism.training.runs.run_data import Split, load_data
@@ -178,7 +180,7 @@ def sample_round(recipe: Recipe, settings: RoundsRecipe, data: Split, *, number:
     assert recipe.evaluation.judge is not None
     (train,) = data.train
     order = sorted(train, key=lambda group: unit_hash(group_key(group), purpose=f"round-{number}"))
-    policy = open_policy(recipe, model)
+    policy = cast(TextPolicy, open_policy(recipe, model, policy_of(recipe.resolved_stages()[-1])))
     policy.model.to(PartialState().device)
     found = sample_groups(
         policy_subject(f"round-{number}-start", policy),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from accelerate import PartialState
 from transformers.utils import logging as transformers_logging
@@ -16,15 +17,16 @@ from tropism.groups import PreferenceGroup
 from tropism.judges.judge import load_judge
 from tropism.losses import make_mixture
 from tropism.policies.loading import load_tokenizer
+from tropism.policies.text import TextPolicy
 from tropism.records import Evaluation, MemoryPlan, Run, Stage, write_json
 from tropism.training.loop.callbacks import progress
 from tropism.training.loop.machine import environment, peak_memory_mb
 from tropism.training.recipe.arguments import training_arguments
 from tropism.training.recipe.sections import Recipe, ReferenceRecipe
-from tropism.training.runs.opened import open_policy, open_reward_policy, trains_rewards
+from tropism.training.runs.opened import check_policies, needs_rewards, open_policy, policy_of
 from tropism.training.runs.run_data import Split, load_data
 from tropism.training.runs.run_folder import digest_of, run_folder
-from tropism.training.runs.stage import make_ready, render, run_stage
+from tropism.training.runs.stage import make_ready, prepared, run_stage
 
 
 def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite: bool = False) -> Run:
@@ -116,14 +118,10 @@ def record(
 
 def check_settings(recipe: Recipe) -> None:
     """Find what is wrong with any stage before the first one costs time."""
+    check_policies(recipe)
     nothing_held_out = not recipe.data.eval and recipe.data.holdout == 0
     for stage in recipe.resolved_stages():
         assert stage.loss is not None
-        if trains_rewards(stage) and (len(stage.loss) > 1 or recipe.lora or recipe.evaluation.judge):
-            raise ConfigError(
-                f"stage {stage.name!r} trains a reward model, which stands alone: no other loss, no adapter, no judge.",
-                remedy="Leave them out; a later run names the reward model as its judge.",
-            )
         if make_mixture(stage.loss).needs("reference") and stage.reference == ReferenceRecipe(kind="none"):
             raise ConfigError(
                 f"stage {stage.name!r} has reference 'none', but {' and '.join(stage.loss)} compares with one.",
@@ -147,10 +145,11 @@ def check_settings(recipe: Recipe) -> None:
 
 def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGroup]) -> Evaluation:
     """Compare a stage's model with the one that it started from."""
-    if "bradley_terry" in stage.loss:
-        rewards = open_reward_policy(recipe, stage.model)
+    last = recipe.resolved_stages()[-1]
+    if needs_rewards(last):
+        rewards = open_policy(recipe, stage.model, policy_of(last))
         rewards.model.to(PartialState().device)
-        rendered, account = render(rewards, groups, what="evaluation")
+        rendered, account = prepared(rewards, groups, what="evaluation")
         evaluation = reward.held_out(rewards, rendered, names=(short_name(stage.start_model), stage.name))
         return evaluation.model_copy(update={"account": account})
     names = (short_name(stage.start_model), stage.name)
@@ -162,10 +161,11 @@ def compare_models(
 ) -> Evaluation:
     """Compare two language models on held-out groups, as a recipe's `evaluation` says."""
     settings = recipe.evaluation
-    before, after = (open_policy(recipe, path) for path in (start_model, model))
+    kind = policy_of(recipe.resolved_stages()[-1])
+    before, after = (cast(TextPolicy, open_policy(recipe, path, kind)) for path in (start_model, model))
     for policy in (before, after):
         policy.model.to(PartialState().device)
-    rendered, account = render(after, groups, what="evaluation")
+    rendered, account = prepared(after, groups, what="evaluation")
     evaluation = compare(
         before,
         after,

@@ -6,29 +6,28 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from accelerate import PartialState
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
-from tropism.errors import Interrupted
+from tropism.errors import DataError, Interrupted, respelled
 from tropism.groups import PreferenceGroup
 from tropism.losses import make_mixture
+from tropism.policies.base import Policy
 from tropism.policies.text import TextPolicy
-from tropism.policies.transformer import TransformerPolicy
 from tropism.records import Account, MemoryPlan, Stage, read_log, write_json
-from tropism.text.render import require_groups
-from tropism.text.rendered import RenderedGroup
+from tropism.text.prepared import Prepared, require_groups
 from tropism.training.loop.callbacks import JsonlLog, ProgressBar, StopOnInterrupt, announce, progress
 from tropism.training.loop.checkpoint import last_checkpoint
 from tropism.training.loop.memory import describe, plan_memory
 from tropism.training.loop.precision import lower_dtype
-from tropism.training.loop.steps import with_strangers
+from tropism.training.loop.steps import with_mismatched
 from tropism.training.loop.trainer import PreferenceTrainer
 from tropism.training.recipe.arguments import training_arguments
 from tropism.training.recipe.sections import Recipe, StageRecipe
-from tropism.training.runs.opened import make_reference, open_policy, open_reward_policy, trains_rewards
-from tropism.training.watch.probe import Prober
+from tropism.training.runs.opened import RECIPE_KEYS, make_reference, open_policy, policy_of
+from tropism.training.watch.probe import WATCH_NEEDS, Prober
 from tropism.training.watch.watch_training import WatchTraining
 
 
@@ -126,9 +125,9 @@ def train_stage(
 class Ready(NamedTuple):
     """What a stage needs before it trains; `plan` is None where weights are sharded, which no plan foresees."""
 
-    policy: TransformerPolicy
-    groups: list[RenderedGroup]
-    eval_groups: list[RenderedGroup]
+    policy: Policy
+    groups: list[Prepared]
+    eval_groups: list[Prepared]
     account: Account
     args: TrainingArguments
     plan: MemoryPlan | None
@@ -149,20 +148,18 @@ def make_ready(
     held_out: Sequence[PreferenceGroup] = (),
     resume: bool = False,
 ) -> Ready:
-    """Open the model, render the groups and plan the memory; a resumed stage keeps the plan that it started with."""
+    """Open the model, prepare the groups and plan the memory; a resumed stage keeps the plan that it started with."""
     args = training_arguments(stage, folder)
     set_seed(args.seed)
-    policy: TransformerPolicy = (
-        open_reward_policy(recipe, start_model) if trains_rewards(stage) else open_policy(recipe, start_model)
-    )
-    groups, account = render(policy, train, what=f"training stage {stage.name!r}")
+    policy = open_policy(recipe, start_model, policy_of(stage))
+    groups, account = prepared(policy, train, what=f"training stage {stage.name!r}")
     wants_eval = str(args.eval_strategy.value) != "no"
-    eval_groups = render(policy, held_out, what="evaluation")[0] if wants_eval and held_out else []
+    eval_groups = prepared(policy, held_out, what="evaluation")[0] if wants_eval and held_out else []
     if args.fsdp or args.deepspeed:
         return Ready(policy, groups, eval_groups, account, args, None)
     planned = [*groups, *eval_groups]
     if make_mixture(stage.loss or {}).needs("baseline"):
-        planned = with_strangers(planned, seed=args.seed)
+        planned = with_mismatched(planned, seed=args.seed)
     kept = folder / "plan.json"
     policy.model.to(args.device)
     if resume and kept.exists():
@@ -196,28 +193,28 @@ def watching(
     folder: Path,
     log: JsonlLog,
 ) -> WatchTraining | None:
-    """What watches a stage; nothing where alarms are off, or where it only imitates or trains a reward model."""
+    """The callback that watches a stage; None if alarms are off, it only imitates, or its policy cannot be probed."""
     settings = recipe.alarms
-    if not settings.on or set(stage.loss or {}) == {"nll"} or not isinstance(ready.policy, TextPolicy):
+    if not settings.on or set(stage.loss or {}) == {"nll"} or not ready.policy.can(*WATCH_NEEDS):
         return None
-    rendered = ready.policy.renderer.render(probe)[0] if ready.plan else []
-    if not rendered:
-        why = "no probe group can be rendered" if ready.plan else "weights are sharded (fsdp, deepspeed)"
+    groups = ready.policy.prepare(probe)[0] if ready.plan else []
+    if not groups:
+        why = "no probe group can be prepared" if ready.plan else "weights are sharded (fsdp, deepspeed)"
         announce(f"No alarms in stage {stage.name}: {why}.")
         return None
     prober = None
     if PartialState().is_main_process:  # the others need no copy of the start
         prober = Prober(
-            ready.policy,
-            groups=rendered[: settings.probe.groups],
-            asked=rendered[: settings.probe.prompts],
+            cast(TextPolicy, ready.policy),
+            groups=groups[: settings.probe.groups],
+            asked=groups[: settings.probe.prompts],
             settings=settings.probe,
             tokens_per_batch=ready.tokens_per_batch,
         )
     return WatchTraining(prober, settings, folder=folder, log=log)
 
 
-def save_model(policy: TransformerPolicy, watch: WatchTraining | None, folder: Path) -> None:
+def save_model(policy: Policy, watch: WatchTraining | None, folder: Path) -> None:
     """Write the stage's model: the state that the composite chose, else the last."""
     chosen = watch.chosen_state() if watch else None
     if chosen is None:
@@ -267,11 +264,16 @@ def stage_record(
     )
 
 
-def render(
-    policy: TransformerPolicy, groups: Sequence[PreferenceGroup], *, what: str
-) -> tuple[list[RenderedGroup], Account]:
-    """Render groups with a progress bar; none left is an error."""
-    with progress("Rendering groups", len(groups)) as done:
-        rendered, account = policy.renderer.render(groups, progress=done)
-    require_groups(rendered, account, policy.renderer.rules, what=what)
-    return rendered, account
+def prepared(policy: Policy, groups: Sequence[PreferenceGroup], *, what: str) -> tuple[list[Prepared], Account]:
+    """Prepare groups with a progress bar.
+
+    Raises:
+        DataError: if none is left.
+    """
+    with progress("Preparing groups", len(groups)) as done:
+        found, account = policy.prepare(groups, progress=done)
+    try:
+        require_groups(found, account, what=what)
+    except DataError as error:
+        raise respelled(error, RECIPE_KEYS) from None
+    return found, account

@@ -22,6 +22,7 @@ from tropism.evals.style.restyle import STYLES
 from tropism.evals.style.style_contents import StyledStates, content_states, own_contents
 from tropism.evals.style.style_geometry import SPREADS, ratio, ratio_of_ratios
 from tropism.metrics.bootstrap import jackknife, mean_by_cluster, ratio_by_cluster
+from tropism.policies.base import Capability
 from tropism.policies.text import TextPolicy
 from tropism.records import Estimate, Probe
 from tropism.references.reference import CachedReference
@@ -29,6 +30,8 @@ from tropism.text.rendered import RenderedGroup
 from tropism.training.recipe.sections import ProbeRecipe
 from tropism.training.watch.start_weights import StartWeights
 
+WATCH_NEEDS: frozenset[Capability] = frozenset({"logp", "generate", "states"})
+"""What a policy must be able to do to be probed while it trains."""
 TEMPERATURE = 1.0
 """Of the answers: the divergence is a mean over the model's own samples, as they are."""
 
