@@ -30,4 +30,37 @@ def test_every_page_can_be_printed(capsys):
 
 def test_a_typo_names_the_nearest(capsys):
     assert run(["losses", "simp"]) == 2
-    assert "there is no loss 'simp'. Did you mean 'simpo'?" in capsys.readouterr().err
+    assert "unknown loss 'simp'. Did you mean 'simpo'?" in capsys.readouterr().err
+
+
+def test_the_page_of_a_loss_of_ones_own(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(OWN)
+    assert run(["losses", f"{tmp_path}/mine.py:focal"]) == 0
+    page = capsys.readouterr().out
+    assert "Focal DPO" in page
+    assert "2.0, must be greater than 0" in page
+    assert run(["losses", f"{tmp_path}/mine.py:plain"]) == 2
+    assert "must be a Loss, got function" in " ".join(capsys.readouterr().err.split())
+
+
+def test_names_of_other_libraries_are_known(capsys):
+    assert run(["losses", "sigmoid"]) == 2
+    assert "Write dpo." in capsys.readouterr().err
+
+
+OWN = '''
+from tropism.losses import Positive, preference_loss
+from tropism.losses.links import logistic
+from tropism.losses.shaping import log_ratio_margin
+from tropism.scores import Terms
+
+@preference_loss(family="pairwise", needs={"edges", "reference"}, honours={"prob"})
+def focal(scores, feedback, *, gamma: Positive = 2.0, beta: Positive = 0.1):
+    """Focal DPO: comparisons that are already ordered count less."""
+    margin = beta * log_ratio_margin(scores, feedback)
+    terms = logistic(margin, feedback)
+    return Terms(terms.value * (1 - margin.sigmoid()) ** gamma, terms.weight)
+
+def plain(scores, feedback):
+    return None
+'''

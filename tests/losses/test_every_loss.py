@@ -9,7 +9,7 @@ import torch
 
 from tropism.losses import LOSSES, make_mixture
 from tropism.losses.samples import RADII
-from tropism.losses.table import MIXTURES, settings_of
+from tropism.losses.table import MIXTURES
 from tropism.scores import Feedback, ResponseScores, SampleFeatures, StepScores, Terms, TokenLevel, joined
 
 SCORED = [name for name, loss in LOSSES.items() if loss.family != "samples"]
@@ -51,6 +51,11 @@ def scores_of(policy, reference, lengths) -> ResponseScores:
 
 def terms_of(name, scores, feedback, *, running=None, step=None, edges_before=0, **settings) -> Terms:
     function, loss = LOSSES[name].function, LOSSES[name]
+    if (
+        "samples" in loss.needs and scores.samples is None
+    ):  # the same two samples, and one on each side, for every group
+        features = torch.tensor([[[0.0, 1.0], [1.0, 0.0]]]).repeat(int(feedback.group.max()) + 1, 1, 1)
+        scores = scores._replace(samples=SampleFeatures(features, features[:, :1] + 1, features[:, :1] - 1))
     if "step" not in loss.needs:
         return function(scores, feedback, **settings)
     if step is None:
@@ -423,7 +428,7 @@ def test_a_mixture_is_its_parts(name):
 
 def test_every_setting_is_a_number_or_a_choice():
     for name, loss in LOSSES.items():
-        for key, kind in settings_of(loss).items():
+        for key, kind in loss.settings.items():
             assert kind is float or all(isinstance(one, str) for one in kind.__args__), (name, key)
 
 

@@ -110,7 +110,7 @@ class DPOTrainer(PreferenceTrainer):
             optimizers=optimizers,
             processing_class=policy.tokenizer,
         )
-        self.statistics = (*self.statistics, *STATISTICS)
+        self.statistics = (*(self.statistics or ()), *STATISTICS)
         self.monitors = TRLMonitors(args.beta)
 
     def evaluate(

@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (torch's own name for it)
 
 from tropism.losses.links import negative_log_sigmoid, soft_sides
+from tropism.losses.loss_row import Positive
 from tropism.losses.shaping import exact_log_ratio, log_ratio
 from tropism.scores import Feedback, ResponseScores, Terms
 
 
-def nca(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1) -> Terms:
+def nca(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1) -> Terms:
     """Noise contrastive alignment of a pair: raises the winner absolutely, not only against the loser.
 
     Reference: Chen et al. 2024, arXiv:2402.05369, the pairwise case of eq. 11.
@@ -22,7 +23,7 @@ def nca(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1) -> Ter
     return soft_sides(value, beta * exact_log_ratio(scores), feedback)
 
 
-def bco_pair(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1) -> Terms:
+def bco_pair(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1) -> Terms:
     """Binary classifier optimization without its reward shift: winners are told from losers one by one.
 
     Reference: Jung et al. 2024, arXiv:2404.04656, eq. 9 with delta = 0, as TRL has it.
@@ -35,7 +36,7 @@ def classified(winner: torch.Tensor, loser: torch.Tensor) -> torch.Tensor:
     return negative_log_sigmoid(winner) + negative_log_sigmoid(-loser)
 
 
-def sppo(scores: ResponseScores, feedback: Feedback, *, beta: float = 1e-3) -> Terms:
+def sppo(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 1e-3) -> Terms:
     """Self-play preference optimization: each log-ratio is drawn to (P(it wins) - 1/2) / beta.
 
     Args:
@@ -51,7 +52,7 @@ def sppo(scores: ResponseScores, feedback: Feedback, *, beta: float = 1e-3) -> T
     return Terms(value, feedback.weight)
 
 
-def apo_zero(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1) -> Terms:
+def apo_zero(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1) -> Terms:
     """Anchored preference optimization for winners better than the model: winners up, losers down.
 
     Reference: D'Oosterlinck et al. 2024, arXiv:2408.06266, eq. 7.
@@ -61,7 +62,7 @@ def apo_zero(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1) -
     )
 
 
-def apo_down(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1) -> Terms:
+def apo_down(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1) -> Terms:
     """Anchored preference optimization for winners worse than the model: both down, losers further.
 
     Reference: D'Oosterlinck et al. 2024, arXiv:2408.06266, eq. 8.
@@ -73,7 +74,7 @@ def apo_down(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1) -
     )
 
 
-def dpop(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.3, penalty: float = 50.0) -> Terms:
+def dpop(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.3, penalty: float = 50.0) -> Terms:
     """DPO-positive: dpo that charges for every nat which the winner has lost against the reference.
 
     Args:
@@ -89,7 +90,7 @@ def dpop(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.3, penal
     )
 
 
-def cal_dpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 1e-3) -> Terms:
+def cal_dpo(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 1e-3) -> Terms:
     """Calibrated DPO: dpo at beta 1, with both log-ratios drawn to +-1 / (2 beta).
 
     Reference: Xiao et al. 2024, arXiv:2412.14516, eq. 12.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tropism.losses.anchored import classified
 from tropism.losses.links import logistic, smoothed, soft_sides
+from tropism.losses.loss_row import FlipRate, Positive, Share
 from tropism.losses.shaping import exact_log_ratio, log_ratio, log_ratio_margin, margin_of
 from tropism.scores import Feedback, ResponseScores, StepScores, Terms
 
@@ -21,8 +22,8 @@ def aot(
     feedback: Feedback,
     step: StepScores,
     *,
-    beta: float = 0.1,
-    label_smoothing: float = 0.0,
+    beta: Positive = 0.1,
+    label_smoothing: FlipRate = 0.0,
 ) -> Terms:
     """Alignment via optimal transport, paired: the step's sorted policy margins must lie above its reference margins.
 
@@ -41,8 +42,8 @@ def aot_unpaired(
     feedback: Feedback,
     step: StepScores,
     *,
-    beta: float = 0.1,
-    label_smoothing: float = 0.0,
+    beta: Positive = 0.1,
+    label_smoothing: FlipRate = 0.0,
 ) -> Terms:
     """Alignment via optimal transport, unpaired: sorted log-ratios of winners must lie above those of losers.
 
@@ -71,7 +72,7 @@ def kto(
     feedback: Feedback,
     step: StepScores,
     *,
-    beta: float = 0.1,
+    beta: Positive = 0.1,
     desirable_weight: float = 1.0,
     undesirable_weight: float = 1.0,
 ) -> Terms:
@@ -97,7 +98,7 @@ def kto(
     return Terms(torch.where(feedback.label_desirable, good, bad), feedback.label_weight)
 
 
-def bco(scores: ResponseScores, feedback: Feedback, step: StepScores, *, beta: float = 0.1) -> Terms:
+def bco(scores: ResponseScores, feedback: Feedback, step: StepScores, *, beta: Positive = 0.1) -> Terms:
     """Binary classifier optimization with its running reward shift.
 
     Reference: Jung et al. 2024, arXiv:2404.04656, eq. 9; delta is a decaying mean here (momentum 0.9).
@@ -116,9 +117,9 @@ def beta_dpo(
     feedback: Feedback,
     step: StepScores,
     *,
-    beta: float = 0.1,
+    beta: Positive = 0.1,
     alpha: float = 0.6,
-    keep: float = 0.8,
+    keep: Share = 0.8,
 ) -> Terms:
     """dpo whose beta follows the step's mean margin, and which leaves out the margins that are farthest from usual.
 
@@ -156,7 +157,7 @@ def weighted_means(values: dict[str, Float[Tensor, " edges"]], feedback: Feedbac
     return {name: float((one * feedback.weight).sum()) / total for name, one in values.items() if total > 0}
 
 
-def apo_zero_unpaired(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1) -> Terms:
+def apo_zero_unpaired(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1) -> Terms:
     """Anchored preference optimization of single answers: good ones up, bad ones down. Needs no step.
 
     Reference: D'Oosterlinck et al. 2024, arXiv:2408.06266, eq. 7 without pairs, as in TRL's KTO trainer.

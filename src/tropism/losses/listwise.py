@@ -8,11 +8,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from tropism.losses.links import negative_log_sigmoid
+from tropism.losses.loss_row import Positive
 from tropism.losses.shaping import log_ratio, margin_of
 from tropism.scores import Feedback, ResponseScores, Terms
 
 
-def plackett_luce(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1) -> Terms:
+def plackett_luce(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1) -> Terms:
     """Plackett-Luce DPO: each answer of a ranking is chosen among those that are not ranked above it.
 
     Args:
@@ -43,7 +44,7 @@ def winning_weight(feedback: Feedback) -> Float[Tensor, " responses"]:
     return torch.where(count > 0, total / count.clamp(min=1), torch.ones_like(nothing))
 
 
-def softmax_dpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 1.0) -> Terms:
+def softmax_dpo(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 1.0) -> Terms:
     """Softmax-DPO: a winner against all of its losers at once, as recommenders need it.
 
     Args:
@@ -68,7 +69,7 @@ def softmax_dpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 1.0
     return Terms(value, weight)
 
 
-def lipo_lambda(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.05) -> Terms:
+def lipo_lambda(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.05) -> Terms:
     """LiPO with LambdaRank weights: a pair counts by what swapping its two answers would change at the list's top.
 
     Args:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (torch's own name for it)
 
 from tropism.losses.links import hinged, logistic, logistic_with_gap, negative_log_sigmoid, smoothed, soft, squared
+from tropism.losses.loss_row import FlipRate, Positive, Range
 from tropism.losses.shaping import (
     LARGEST_EXPONENT,
     Divergence,
@@ -22,7 +24,7 @@ from tropism.losses.shaping import (
 from tropism.scores import Feedback, ResponseScores, Terms
 
 
-def dpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, margin_scale: float = 1.0) -> Terms:
+def dpo(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1, margin_scale: float = 1.0) -> Terms:
     """Direct preference optimization: -log sigmoid(beta * log-ratio margin - margin_scale * offset).
 
     Args:
@@ -39,7 +41,7 @@ def dpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, margin
     return logistic(beta * log_ratio_margin(scores, feedback) - margin_scale * feedback.margin, feedback)
 
 
-def gravity(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, margin_scale: float = 0.3) -> Terms:
+def gravity(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1, margin_scale: float = 0.3) -> Terms:
     """Gravity-weighted DPO: dpo whose edges carry margins made from instruction levels.
 
     Args:
@@ -55,8 +57,8 @@ def cdpo(
     scores: ResponseScores,
     feedback: Feedback,
     *,
-    beta: float = 0.1,
-    label_smoothing: float = 0.1,
+    beta: Positive = 0.1,
+    label_smoothing: FlipRate = 0.1,
     margin_scale: float = 1.0,
 ) -> Terms:
     """Conservative DPO: dpo where every label may be flipped with probability `label_smoothing`.
@@ -70,8 +72,8 @@ def robust(
     scores: ResponseScores,
     feedback: Feedback,
     *,
-    beta: float = 0.1,
-    label_smoothing: float = 0.1,
+    beta: Positive = 0.1,
+    label_smoothing: FlipRate = 0.1,
     margin_scale: float = 1.0,
 ) -> Terms:
     """Robust DPO: the estimate of dpo's value that label flips of a known rate do not bias. May be negative.
@@ -91,7 +93,7 @@ def robust(
     return soft(unbiased, beta * log_ratio_margin(scores, feedback) - margin_scale * feedback.margin, feedback)
 
 
-def ipo(scores: ResponseScores, feedback: Feedback, *, tau: float = 0.1) -> Terms:
+def ipo(scores: ResponseScores, feedback: Feedback, *, tau: Positive = 0.1) -> Terms:
     """Identity preference optimization: the log-ratio margin is drawn to 1 / (2 tau).
 
     Args:
@@ -108,7 +110,7 @@ def ipo(scores: ResponseScores, feedback: Feedback, *, tau: float = 0.1) -> Term
     return squared(log_ratio_margin(scores, feedback), feedback, target=1 / (2 * tau))
 
 
-def ipo_norm(scores: ResponseScores, feedback: Feedback, *, tau: float = 0.1) -> Terms:
+def ipo_norm(scores: ResponseScores, feedback: Feedback, *, tau: Positive = 0.1) -> Terms:
     """ipo on log-ratios per token, as TRL computes what it calls `ipo`.
 
     Reference: Azar et al. 2023, arXiv:2310.12036, eq. 17, each log-ratio divided by its response's length.
@@ -118,7 +120,7 @@ def ipo_norm(scores: ResponseScores, feedback: Feedback, *, tau: float = 0.1) ->
     )
 
 
-def hinge(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, margin_scale: float = 1.0) -> Terms:
+def hinge(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1, margin_scale: float = 1.0) -> Terms:
     """max(0, 1 - beta * log-ratio margin): SLiC's hinge with a reference, as RSO uses it.
 
     Reference: Liu et al. 2023, arXiv:2309.06657, eq. 9.
@@ -126,7 +128,9 @@ def hinge(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, marg
     return hinged(beta * log_ratio_margin(scores, feedback) - margin_scale * feedback.margin, feedback)
 
 
-def sigmoid_norm(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, margin_scale: float = 1.0) -> Terms:
+def sigmoid_norm(
+    scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1, margin_scale: float = 1.0
+) -> Terms:
     """dpo on log-ratios per token.
 
     Reference: length-normalised DPO of Lambert et al. 2024, arXiv:2411.15124, eq. 6 (their beta is 5).
@@ -135,7 +139,13 @@ def sigmoid_norm(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.
     return logistic(beta * margin - margin_scale * feedback.margin, feedback)
 
 
-def exo(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, label_smoothing: float = 1e-3) -> Terms:
+def exo(
+    scores: ResponseScores,
+    feedback: Feedback,
+    *,
+    beta: Positive = 0.1,
+    label_smoothing: Annotated[float, Range(0.0, 0.5, "()")] = 1e-3,
+) -> Terms:
     """Efficient exact optimization of a pair: KL divergence of the policy's preference from the smoothed label.
 
     Reference: Ji et al. 2024, arXiv:2402.00856, eq. 16.
@@ -149,7 +159,7 @@ def exo(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, label_
     return soft(divergence, beta * log_ratio_margin(scores, feedback), feedback)
 
 
-def discopop(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.05, tau: float = 0.05) -> Terms:
+def discopop(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.05, tau: Positive = 0.05) -> Terms:
     """Log-ratio modulated loss, found by a language model: a blend of the logistic and the exponential link.
 
     Reference: Lu et al. 2024, arXiv:2406.08414, eq. 5.
@@ -162,7 +172,7 @@ def discopop(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.05, 
     return soft(value, beta * log_ratio_margin(scores, feedback), feedback)
 
 
-def chi_po(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, clip: float = 20.0) -> Terms:
+def chi_po(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1, clip: float = 20.0) -> Terms:
     """Chi-squared preference optimization: log u + u in the place of log u, for the probability ratio u.
 
     Args:
@@ -177,7 +187,7 @@ def chi_po(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, cli
     return logistic((beta * margin).clamp(-clip, clip), feedback)
 
 
-def r_dpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, alpha: float = 0.01) -> Terms:
+def r_dpo(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1, alpha: float = 0.01) -> Terms:
     """Length-regularised DPO: what a winner owes to its length need not come from the policy.
 
     The rewards that people are modelled by are charged alpha for every token, so a longer winner is pushed less.
@@ -192,7 +202,7 @@ def r_dpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, alph
     return logistic(beta * log_ratio_margin(scores, feedback) + alpha * longer - feedback.margin, feedback)
 
 
-def ld_dpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, alpha: float = 0.5) -> Terms:
+def ld_dpo(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1, alpha: float = 0.5) -> Terms:
     """Length-desensitised DPO: tokens beyond the shorter answer's length count only `alpha`.
 
     Reference: Liu et al. 2024, arXiv:2409.06411, eq. 10.
@@ -200,7 +210,7 @@ def ld_dpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1, alp
     return logistic(beta * desensitised_margin(scores, feedback, alpha=alpha) - feedback.margin, feedback)
 
 
-def wpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1) -> Terms:
+def wpo(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1) -> Terms:
     """Weighted preference optimization: pairs count by how likely the policy itself would write them.
 
     The weight depends on the model, so it is part of the value; the term's own weight stays the edge's.
@@ -216,7 +226,7 @@ def f_dpo(
     scores: ResponseScores,
     feedback: Feedback,
     *,
-    beta: float = 0.1,
+    beta: Positive = 0.1,
     divergence: Divergence = "js",
     alpha: float = 0.5,
     margin_scale: float = 1.0,
@@ -233,7 +243,13 @@ def f_dpo(
     return logistic(beta * margin - margin_scale * feedback.margin, feedback)
 
 
-def todo(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.01, tie: float = 0.5) -> Terms:
+def todo(
+    scores: ResponseScores,
+    feedback: Feedback,
+    *,
+    beta: Positive = 0.01,
+    tie: Annotated[float, Range(1e-6, math.inf)] = 0.5,
+) -> Terms:
     """Tie-ranked DPO: Rao and Kupper's model in the place of Bradley and Terry's; a label of 0.5 is a tie.
 
     Args:

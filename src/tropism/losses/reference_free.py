@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (torch's own name for it)
 
 from tropism.losses.links import hinged, logistic, logistic_with_gap
+from tropism.losses.loss_row import Positive
 from tropism.losses.shaping import margin_of, per_token
 from tropism.scores import Feedback, ResponseScores, Terms
 
 
-def simpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 2.0, gamma: float = 1.0) -> Terms:
+def simpo(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 2.0, gamma: float = 1.0) -> Terms:
     """Simple preference optimization: mean log-probabilities per token, which must differ by a target.
 
     Args:
@@ -25,7 +26,7 @@ def simpo(scores: ResponseScores, feedback: Feedback, *, beta: float = 2.0, gamm
     return logistic_with_gap(beta * margin - feedback.margin, feedback, gamma)
 
 
-def contrast(scores: ResponseScores, feedback: Feedback, *, beta: float = 0.1) -> Terms:
+def contrast(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1) -> Terms:
     """-log sigmoid of the difference of log-probabilities: the preference part of CPO.
 
     Reference: Xu et al. 2024, arXiv:2401.08417, eq. 5.

@@ -31,17 +31,16 @@ def drift(
     """
     count = int(feedback.group.max()) + 1 if len(feedback.group) else 0
     one = torch.ones(count, device=feedback.group.device)
-    if scores.samples is None:  # asked for its weights alone
-        return Terms(torch.zeros_like(one), one)
+    assert scores.samples is not None, "a loss over samples was given none"
     generated, positive, negative = (part.float() for part in scores.samples)
     values = [
-        drift_of_one(*sides, positive_weight, negative_weight)
+        _drift_of_one(*sides, positive_weight, negative_weight)
         for sides in zip(generated, positive, negative, strict=True)
     ]
-    return Terms(torch.stack(values), one)
+    return Terms(torch.stack(values) if values else torch.zeros_like(one), one)
 
 
-def drift_of_one(
+def _drift_of_one(
     generated: Float[Tensor, "samples width"],
     positive: Float[Tensor, "preferred width"],
     negative: Float[Tensor, "others width"],
@@ -57,11 +56,11 @@ def drift_of_one(
     distance = torch.cdist(own, targets).clamp(min=1e-4)
     scale = ((distance * weights).mean() / weights.mean()).clamp(min=1e-3)
     unit = (scale / generated.shape[1] ** 0.5).clamp(min=1e-3)
-    field = sum(field_of(own, targets, distance / scale, weights, sizes[2], unit, radius) for radius in RADII)
+    field = sum(_field_of(own, targets, distance / scale, weights, sizes[2], unit, radius) for radius in RADII)
     return ((generated / unit - (own / unit + field)) ** 2).mean()
 
 
-def field_of(
+def _field_of(
     own: Float[Tensor, "samples width"],
     targets: Float[Tensor, "targets width"],
     distance: Float[Tensor, "samples targets"],

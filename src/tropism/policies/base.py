@@ -152,17 +152,19 @@ class Policy(ABC, Generic[PreparedGroup]):
         """Log-probability of every scored token, nats, at least float32."""
         return self.token_scores(model, batch).logp
 
-    def score(self, model: nn.Module, batch: Batch, *, statistics: Collection[Statistic] = ()) -> ResponseScores:
+    def score(
+        self, model: nn.Module, batch: Batch, *, statistics: Collection[Statistic] | None = None
+    ) -> ResponseScores:
         """Scores of every response of a batch, with the reference that the batch carries.
 
         Args:
             model: the policy's model, possibly wrapped.
             batch: on the model's device.
-            statistics: of single tokens; if any is asked for, token-level scores come along.
+            statistics: of single tokens, may be empty; without it no token-level scores are returned.
         """
-        found = self.token_scores(model, batch, wanted=statistics)
+        found = self.token_scores(model, batch, wanted=statistics or ())
         tokens = None
-        if statistics:
+        if statistics is not None:
             known = {name: value for name, value in found._asdict().items() if name != "logp"}
             tokens = TokenLevel(batch.response, found.logp, batch.reference_tokens, **known)
         return ResponseScores(response_sums(found.logp, batch), batch.reference, batch.length, tokens)

@@ -106,7 +106,9 @@ class RewardPolicy(TransformerPolicy):
         if not support.same(ours, theirs, self.causal_model.dtype):
             raise support.unfit("a fork of tokens gets other rewards than its sequences")
 
-    def score(self, model: nn.Module, batch: Batch, *, statistics: Collection[Statistic] = ()) -> ResponseScores:
+    def score(
+        self, model: nn.Module, batch: Batch, *, statistics: Collection[Statistic] | None = None
+    ) -> ResponseScores:
         """The reward of every response of a batch; lengths are of the responses, the reference is none."""
         with self._attending():
             rewards = self._rewards(model, batch)

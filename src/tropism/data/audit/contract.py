@@ -31,7 +31,7 @@ CHECKS: dict[str, Check] = {
         "warning",
         "rows",
         "Winner and loser share at least 80 % of their five-word runs; the loss pushes their common words both ways.",
-        "Keep them where the small difference is what matters (a wrong number); dpo_positive is the safer loss then.",
+        "Keep them where the small difference is what matters (a wrong number); dpop is the safer loss then.",
         note_below=0.1,
     ),
     "ties-only": Check(

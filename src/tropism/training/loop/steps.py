@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from tropism.errors import DataError
 from tropism.losses import Mixture
-from tropism.losses.table import Need
+from tropism.losses.loss_row import Need
 from tropism.scores import Feedback, ResponseScores, joined
 from tropism.text.prepared import Prepared
 

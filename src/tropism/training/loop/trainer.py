@@ -90,7 +90,7 @@ class PreferenceTrainer(Trainer):
         self.reference = reference if mixture.needs("reference") else NoReference()
         self.reference.keep_tokens = mixture.needs("tokens")
         self.running: dict[str, float] = {}
-        self.statistics: tuple[Statistic, ...] = ("sum_squares",) if mixture.needs("tokens") else ()
+        self.statistics: tuple[Statistic, ...] | None = mixture.statistics if mixture.needs("tokens") else None
         self.monitors = Monitors()
         self.tokens_computed = 0
         self.tokens_distinct = 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tropism.errors import ConfigError, TropismError, respelled
-from tropism.losses import make_mixture
 from tropism.policies.base import ModelSettings, Policy, require
 from tropism.policies.registry import PolicyKind, policy_kind
 from tropism.references.moving import MIXUP_ALPHA, SYNC_STEPS, MovingReference
 from tropism.references.reference import AdapterReference, CachedReference, FrozenReference, NoReference, Reference
+from tropism.training.recipe.named_losses import mixture_of
 from tropism.training.recipe.sections import PolicyRecipe, Recipe, ReferenceRecipe, StageRecipe
 from tropism.training.watch.probe import WATCH_NEEDS
 
@@ -28,7 +28,7 @@ def policy_of(stage: StageRecipe) -> PolicyRecipe:
 
 def needs_rewards(stage: StageRecipe) -> bool:
     """Whether any loss of a stage is over rewards."""
-    return make_mixture(stage.loss or {}).needs("rewards")
+    return mixture_of(stage.loss or {}).needs("rewards")
 
 
 def open_policy(recipe: Recipe, path: str, policy: PolicyRecipe = TEXT) -> Policy:
@@ -89,7 +89,7 @@ def check_policies(recipe: Recipe) -> None:
 def check_losses(stage: StageRecipe, kind: PolicyKind, called: str) -> None:
     """Refuse losses over log-probabilities for a reward model, and losses over rewards for any other model."""
     gives_rewards = "rewards" in kind.capabilities
-    for part in make_mixture(stage.loss or {}).parts:
+    for part in mixture_of(stage.loss or {}).parts:
         if "rewards" in part.loss.needs:
             require(kind.capabilities, {"rewards"}, policy=called, what=f"loss {part.name!r}")
         elif gives_rewards:

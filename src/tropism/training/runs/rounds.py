@@ -16,12 +16,12 @@ from tropism.data.group_store import read_card, write_groups
 from tropism.errors import ConfigError, Interrupted
 from tropism.evals.core.subject import policy_subject
 from tropism.judges.judge import load_judge
-from tropism.losses import make_mixture
 from tropism.policies.text import TextPolicy
 from tropism.records import Evaluation, RoundRecord, Rounds, Run, read_run, write_json, write_text
 from tropism.sampling.on_policy import Draws, sample_groups
 from tropism.sampling.prompt_files import prompts_of
 from tropism.training.loop.callbacks import announce, progress
+from tropism.training.recipe.named_losses import mixture_of
 from tropism.training.recipe.recipe_file import parse_recipe
 from tropism.training.recipe.sections import Recipe, RoundsRecipe
 from tropism.training.runs.opened import open_policy, policy_of
@@ -118,7 +118,7 @@ def check_rounds(recipe: Recipe) -> RoundsRecipe:
         raise ConfigError(
             "rounds need a judge to compare the answers.", remedy="Set evaluation.judge, such as judge.py:score."
         )
-    if settings.reference == "first" and not make_mixture(recipe.loss).needs("reference"):
+    if settings.reference == "first" and not mixture_of(recipe.loss).needs("reference"):
         raise ConfigError(
             f"rounds.reference has no effect: {' and '.join(recipe.loss)} reads no reference.", remedy="Omit it."
         )

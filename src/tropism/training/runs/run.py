@@ -15,13 +15,13 @@ from tropism.evals.preference import reward_accuracy as reward
 from tropism.evals.preference.compare import compare
 from tropism.groups import PreferenceGroup
 from tropism.judges.judge import load_judge
-from tropism.losses import make_mixture
 from tropism.policies.loading import load_tokenizer
 from tropism.policies.text import TextPolicy
 from tropism.records import Evaluation, MemoryPlan, Run, Stage, write_json
 from tropism.training.loop.callbacks import progress
 from tropism.training.loop.machine import environment, peak_memory_mb
 from tropism.training.recipe.arguments import training_arguments
+from tropism.training.recipe.named_losses import mixture_of
 from tropism.training.recipe.sections import Recipe, ReferenceRecipe
 from tropism.training.runs.opened import check_policies, needs_rewards, open_policy, policy_of
 from tropism.training.runs.run_data import Split, load_data
@@ -122,7 +122,7 @@ def check_settings(recipe: Recipe) -> None:
     nothing_held_out = not recipe.data.eval and recipe.data.holdout == 0
     for stage in recipe.resolved_stages():
         assert stage.loss is not None
-        if make_mixture(stage.loss).needs("reference") and stage.reference == ReferenceRecipe(kind="none"):
+        if mixture_of(stage.loss).needs("reference") and stage.reference == ReferenceRecipe(kind="none"):
             raise ConfigError(
                 f"stage {stage.name!r} has reference 'none', but {' and '.join(stage.loss)} compares with one.",
                 remedy="Use reference: cached.",

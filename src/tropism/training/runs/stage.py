@@ -13,7 +13,6 @@ from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from tropism.errors import DataError, Interrupted, respelled
 from tropism.groups import PreferenceGroup
-from tropism.losses import make_mixture
 from tropism.policies.base import Policy
 from tropism.policies.text import TextPolicy
 from tropism.records import Account, MemoryPlan, Stage, read_log, write_json
@@ -25,6 +24,7 @@ from tropism.training.loop.precision import lower_dtype
 from tropism.training.loop.steps import with_mismatched
 from tropism.training.loop.trainer import PreferenceTrainer
 from tropism.training.recipe.arguments import training_arguments
+from tropism.training.recipe.named_losses import mixture_of
 from tropism.training.recipe.sections import Recipe, StageRecipe
 from tropism.training.runs.opened import RECIPE_KEYS, make_reference, open_policy, policy_of
 from tropism.training.watch.probe import WATCH_NEEDS, Prober
@@ -104,7 +104,7 @@ def train_stage(
     bar = ProgressBar(f"Training {stage.name}")
     trainer = PreferenceTrainer(
         ready.policy,
-        make_mixture(stage.loss),
+        mixture_of(stage.loss),
         make_reference(recipe, stage.reference, ready.policy, tokens_per_batch=ready.tokens_per_batch),
         ready.args,
         train_groups=ready.groups,
@@ -158,7 +158,7 @@ def make_ready(
     if args.fsdp or args.deepspeed:
         return Ready(policy, groups, eval_groups, account, args, None)
     planned = [*groups, *eval_groups]
-    if make_mixture(stage.loss or {}).needs("baseline"):
+    if mixture_of(stage.loss or {}).needs("baseline"):
         planned = with_mismatched(planned, seed=args.seed)
     kept = folder / "plan.json"
     policy.model.to(args.device)
