@@ -104,7 +104,8 @@ def run_forest(
     from tropism.losses import make_mixture
     from tropism.policies.loading import add_lora
     from tropism.policies.text import TextPolicy
-    from tropism.references.reference import AdapterReference, FrozenReference
+    from tropism.references.adapter import AdapterReference
+    from tropism.references.frozen import FrozenReference
     from tropism.testing import byte_tokenizer
     from tropism.text.render import Renderer, RenderRules
     from tropism.training.loop.trainer import PreferenceTrainer

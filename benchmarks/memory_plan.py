@@ -32,7 +32,7 @@ def measure(size: str, name: str, way: str, tokens: int) -> dict[str, Any]:
     from tropism.losses import make_mixture
     from tropism.policies.loading import add_lora
     from tropism.policies.text import TextPolicy
-    from tropism.references.reference import CachedReference
+    from tropism.references.cached import CachedReference
     from tropism.testing import byte_tokenizer
     from tropism.text.render import Renderer, RenderRules
     from tropism.training.loop.machine import peak_memory_mb

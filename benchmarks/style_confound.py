@@ -35,7 +35,8 @@ from tropism.evals.style.style_preference import StyleSettings, implicit_rewards
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.losses import make_mixture
 from tropism.policies.text import TextPolicy
-from tropism.references.reference import CachedReference, NoReference
+from tropism.references.cached import CachedReference
+from tropism.references.reference import NoReference
 from tropism.text.render import Renderer, RenderRules
 from tropism.training.loop.trainer import PreferenceTrainer
 

@@ -151,7 +151,9 @@ def run_ours(workload: Workload, way: str, folder: str, *, steps: int) -> dict[s
     from tropism.groups import Edge, PreferenceGroup, Response
     from tropism.losses import make_mixture
     from tropism.policies.text import TextPolicy
-    from tropism.references.reference import CachedReference, FrozenReference, Reference
+    from tropism.references.cached import CachedReference
+    from tropism.references.frozen import FrozenReference
+    from tropism.references.reference import Reference
     from tropism.testing import byte_tokenizer
     from tropism.text.render import Renderer, RenderRules
     from tropism.training.loop.trainer import PreferenceTrainer

@@ -5,7 +5,7 @@ import sqlite3
 
 from tropism.cli import run
 from tropism.cli.json_keys import JSON_KEYS
-from tropism.references.reference import CachedReference
+from tropism.references.cached import CachedReference
 from tropism.references.score_cache import default_folder, list_caches
 from tropism.testing import pairs, tiny_llama, tiny_policy
 

@@ -8,7 +8,7 @@ from torch import nn
 from tests.contract.toys import ToyPolicy, group, train
 from tropism.groups import Edge
 from tropism.layout.logprobs import TokenScores, token_scores
-from tropism.references.reference import CachedReference
+from tropism.references.cached import CachedReference
 
 NUM_ITEMS = 40
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from tests.contract.toys import group
 from tropism.policies.text import TextPolicy
-from tropism.references.reference import CachedReference
+from tropism.references.cached import CachedReference
 from tropism.testing import byte_tokenizer, tiny_llama
 from tropism.text.render import Renderer, RenderRules
 

@@ -5,7 +5,7 @@ import torch
 
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.losses import make_mixture
-from tropism.references.reference import CachedReference
+from tropism.references.cached import CachedReference
 from tropism.testing import tiny_policy
 
 ANSWER, WORSE = " two cats", " a dog"

@@ -6,7 +6,7 @@ from transformers import TrainingArguments
 from trl import DPOConfig, DPOTrainer
 
 from tropism.losses import make_mixture
-from tropism.references.reference import FrozenReference
+from tropism.references.frozen import FrozenReference
 from tropism.testing import byte_tokenizer, pairs, tiny_llama, tiny_policy
 from tropism.training.loop.trainer import PreferenceTrainer
 

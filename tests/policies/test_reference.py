@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tropism.errors import OutputError
-from tropism.references.reference import CachedReference
+from tropism.references.cached import CachedReference
 from tropism.references.score_cache import default_folder
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
@@ -197,7 +197,7 @@ def test_both_layouts_find_each_others_scores():
 
 def test_a_frozen_reference_may_be_another_model(tmp_path):
     from tests.training.test_trainer import make_trainer, steps
-    from tropism.references.reference import FrozenReference
+    from tropism.references.frozen import FrozenReference
 
     trainer = make_trainer(tmp_path, loss={"dpo": {}}, reference=FrozenReference(tiny_policy(tiny_llama(seed=2))))
     trainer.train()

@@ -10,7 +10,7 @@ from tropism.layout import forest, padded
 from tropism.layout.tries import count_distinct
 from tropism.losses import make_mixture
 from tropism.policies.text import TextPolicy
-from tropism.references.reference import CachedReference
+from tropism.references.cached import CachedReference
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
 

@@ -16,7 +16,8 @@ from tropism.errors import ConfigError
 from tropism.evals.preference.drift import sampled_group
 from tropism.policies.loading import add_lora
 from tropism.records import Estimate, Probe
-from tropism.references.reference import CachedReference
+from tropism.references.cached import CachedReference
+from tropism.references.weight_swap import KeptWeights
 from tropism.testing import pairs, tiny_llama, tiny_policy
 from tropism.training.loop.callbacks import JsonlLog
 from tropism.training.loop.checkpoint import last_checkpoint
@@ -26,7 +27,6 @@ from tropism.training.recipe.sections import AlarmRecipe, AlarmsRecipe, ProbeRec
 from tropism.training.runs.run import run_recipe
 from tropism.training.watch.alarms import ALARMS, PROBED, alarms_of
 from tropism.training.watch.probe import Prober
-from tropism.training.watch.start_weights import StartWeights
 from tropism.training.watch.watch_training import WatchTraining
 
 
@@ -125,7 +125,7 @@ def prober(policy, **given) -> Prober:
 
 def test_the_start_comes_and_goes_bit_by_bit():
     policy = tiny_policy()
-    start = StartWeights(policy.model)
+    start = KeptWeights(policy.model, on_cpu=True)
     before = {name: one.clone() for name, one in policy.model.state_dict().items()}
     for parameter in policy.model.parameters():
         parameter.data = torch.randn_like(parameter)

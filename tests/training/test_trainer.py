@@ -14,7 +14,9 @@ from transformers import TrainerCallback, TrainingArguments
 
 from tropism.errors import DataError, OutputError, ReferenceMismatchError
 from tropism.losses import make_mixture
-from tropism.references.reference import AdapterReference, CachedReference, NoReference
+from tropism.references.adapter import AdapterReference
+from tropism.references.cached import CachedReference
+from tropism.references.reference import NoReference
 from tropism.testing import pairs, tiny_llama, tiny_policy
 from tropism.training.loop.callbacks import JsonlLog, StopOnInterrupt
 from tropism.training.loop.checkpoint import last_checkpoint

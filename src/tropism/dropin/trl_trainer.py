@@ -26,8 +26,9 @@ from tropism.dropin.trl_config import DPOConfig
 from tropism.dropin.trl_metrics import STATISTICS, TRLMonitors
 from tropism.errors import ConfigError
 from tropism.policies.text import TextPolicy
+from tropism.references.cached import CachedReference
 from tropism.references.moving import MovingReference
-from tropism.references.reference import CachedReference, Reference
+from tropism.references.reference import Reference
 from tropism.text.prepared import Prepared, require_groups
 from tropism.text.render import Renderer, RenderRules
 from tropism.training.loop.trainer import PreferenceTrainer

@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Generic, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from tropism.errors import ConfigError, ModelError
 from tropism.groups import PreferenceGroup
 from tropism.layout.batch import FAST_TOKENS, Batch
 from tropism.layout.logprobs import Statistic, TokenScores
+from tropism.policies.kinds import KindSettings
 from tropism.records import Account
 from tropism.scores import ResponseScores, TokenLevel
 from tropism.text.prepared import PreparedGroup, prepare_each
@@ -29,10 +29,8 @@ contents may hold images."""
 Layout = Literal["forest", "padded"]
 
 
-class PolicySettings(BaseModel):
+class PolicySettings(KindSettings):
     """What a recipe's `policy` may say beside `kind`; a kind with settings of its own derives from this."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True, kw_only=True)

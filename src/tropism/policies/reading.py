@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from tropism.policies.model_mode import in_mode
 from tropism.policies.text import TextPolicy
 
 LOGIT_BYTES = 128 * 2**20
@@ -39,9 +40,7 @@ def read(
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     readings = [Reading([], [])] * len(rows)
     vocabulary = policy.model.get_output_embeddings().weight.shape[0]
-    was_training = policy.model.training
-    policy.model.eval()
-    with policy.own_attention():
+    with in_mode(policy.model), policy.own_attention():
         while order:
             longest = max(2, len(rows[order[-1]]))
             num = max(1, LOGIT_BYTES // (4 * vocabulary * longest))
@@ -50,7 +49,6 @@ def read(
                 readings[i] = reading
             if progress:
                 progress(len(part))
-    policy.model.train(was_training)
     return readings
 
 

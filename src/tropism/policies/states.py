@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tropism.layout import padded
 from tropism.layout.batch import FAST_TOKENS
+from tropism.policies.model_mode import in_mode
 from tropism.policies.text import TextPolicy
 from tropism.text.rendered import RenderedGroup
 
@@ -33,9 +34,7 @@ def response_states(policy: TextPolicy, groups: Sequence[RenderedGroup]) -> dict
     if not groups:
         return found
     budget = max([FAST_TOKENS.get(policy.device.type, FAST_TOKENS["cpu"]), *map(padded.num_padded_tokens, groups)])
-    was_training = policy.model.training
-    policy.model.eval()
-    try:
+    with in_mode(policy.model):
         for part in padded.split(groups, tokens_per_batch=budget):
             batch = padded.collate(part).to(policy.device)
             with policy.own_attention(), before_head(policy.model.get_output_embeddings()) as seen:
@@ -44,8 +43,6 @@ def response_states(policy: TextPolicy, groups: Sequence[RenderedGroup]) -> dict
             sums = states.new_zeros(len(batch.length), states.shape[1]).index_add(0, batch.response, states)
             means = (sums / batch.length[:, None].clamp(min=1)).cpu().numpy()
             found |= dict(zip(batch.keys, means, strict=True))
-    finally:
-        policy.model.train(was_training)
     return found
 
 

@@ -22,6 +22,7 @@ from tropism.groups import PreferenceGroup
 from tropism.layout import attention, forest, padded, support
 from tropism.layout.batch import Batch
 from tropism.policies.base import Layout, Policy
+from tropism.policies.model_mode import in_mode
 from tropism.text.render import Renderer
 from tropism.text.rendered import RenderedGroup
 
@@ -66,10 +67,8 @@ class TransformerPolicy(Policy[RenderedGroup]):
             support.require_forest(self.causal_model)
         has_weights = not any(parameter.is_meta for parameter in model.parameters())
         if has_weights:  # a model that gets its weights later is taken by its parts
-            was_training = model.training
-            model.eval()
-            self.check_on_the_model()
-            model.train(was_training)
+            with in_mode(model):
+                self.check_on_the_model()
 
     @abstractmethod
     def check_on_the_model(self) -> None:

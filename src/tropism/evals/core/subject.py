@@ -13,7 +13,7 @@ from tropism.errors import ConfigError
 from tropism.evals.core.answer_store import Answer, answer_key, open_answers, read_answers, write_answers
 from tropism.groups import Content, PreferenceGroup
 from tropism.policies.text import TextPolicy
-from tropism.references.reference import CachedReference
+from tropism.references.cached import CachedReference
 from tropism.text.render import used_responses
 from tropism.text.templates import template_for
 

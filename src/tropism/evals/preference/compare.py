@@ -14,7 +14,7 @@ from tropism.judges.judge import Judge
 from tropism.metrics.bootstrap import mean_by_cluster
 from tropism.policies.text import TextPolicy
 from tropism.records import Estimate, Evaluation, Sample
-from tropism.references.reference import CachedReference
+from tropism.references.cached import CachedReference
 from tropism.text.rendered import RenderedGroup
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]

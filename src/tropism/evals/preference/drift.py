@@ -15,7 +15,7 @@ from tropism.evals.preference.scored_pairs import chosen_groups
 from tropism.groups import Content, PreferenceGroup, Response, content_key, content_text
 from tropism.metrics.bootstrap import jackknife, mean_by_cluster
 from tropism.records import Estimate, Measure, Sample
-from tropism.references.reference import CachedReference
+from tropism.references.cached import CachedReference
 from tropism.text.rendered import RenderedGroup, RenderedResponse
 
 

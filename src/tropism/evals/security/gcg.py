@@ -6,8 +6,7 @@ Random search with the same number of trials stands beside it: what the gradient
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from tropism.layout.logprobs import head_sees_only
+from tropism.policies.model_mode import in_mode
 from tropism.policies.text import TextPolicy
 
 BATCH_TOKENS = 8192
@@ -104,7 +104,7 @@ def search(
     """Try what is proposed, step by step, and remember the best."""
     chance = torch.Generator().manual_seed(seed)
     current = torch.tensor(list(suffix))
-    with at_rest(policy):
+    with in_mode(policy.model):
         best, least = current, float(target_loss(policy, around, current[None])[0])
         losses, trials = [least], 1
         for _ in range(steps):
@@ -198,14 +198,3 @@ def stays_itself(policy: TextPolicy, suffix: Sequence[int]) -> bool:
     """Whether a suffix, written as text and read again, is the same tokens."""
     text = policy.tokenizer.decode(suffix)
     return policy.tokenizer(text, add_special_tokens=False, verbose=False).input_ids == list(suffix)
-
-
-@contextlib.contextmanager
-def at_rest(policy: TextPolicy) -> Iterator[None]:
-    """The model in evaluation mode for the time of a block."""
-    was_training = policy.model.training
-    policy.model.eval()
-    try:
-        yield
-    finally:
-        policy.model.train(was_training)

@@ -18,6 +18,7 @@ import torch
 from tropism.errors import ConfigError, DataError
 from tropism.layout.batch import Batch
 from tropism.policies.base import Policy
+from tropism.policies.model_mode import in_mode
 from tropism.records import MemoryPlan
 from tropism.text.prepared import Prepared
 from tropism.training.loop.machine import peak_memory_mb, resident_mb
@@ -149,17 +150,14 @@ def measure(policy: Policy, groups: Sequence[Prepared], *, recompute: bool, auto
     budget = int(min(PROBE_TOKENS, max(64, PROBE_FLOPS / (8 * num_parameters))))
     small = some_batch(policy, groups, budget // 2)
     large = some_batch(policy, groups, max(budget, small.num_computed_tokens + 1))
-    was_training = model.training
-    model.train()
     devices = [policy.device] if policy.device.type == "cuda" else []
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    with torch.random.fork_rng(devices=devices), recomputing(policy, recompute):
+    with in_mode(model, training=True), torch.random.fork_rng(devices=devices), recomputing(policy, recompute):
         for parameter in trained:
             parameter.grad = torch.zeros_like(parameter)
         peak_bytes(policy, small, autocast)  # the first run makes what stays: kernels, workspaces
         first, second = (peak_bytes(policy, batch, autocast) for batch in (small, large))
         model.zero_grad(set_to_none=True)
-    model.train(was_training)
     gradients = float(sum(parameter.numel() * parameter.element_size() for parameter in trained))
     num_small, num_large = small.num_computed_tokens, large.num_computed_tokens
     if num_large <= num_small:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from tropism.errors import ConfigError
 from tropism.training.recipe.composite import parse_composite
-from tropism.training.recipe.sections import Recipe, as_losses
+from tropism.training.recipe.sections import Recipe, StageRecipe, as_losses
 from tropism.training.watch.alarms import PROBED
 
 REFUSED = {
@@ -107,6 +107,7 @@ def parse_recipe(settings: dict[str, Any]) -> Recipe:
         parse_composite(recipe.alarms.choose, known=PROBED)
     for index, stage in enumerate(recipe.resolved_stages()):
         check_training_keys(stage.train)
+        check_kinds(stage)
         if index and stage.reference and stage.reference.kind == "adapter":
             raise ConfigError(
                 f"stage {stage.name!r} starts from the adapter of the stage before it, so switching the adapter off "
@@ -114,6 +115,21 @@ def parse_recipe(settings: dict[str, Any]) -> Recipe:
                 remedy="Use reference: cached.",
             )
     return recipe
+
+
+def check_kinds(stage: StageRecipe) -> None:
+    """Refuse an unknown kind of reference or policy, and settings that its kind does not have.
+
+    Raises:
+        ConfigError: naming the kind and what is available.
+    """
+    from tropism.policies.registry import policy_settings
+    from tropism.references.registry import reference_settings
+
+    if stage.reference:
+        reference_settings(stage.reference.kind, stage.reference.settings)
+    if stage.policy:
+        policy_settings(stage.policy.kind, stage.policy.settings)
 
 
 def refuse_what_has_no_effect(recipe: Recipe) -> None:

@@ -168,37 +168,22 @@ def as_losses(value: Any) -> Any:
     return value
 
 
-class ReferenceRecipe(Section):
-    """Where reference scores come from; `model` belongs to `frozen`, `alpha` and `every` to `moving`."""
-
-    kind: Literal["cached", "adapter", "frozen", "moving", "none"]
-    model: UserPath | None = None
-    alpha: float | None = Field(default=None, gt=0, le=1)
-    every: int | None = Field(default=None, gt=0)
-
-    @model_validator(mode="after")
-    def _settings_fit(self) -> ReferenceRecipe:
-        if (self.kind == "frozen") != (self.model is not None):
-            raise ValueError("'frozen' needs a model, and no other kind takes one")
-        if self.kind != "moving" and (self.alpha is not None or self.every is not None):
-            raise ValueError("'alpha' and 'every' have no effect but on 'moving'")
-        return self
-
-
-def as_reference(value: Any) -> Any:
-    """`cached` and `{kind: cached}` are the same."""
-    return {"kind": value} if isinstance(value, str) else value
-
-
-class PolicyRecipe(BaseModel):
-    """The kind of model: a name in `tropism.policies.registry.POLICIES`, or a class of the user's by `file.py:Class`.
-
-    The other keys are the kind's own settings, which its row of that table names.
-    """
+class KindRecipe(BaseModel):
+    """A kind by name, or a class of the user's by `file.py:Class`; the other keys are the kind's own settings."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     kind: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_alone(cls, value: Any) -> Any:
+        """`cached` and `{kind: cached}` are the same; texts may hold `~` and `${VARIABLE}`."""
+        if isinstance(value, str):
+            return {"kind": expanded(value)}
+        if isinstance(value, dict):
+            return {key: expanded(one) if isinstance(one, str) else one for key, one in value.items()}
+        return value
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -206,9 +191,12 @@ class PolicyRecipe(BaseModel):
         return dict(self.model_extra or {})
 
 
-def as_policy(value: Any) -> Any:
-    """`reward` and `{kind: reward}` are the same."""
-    return {"kind": value} if isinstance(value, str) else value
+class ReferenceRecipe(KindRecipe):
+    """Where reference scores come from: a kind of `tropism.references.registry.REFERENCES`."""
+
+
+class PolicyRecipe(KindRecipe):
+    """The kind of model: one of `tropism.policies.registry.POLICIES`."""
 
 
 class StageRecipe(Section):
@@ -221,10 +209,8 @@ class StageRecipe(Section):
     data: tuple[SourceRecipe, ...] = ()
     train: dict[str, Any] = Field(default_factory=dict)
 
-    _policy = field_validator("policy", mode="before")(as_policy)
     _sources = field_validator("data", mode="before")(as_sources)
     _losses = field_validator("loss", mode="before")(as_losses)
-    _reference = field_validator("reference", mode="before")(as_reference)
 
 
 class Recipe(Section):
@@ -249,10 +235,8 @@ class Recipe(Section):
     rounds: RoundsRecipe | None = None
     output: UserPath
 
-    _policy = field_validator("policy", mode="before")(as_policy)
     _alarms = field_validator("alarms", mode="before")(as_alarms)
     _losses = field_validator("loss", mode="before")(as_losses)
-    _reference = field_validator("reference", mode="before")(as_reference)
 
     @field_validator("stages", mode="before")
     @classmethod

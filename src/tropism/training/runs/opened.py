@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tropism.errors import ConfigError, TropismError, respelled
 from tropism.policies.base import ModelSettings, Policy, require
-from tropism.policies.registry import PolicyKind, policy_kind
-from tropism.references.moving import MIXUP_ALPHA, SYNC_STEPS, MovingReference
-from tropism.references.reference import AdapterReference, CachedReference, FrozenReference, NoReference, Reference
+from tropism.policies.registry import PolicyKind, policy_kind, policy_settings
+from tropism.references.reference import NoReference, Reference, ReferenceRequest
+from tropism.references.registry import reference_kind, reference_settings
 from tropism.training.recipe.named_losses import mixture_of
-from tropism.training.recipe.sections import PolicyRecipe, Recipe, ReferenceRecipe, StageRecipe
+from tropism.training.recipe.sections import PolicyRecipe, Recipe, StageRecipe
 from tropism.training.watch.probe import WATCH_NEEDS
 
 RECIPE_KEYS = {
@@ -49,7 +49,7 @@ def open_policy(recipe: Recipe, path: str, policy: PolicyRecipe = TEXT) -> Polic
         layout=recipe.layout,
     )
     try:
-        return kind.opener(path, model, kind.parse(policy.settings))
+        return kind.opener(path, model, policy_settings(policy.kind, policy.settings))
     except TropismError as error:
         raise respelled(error, RECIPE_KEYS) from None
 
@@ -66,7 +66,6 @@ def check_policies(recipe: Recipe) -> None:
     for stage in recipe.resolved_stages():
         name = policy_of(stage).kind
         kind = policy_kind(name)
-        kind.parse(policy_of(stage).settings)
         called = f"policy {name!r} of stage {stage.name!r}"
         check_losses(stage, kind, called)
         check_reference(recipe, stage, kind, called)
@@ -101,35 +100,27 @@ def check_reference(recipe: Recipe, stage: StageRecipe, kind: PolicyKind, called
     assert stage.reference is not None
     own = next((one for one in recipe.stages if one.name == stage.name), None)
     is_named = "reference" in recipe.model_fields_set or (own is not None and own.reference is not None)
-    if is_named and stage.reference.kind != "none":
-        require(kind.capabilities, {"logp"}, policy=called, what=f"reference {stage.reference.kind!r}")
+    needs = reference_kind(stage.reference.kind).needs
+    if is_named:
+        require(kind.capabilities, needs, policy=called, what=f"reference {stage.reference.kind!r}")
 
 
 def make_reference(
     recipe: Recipe,
-    settings: ReferenceRecipe,
+    stage: StageRecipe,
     policy: Policy,
     *,
     tokens_per_batch: int | None,
 ) -> Reference:
-    """The reference that a recipe names; none for a policy whose scores do not compare with another model's.
+    """The reference of a stage; none for a policy that cannot serve the default one.
 
     Raises:
         ConfigError: for `adapter` without an adapter, or a frozen model with another vocabulary.
     """
-    if settings.kind == "none" or not policy.can("logp"):
+    assert stage.reference is not None
+    kind = reference_kind(stage.reference.kind)
+    if not kind.needs <= policy.capabilities:
         return NoReference()
-    if settings.kind == "adapter":
-        return AdapterReference(policy)
-    if settings.kind == "moving":
-        return MovingReference(policy, alpha=settings.alpha or MIXUP_ALPHA, every=settings.every or SYNC_STEPS)
-    if settings.kind == "cached":
-        return CachedReference(policy, tokens_per_batch=tokens_per_batch)
-    assert settings.model is not None
-    frozen = open_policy(recipe.model_copy(update={"lora": None}), settings.model)
-    if not frozen.shares_tokens(policy):
-        raise ConfigError(
-            f"the frozen reference {settings.model} has another vocabulary than the model.",
-            remedy="Use a reference with the same tokenizer.",
-        )
-    return FrozenReference(frozen)
+    plain = recipe.model_copy(update={"lora": None})
+    request = ReferenceRequest(policy, tokens_per_batch, lambda path: open_policy(plain, path, policy_of(stage)))
+    return kind.make(request, reference_settings(stage.reference.kind, stage.reference.settings))

@@ -19,7 +19,7 @@ from tropism.evals.core.endpoint_writer import endpoint_subject
 from tropism.evals.core.subject import Subject, policy_subject
 from tropism.groups import PreferenceGroup, content_text
 from tropism.policies.base import ModelSettings
-from tropism.policies.registry import policy_kind
+from tropism.policies.registry import policy_kind, policy_settings
 from tropism.policies.text import TextPolicy
 from tropism.records import read_run
 from tropism.training.recipe.recipe_file import load_recipe
@@ -130,7 +130,7 @@ def open_subject(
     )
     named = policy_of(recipe.resolved_stages()[-1]) if recipe else TEXT
     kind = policy_kind(named.kind)
-    policy = cast(TextPolicy, kind.opener(place.path, model, kind.parse(named.settings)))
+    policy = cast(TextPolicy, kind.opener(place.path, model, policy_settings(named.kind, named.settings)))
     policy.model.to(PartialState().device)
     return policy_subject(place.name, policy, fresh=fresh)
 

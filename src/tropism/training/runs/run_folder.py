@@ -57,7 +57,8 @@ def run_folder(recipe: Recipe, *, data: str, command: str, resume: bool, overwri
     folder, state = folder_of_run(recipe, data=data), PartialState()
     inputs = [recipe.model, *(source.path for stage in recipe.resolved_stages() for source in stage.data)]
     inputs += [source.path for source in recipe.data.eval]
-    inputs += [stage.reference.model for stage in recipe.resolved_stages() if stage.reference and stage.reference.model]
+    kinds = [kind for stage in recipe.resolved_stages() for kind in (stage.reference, stage.policy) if kind]
+    inputs += [value for kind in kinds for value in kind.settings.values() if isinstance(value, str)]
 
     def is_worth_keeping() -> bool:
         return any(folder.path.glob("*/stage.json")) or any(folder.path.glob("*/checkpoint-*"))

@@ -100,12 +100,11 @@ def train_stage(
 ) -> PreferenceTrainer:
     """Train, with a progress bar; Ctrl-C is as before when it ends."""
     assert stage.loss is not None
-    assert stage.reference is not None
     bar = ProgressBar(f"Training {stage.name}")
     trainer = PreferenceTrainer(
         ready.policy,
         mixture_of(stage.loss),
-        make_reference(recipe, stage.reference, ready.policy, tokens_per_batch=ready.tokens_per_batch),
+        make_reference(recipe, stage, ready.policy, tokens_per_batch=ready.tokens_per_batch),
         ready.args,
         train_groups=ready.groups,
         eval_groups=ready.eval_groups,

@@ -25,10 +25,10 @@ from tropism.metrics.bootstrap import jackknife, mean_by_cluster, ratio_by_clust
 from tropism.policies.base import Capability
 from tropism.policies.text import TextPolicy
 from tropism.records import Estimate, Probe
-from tropism.references.reference import CachedReference
+from tropism.references.cached import CachedReference
+from tropism.references.weight_swap import KeptWeights
 from tropism.text.rendered import RenderedGroup
 from tropism.training.recipe.sections import ProbeRecipe
-from tropism.training.watch.start_weights import StartWeights
 
 WATCH_NEEDS: frozenset[Capability] = frozenset({"logp", "generate", "states"})
 """What a policy must be able to do to be probed while it trains."""
@@ -85,7 +85,7 @@ class Prober:
         self.contents = own_contents(policy, num=settings.contents, draws=1, styles=PROBE_STYLES, seed=settings.seed)
         self.settings = settings
         self.tokens_per_batch = tokens_per_batch
-        self.start = StartWeights(policy.model)
+        self.start = KeptWeights(policy.model, on_cpu=True)
         self._before: Seen | None = None
 
     def measure(self, step: int) -> Probe:
