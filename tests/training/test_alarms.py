@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from tests.training.test_trainer import PROMPTS, StopAfter, make_trainer, steps, weights
+from tests.training.test_trainer import PROMPTS, StopAfter, make_trainer, python_path, steps, weights
 from tropism.data.group_store import write_pairs
 from tropism.errors import ConfigError
 from tropism.evals.preference.drift import sampled_group
@@ -304,7 +304,7 @@ def test_one_of_two_processes_probes_and_both_stop(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29641", str(script)]
     done = subprocess.run(
         [*command, str(tmp_path)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": python_path()},
         capture_output=True,
         text=True,
         timeout=240,

@@ -26,6 +26,12 @@ from tropism.training.loop.trainer import PreferenceTrainer
 PROMPTS = [f"question {i} {'x' * (5 * i % 13)}" for i in range(18)]
 
 
+def python_path() -> str:
+    """Where another process finds these tests and the package that they test."""
+    root = Path(__file__).parents[2]
+    return os.pathsep.join([str(root), str(root / "src")])
+
+
 def make_trainer(
     folder: Path,
     *,
@@ -94,7 +100,7 @@ def test_two_processes_follow_the_same_gradient_as_one(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29617", str(script)]
     done = subprocess.run(
         [*command, str(tmp_path / "two")],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": python_path()},
         capture_output=True,
         text=True,
         timeout=240,
