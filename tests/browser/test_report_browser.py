@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tropism.report.several import render_reports
 
 from tests.browser.conftest import Watched
 from tests.report.synthetic import full_logs, full_run
 from tests.report.synthetic_suite import full_dossier, sweep_dossier, trained
 from tropism.report.page import render_report
-from tropism.report.several import render_reports
 
 WIDTHS = (1280, 768, 390)
 PAPER = 673

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from tropism.evals.preference.compare import chosen_prompts, compare
 
 from tropism.errors import ConfigError, DataError
 from tropism.evals.preference import drift, win_rate
 from tropism.evals.preference import implicit_reward as preference
-from tropism.evals.preference.compare import chosen_prompts, compare
 from tropism.judges.judge import RuleJudge, load_judge
 from tropism.metrics.bootstrap import jackknife, mapped, mean_by_cluster, ratio_by_cluster
 from tropism.records import Sample

@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
+from tropism.evals.preference.head_to_head import WinRateSettings, win_rate
 
 from tropism.evals.core.answer_store import Answer
 from tropism.evals.core.eval_folder import EvalFolder
@@ -11,7 +12,6 @@ from tropism.evals.core.items import Item, Task
 from tropism.evals.core.subject import Subject
 from tropism.evals.core.suite import load_suite
 from tropism.evals.core.suite_run import Material, run_suite
-from tropism.evals.preference.head_to_head import WinRateSettings, win_rate
 from tropism.evals.preference.strengths import strengths_table
 from tropism.evals.preference.win_rate import judged
 from tropism.evals.preference.win_rate import win_rate as of_samples

@@ -6,6 +6,8 @@ import math
 import random
 from pathlib import Path
 
+from tropism.report.dossier import Dossier, TrainedRun
+
 from tests.report.synthetic import AFTER, BEFORE, HOSTILE, PROMPTS, dpo_log, estimate, full_run
 from tropism.records import (
     Alarm,
@@ -23,7 +25,6 @@ from tropism.records import (
     Sweep,
     SweepRun,
 )
-from tropism.report.dossier import Dossier, TrainedRun
 
 BASE = "pocket"
 MODELS = ("sane", "over", "sft")

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from parsed import Page, words
 from synthetic import HOSTILE, account, dpo_log, full_logs, full_run
+from tropism.report.curves import MOST_POINTS, series
+from tropism.report.filling import listing
+from tropism.report.plots import margin_histogram
+from tropism.report.tables import account_table
 from typer.testing import CliRunner
 
 from tropism.errors import DataError
 from tropism.records import Evaluation, Sample, StepLog, write_json
-from tropism.report.curves import MOST_POINTS, series
-from tropism.report.filling import listing
 from tropism.report.page import render_report, write_report
-from tropism.report.plots import margin_histogram
-from tropism.report.tables import account_table
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from parsed import Page, words
 from synthetic import HOSTILE, full_run
+from tropism.report.dossier import Dossier, gather
+from tropism.report.several import render_reports, write_reports
 from typer.testing import CliRunner
 
 from tests.report.synthetic_suite import (
@@ -24,8 +26,6 @@ from tests.report.synthetic_suite import (
 )
 from tropism.errors import DataError
 from tropism.records import RoundRecord, Rounds, Run, StepLog, SuiteRun, Sweep, SweepRun, write_json
-from tropism.report.dossier import Dossier, gather
-from tropism.report.several import render_reports, write_reports
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,6 @@ from dataclasses import replace
 
 import pytest
 from synthetic import estimate
-
-from tests.report.synthetic_suite import BASE, comparison, full_dossier, full_suite, result, share, trained
-from tropism.records import Estimate, Matrix, SuitePair
 from tropism.report.clouds import MOST_POINTS, Place, clouds_of, span_of, thinned
 from tropism.report.dossier import Dossier
 from tropism.report.entries import Entry, suite_entries
@@ -20,10 +17,13 @@ from tropism.report.judgement import change_of, doubts_of, headline, highest
 from tropism.report.looks import MARKS, NUM_COLOURS, looks_of
 from tropism.report.matrices import MATRICES, matrix_groups
 from tropism.report.metrics import Metric, Row
-from tropism.report.numbers import SPACE
 from tropism.report.overlay import settings_apart
 from tropism.report.strips import Scale, glance_of, panel_of, scale_of
 from tropism.report.suite_words import EVALS, MEASURES
+
+from tests.report.synthetic_suite import BASE, comparison, full_dossier, full_suite, result, share, trained
+from tropism.records import Estimate, Matrix, SuitePair
+from tropism.report.numbers import SPACE
 
 SHARE = Metric("Win rate", "share", "higher", "", 0.5)
 COUNT = Metric("Words", "number", "neither", "")

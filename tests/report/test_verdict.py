@@ -6,9 +6,9 @@ import math
 
 from parsed import words
 from synthetic import METRICS, estimate, full_run
+from tropism.report.metrics import difference, rows_of
 
 from tropism.records import Estimate, Evaluation, Run
-from tropism.report.metrics import difference, rows_of
 from tropism.report.verdict import NOT_MEASURED, findings, headline
 
 

@@ -40,7 +40,7 @@ def quickstart(
     run = run_quickstart(folder, num_posts=posts, seed=seed, say=output.say)
     report = write_report(folder / "run")
     assert run.evaluation is not None
-    metrics = run.evaluation.metrics
+    metrics = run.evaluation.metrics_of(run.evaluation.others[0])
     output.table("On held-out prompts, with 95 % intervals", {
         title: estimate(metrics[name]) for name, title in SHORT.items() if name in metrics
     })  # fmt: skip

@@ -65,7 +65,7 @@ def train_rounds(output: Output, settings: Recipe, *, command: str, resume: bool
         reports = [write_report(folder / one.run) for one in found.rounds]
         show_rounds(output, found)
         last = found.rounds[-1]
-        rounds = [one.model_dump(exclude={"against_first": {"samples", "margins"}}) for one in found.rounds]
+        rounds = [one.model_dump(exclude={"against_first": {"samples", "pairs"}}) for one in found.rounds]
         result = payload(read_run(folder / last.run / "run.json"), reports[-1]) | {"rounds": rounds}
         output.finish(result, next_command=shlex.join(["tropism", "report", str(folder)]))
     leave_process_group()
@@ -78,8 +78,10 @@ def show_rounds(output: Output, found: Rounds) -> None:
         for note in one.notes:
             output.say(note)
         if one.against_first:
-            title = f"Round {one.number}: {one.against_first.after} against {one.against_first.before}"
-            output.table(title, {name: estimate(value) for name, value in one.against_first.metrics.items()})
+            known = one.against_first.metrics_of(one.against_first.others[0])
+            words = one.against_first.measures
+            shown = {words[name].label: estimate(value) for name, value in known.items()}
+            output.table(f"Round {one.number}: {one.against_first.title}", shown)
 
 
 def show_plans(output: Output, plans: dict[str, MemoryPlan], command: str) -> None:
@@ -99,36 +101,29 @@ def show_plans(output: Output, plans: dict[str, MemoryPlan], command: str) -> No
 
 
 def show(output: Output, run: Run, report: Path) -> None:
-    """Print a finished run: the data, the stages, the evaluation, the report's path."""
-    for card in run.cards:
-        output.card(card)
-    output.table("Split", {name: f"{count:,}" for name, count in run.split.items() if count})
+    """Print what a finished run came to: the verdict, the measures that matter most, alarms and paths."""
+    from tropism.report.summary import summary_lines
+
+    for line in summary_lines([report.parent]):
+        output.say(line)
     for stage in run.stages:
-        losses = f"loss {stage.first_loss:.4f} -> {stage.last_loss:.4f}"
-        output.table(f"Stage {stage.name}", {
-            "groups": f"{stage.groups:,}",
-            **{f"dropped: {reason}": f"{count:,}" for reason, count in stage.account.dropped.items()},
-            **{note: f"{count:,}" for note, count in stage.account.notes.items() if count},
-            "steps": f"{stage.steps:,} in {stage.seconds:.0f} s, {losses}",
-            **{f"alarm: {alarm.name}": f"step {alarm.step}: {alarm.sentence}" for alarm in stage.alarms},
-            **({"chosen by the composite": f"step {stage.chosen_step:,}"} if stage.chosen_step is not None else {}),
-            "model": stage.model,
-        })  # fmt: skip
-    if run.evaluation:
-        title = f"Held out: {run.evaluation.after} against {run.evaluation.before}"
-        output.table(title, {name: estimate(value) for name, value in run.evaluation.metrics.items()})
-    output.table("Done", {
-        "time and memory": f"{run.seconds:.0f} s, {run.peak_memory_mb:,.0f} MB at most",
-        "report": str(report),
-    })  # fmt: skip
+        for alarm in stage.alarms:
+            output.say(f"Alarm in stage {stage.name}, step {alarm.step}: {alarm.sentence}")
+    dropped = sum(sum(card.account.dropped.values()) for card in run.cards)
+    output.say(
+        f"{sum(card.account.rows_read for card in run.cards):,} rows read, {dropped:,} dropped; "
+        f"{run.seconds:.0f} s, {run.peak_memory_mb:,.0f} MB at most."
+    )
+    output.say(f"Model:  {run.stages[-1].model}")
+    output.say(f"Report: {report}")
     output.finish(payload(run, report), next_command=shlex.join(["python", "-m", "webbrowser", str(report)]))
 
 
 def payload(run: Run, report: Path) -> dict[str, Any]:
     """The JSON object of `train` and `quickstart`."""
-    metrics = run.evaluation.metrics if run.evaluation else {}
-    win_rate = metrics.get("win_rate")
-    accuracy = metrics.get("pair_accuracy")
+    metrics = run.evaluation.metrics_of(run.evaluation.others[0]) if run.evaluation else {}
+    win_rate = metrics.get("win_rate.rate")
+    accuracy = metrics.get("preference.pair_accuracy") or metrics.get("reward_accuracy.pair_accuracy")
     last = run.stages[-1]
     return {
         "steps": sum(stage.steps for stage in run.stages),

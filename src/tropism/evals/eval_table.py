@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from tropism.evals.core.items import Eval
 from tropism.evals.harness import capability
-from tropism.evals.preference import displacement, drift, forgetting, head_to_head, implicit_reward, strengths
+from tropism.evals.preference import (
+    displacement,
+    drift,
+    forgetting,
+    implicit_reward,
+    perplexity,
+    reward_accuracy,
+    strengths,
+    win_rate,
+)
 from tropism.evals.security import hierarchy, injection, refusal
 from tropism.evals.style import style_preference
 from tropism.records import EvalWords
@@ -19,7 +28,7 @@ EVALS: dict[str, Eval] = {
             base_is_zero=True,
         ),
         measures=implicit_reward.MEASURES,
-        needs=frozenset({"groups", "policy"}),
+        needs=frozenset({"groups", "logp"}),
         statistics=implicit_reward.STATISTICS,
     ),
     "displacement": Eval(
@@ -31,7 +40,29 @@ EVALS: dict[str, Eval] = {
             base_is_zero=True,
         ),
         measures=displacement.MEASURES,
-        needs=frozenset({"groups", "policy"}),
+        needs=frozenset({"groups", "logp"}),
+    ),
+    "perplexity": Eval(
+        perplexity.perplexity,
+        perplexity.PerplexitySettings,
+        words=EvalWords(
+            title="Held-out responses",
+            question="How well does the model predict the responses that people wanted, and those that they did not?",
+        ),
+        measures=perplexity.MEASURES,
+        needs=frozenset({"groups", "logp"}),
+        statistics=perplexity.STATISTICS,
+    ),
+    "reward_accuracy": Eval(
+        reward_accuracy.reward_accuracy,
+        reward_accuracy.RewardAccuracySettings,
+        words=EvalWords(
+            title="Rewards on held-out comparisons",
+            question="Does the reward model give the higher reward to the answer that people preferred?",
+            base_is_zero=True,
+        ),
+        measures=reward_accuracy.MEASURES,
+        needs=frozenset({"groups", "rewards"}),
     ),
     "drift": Eval(
         drift.drift,
@@ -41,7 +72,7 @@ EVALS: dict[str, Eval] = {
             question="How long, how varied and how far from the base are the model's own answers?",
         ),
         measures=drift.MEASURES,
-        needs=frozenset({"groups"}),
+        needs=frozenset({"groups", "generate"}),
         statistics=drift.STATISTICS,
     ),
     "forgetting": Eval(
@@ -49,17 +80,17 @@ EVALS: dict[str, Eval] = {
         forgetting.ForgettingSettings,
         words=EvalWords(title="Forgetting", question="How well does the model still predict plain text?"),
         measures=forgetting.MEASURES,
-        needs=frozenset({"texts", "policy"}),
+        needs=frozenset({"texts", "logp"}),
         statistics=forgetting.STATISTICS,
     ),
     "win_rate": Eval(
-        head_to_head.win_rate,
-        head_to_head.WinRateSettings,
+        win_rate.win_rate,
+        win_rate.WinRateSettings,
         words=EvalWords(
             title="Win rate", question="Does the judge prefer the model's answers to the base's for the same prompts?"
         ),
-        measures=head_to_head.MEASURES,
-        needs=frozenset({"groups", "judge"}),
+        measures=win_rate.MEASURES,
+        needs=frozenset({"groups", "judge", "generate"}),
         across=strengths.strengths_table,
     ),
     "capability": Eval(
@@ -74,6 +105,7 @@ EVALS: dict[str, Eval] = {
             title="Refusals", question="Does the model refuse harmless requests, or answer dangerous ones?"
         ),
         measures=refusal.MEASURES,
+        needs=frozenset({"generate"}),
     ),
     "injection": Eval(
         injection.injection,
@@ -82,6 +114,7 @@ EVALS: dict[str, Eval] = {
             title="Prompt injection", question="Does the model follow instructions hidden in the data that it reads?"
         ),
         measures=injection.MEASURES,
+        needs=frozenset({"generate"}),
         statistics=injection.STATISTICS,
     ),
     "hierarchy": Eval(
@@ -92,6 +125,7 @@ EVALS: dict[str, Eval] = {
             question="When two levels of authority disagree, does the model obey the higher one?",
         ),
         measures=hierarchy.MEASURES,
+        needs=frozenset({"generate"}),
         statistics=hierarchy.STATISTICS,
     ),
     "style": Eval(
@@ -99,7 +133,7 @@ EVALS: dict[str, Eval] = {
         style_preference.StyleSettings,
         words=EvalWords(title="Style", question="Does the form of an answer sway the model more than its content?"),
         measures=style_preference.MEASURES,
-        needs=frozenset({"policy"}),
+        needs=frozenset({"logp", "states"}),
         statistics=style_preference.STATISTICS,
     ),
 }

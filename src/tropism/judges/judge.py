@@ -229,7 +229,23 @@ def load_judge(name: str) -> Judge:
             assert isinstance(judge, Judge)
             return judge
     rule = judge_function(name)
+    if num_arguments(rule) not in (2, 3):
+        raise ConfigError(
+            f"judge {name!r} must take (prompt, answer) or (prompt, first, second), got {num_arguments(rule)} required "
+            "arguments.",
+            remedy="Correct its signature.",
+        )
     return PairRule(name, rule) if num_arguments(rule) == 3 else RuleJudge(name, rule)
+
+
+def try_judge(judge: Judge) -> None:
+    """Call a rule of the user's once, so that a wrong signature or result is found before anything is trained.
+
+    Raises:
+        DataError: if the rule fails on an ordinary pair of answers.
+    """
+    if isinstance(judge, RuleJudge | PairRule):
+        judge.compare_all([Duel("What is the capital of France?", "It is Paris.", "I do not know.")])
 
 
 def judge_function(name: str) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from tropism.data.label_choices import ChoiceItem
 from tropism.groups import Content, Message
 from tropism.label.images import ImageFolder
+from tropism.visible import visible_text
 
 LONGEST_MARKDOWN = 50_000
 """Characters; longer texts are shown without rendering."""
@@ -41,9 +42,6 @@ TAGS = {
 }
 TAGS |= {"li", "table", "thead", "tbody", "tr", "th", "td", "span"}
 ATTRIBUTES = {"span": {"class"}, "ol": {"start"}}
-CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {0x7F: 0x2421}
-CONTROLS |= dict.fromkeys([*range(0xD800, 0xE000), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], 0xFFFD)
-"""Control characters, lone surrogates, and marks that change the direction of the text that follows."""
 
 
 class Turn(NamedTuple):
@@ -73,7 +71,7 @@ def text_html(text: str) -> Markup:
         >>> text_html("**Hi** <script>alert(1)</script>")
         Markup('<p><strong>Hi</strong> &lt;script&gt;alert(1)&lt;/script&gt;</p>\\n')
     """
-    shown = text.translate(CONTROLS)
+    shown = visible_text(text)
     if len(shown) > LONGEST_MARKDOWN:
         return Markup('<div class="verbatim">{}</div>').format(shown)
     return Markup(nh3.clean(_markdown().render(shown), tags=TAGS, attributes=ATTRIBUTES))  # noqa: S704  (cleaned)

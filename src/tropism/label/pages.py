@@ -11,11 +11,12 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tropism.data.label_choices import ChoiceItem
-from tropism.label.content import CONTROLS, Turn, turns_of
+from tropism.label.content import Turn, turns_of
 from tropism.label.images import ImageFolder
 from tropism.label.label_service import ShownItem
 from tropism.label.queue import Progress
 from tropism.label.results import Results
+from tropism.visible import visible_text
 
 STATIC_TYPES = {
     "label.css": "text/css; charset=utf-8",
@@ -166,4 +167,4 @@ def _asset(name: str) -> str:
 
 def _visible(value: object) -> object:
     """Text with its control characters made visible; HTML stays unchanged."""
-    return value.translate(CONTROLS) if type(value) is str else value
+    return visible_text(value) if type(value) is str else value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tropism.policies.transformer import TransformerPolicy
 from tropism.scores import ResponseScores
 from tropism.text.prepared import require_groups
 from tropism.text.render import Renderer
+from tropism.text.rendered import RenderedGroup
 
 
 class RewardPolicy(TransformerPolicy):
@@ -150,11 +152,31 @@ class RewardPolicy(TransformerPolicy):
         ]
         rendered, account = self.prepare(groups)
         require_groups(rendered, account, what="the reward model")
+        found = {one.group.id: value for one, (value,) in zip(rendered, self.group_rewards(rendered), strict=True)}
+        return [found.get(group.id, float("-inf")) for group in groups]
+
+    @torch.no_grad()
+    def group_rewards(
+        self, groups: Sequence[RenderedGroup], *, progress: Callable[[int], None] | None = None
+    ) -> list[list[float]]:
+        """The reward of every response of every group, in their order.
+
+        Args:
+            groups: in token ids.
+            progress: called with the number of groups done since the last call.
+        """
+        numbered = [
+            dataclasses.replace(one, group=dataclasses.replace(one.group, id=str(place)))
+            for place, one in enumerate(groups)
+        ]
+        found: list[list[float]] = [[] for _ in groups]
         was_training = self.model.training
         self.model.eval()
-        found: dict[str, float] = {}
-        for batch in self.collate(rendered, tokens_per_batch=self.fast_budget(rendered)):
-            values = self.score(self.model, batch.to(self.device)).policy.tolist()
-            found |= dict(zip(batch.group_ids, values, strict=True))
+        for batch in self.collate(numbered, tokens_per_batch=self.fast_budget(numbered)):
+            values = iter(self.score(self.model, batch.to(self.device)).policy.tolist())
+            for place in map(int, batch.group_ids):  # a batch holds whole groups, in an order of its own
+                found[place] = [next(values) for _ in groups[place].responses]
+            if progress:
+                progress(len(batch.group_ids))
         self.model.train(was_training)
-        return [found.get(group.id, float("-inf")) for group in groups]
+        return found

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
 from torch import nn
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tropism.errors import ModelError
 from tropism.groups import Content
@@ -52,7 +51,7 @@ class TextPolicy(TransformerPolicy):
         if model.get_output_embeddings() is None:
             raise ModelError(
                 f"{type(model).__name__} has no output embeddings, so it gives no log-probabilities of tokens.",
-                remedy="Give a causal language model (AutoModelForCausalLM).",
+                remedy="Use a causal language model (AutoModelForCausalLM).",
             )
         self._after_head = known_after_head(model.config.get_text_config())
         self._head_is_known = True
@@ -110,7 +109,7 @@ class TextPolicy(TransformerPolicy):
         return cls(trained, tokenizer, renderer, layout=model.layout)
 
     def check_on_the_model(self) -> None:
-        """See on a few tokens that scores will come out right."""
+        """Check on a few tokens that scores are right."""
         self._head_is_known = support.try_head(self.causal_model)
         if self.layout == "forest":
             support.try_forest(self.causal_model)
@@ -158,13 +157,13 @@ class TextPolicy(TransformerPolicy):
             temperature=temperature,
             max_new_tokens=max_new_tokens,
             seed=seed,
-            batch_size=batch_size,
+            rows_at_once=batch_size,
             progress=progress,
         )
-        return self.texts(rows)
+        return self.texts([answer for (answer,) in rows])
 
     def texts(self, rows: Sequence[tuple[int, ...]]) -> list[str]:
-        """Sampled token ids as text, without special tokens and blanks around."""
+        """Sampled token ids as text, without special tokens and surrounding white space."""
         return [text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)]
 
     @torch.no_grad()
@@ -172,59 +171,22 @@ class TextPolicy(TransformerPolicy):
         self,
         prompts: Sequence[tuple[int, ...]],
         *,
-        temperature: float,
-        max_new_tokens: int,
-        seed: int,
-        batch_size: int = 64,
-        progress: Callable[[int], None] | None = None,
-    ) -> list[tuple[int, ...]]:
-        """One answer to each prompt, token ids in and out, up to and with EOS; in batches of like length.
-
-        Args:
-            prompts: token ids of each prompt.
-            temperature: 0 takes the likeliest token.
-            max_new_tokens: an answer without EOS is cut here.
-            seed: the same seed gives the same answers, and leaves the global random state alone.
-            batch_size: prompts at a time.
-            progress: called with the number of prompts done since the last call.
-        """
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-        answers: list[tuple[int, ...]] = [()] * len(prompts)
-        was_training = self.model.training
-        self.model.eval()
-        with self.own_attention(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            for start in range(0, len(order), batch_size):
-                part = order[start : start + batch_size]
-                rows = self._sample_batch([prompts[i] for i in part], temperature, max_new_tokens)
-                for i, row in zip(part, rows, strict=True):
-                    answers[i] = row
-                if progress:
-                    progress(len(part))
-        self.model.train(was_training)
-        return answers
-
-    @torch.no_grad()
-    def sample_each(
-        self,
-        prompts: Sequence[tuple[int, ...]],
-        *,
-        num_answers: int,
+        num_answers: int = 1,
         temperature: float,
         max_new_tokens: int,
         seed: int,
         rows_at_once: int = 64,
         progress: Callable[[int], None] | None = None,
     ) -> list[list[tuple[int, ...]]]:
-        """Several answers to each prompt, token ids in and out; see `tropism.policies.decoding`.
+        """Answers to each prompt, token ids in and out; see `tropism.policies.decoding`.
 
         Args:
             prompts: token ids of each prompt.
-            num_answers: to each prompt; the prompt is computed once for all of them.
-            temperature: 0 takes the likeliest token.
-            max_new_tokens: an answer that has not ended is cut here, or where the context ends.
-            seed: an answer depends on it, on its prompt and on its number, never on the batch.
-            rows_at_once: most answers in a batch, at least one prompt's.
+            num_answers: per prompt; the prompt is computed once for all of them.
+            temperature: 0 takes the most likely token.
+            max_new_tokens: an answer that has not ended is cut here, or at the end of the model's context.
+            seed: an answer depends on the seed, its prompt and its number, never on the batch.
+            rows_at_once: maximum number of answers in a batch; at least those of one prompt.
             progress: called with the number of prompts done since the last call.
         """
         renderer = self.renderer
@@ -244,52 +206,3 @@ class TextPolicy(TransformerPolicy):
                     progress(len(part))
         self.model.train(was_training)
         return answers
-
-    def _sample_batch(
-        self, rows: list[tuple[int, ...]], temperature: float, max_new_tokens: int
-    ) -> list[tuple[int, ...]]:
-        width = max(map(len, rows))
-        input_ids = torch.full((len(rows), width), self.renderer.eos, dtype=torch.long)
-        attention_mask = torch.zeros_like(input_ids)
-        for row, ids in enumerate(rows):
-            input_ids[row, width - len(ids) :] = torch.tensor(ids, dtype=torch.long)
-            attention_mask[row, width - len(ids) :] = 1
-        sampling = {"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}
-        settings = GenerationConfig(
-            do_sample=temperature > 0,
-            max_new_tokens=max_new_tokens,
-            pad_token_id=self.renderer.eos,
-            eos_token_id=sorted(self.renderer.stops),
-            use_cache=True,
-            **sampling,
-        )
-        with only_these_settings(self.model, settings):
-            output = self.model.generate(
-                input_ids=input_ids.to(self.device), attention_mask=attention_mask.to(self.device)
-            )
-        return [until_stop(row, self.renderer.stops) for row in output[:, width:].tolist()]
-
-
-@contextlib.contextmanager
-def only_these_settings(model: PreTrainedModel | PeftModel, settings: GenerationConfig) -> Iterator[None]:
-    """Generate with these settings alone: what a model folder sets (a repetition penalty, say) is not the model."""
-    owners = [model, model.get_base_model()] if isinstance(model, PeftModel) else [model]
-    before = [owner.generation_config for owner in owners]
-    for owner in owners:
-        owner.generation_config = settings
-    try:
-        yield
-    finally:
-        for owner, own in zip(owners, before, strict=True):
-            owner.generation_config = own
-
-
-def until_stop(ids: list[int], stops: Collection[int]) -> tuple[int, ...]:
-    """Token ids up to and with the first that ends a response.
-
-    Example:
-        >>> until_stop([5, 1, 0, 0], {1})
-        (5, 1)
-    """
-    end = next((place for place, token in enumerate(ids) if token in stops), len(ids))
-    return tuple(ids[: end + 1])

@@ -2,7 +2,7 @@
 
 from tropism.records.base import Estimate, Matrix, Record, write_json, write_text
 from tropism.records.data import Account, DataCard
-from tropism.records.runs import Alarm, Evaluation, MemoryPlan, Probe, Run, Sample, Stage, StepLog, read_log, read_run
+from tropism.records.runs import Alarm, MemoryPlan, Probe, Run, Stage, StepLog, read_log, read_run
 from tropism.records.series import RoundRecord, Rounds, Sweep, SweepRun
 from tropism.records.suites import (
     Better,
@@ -26,7 +26,6 @@ __all__ = [
     "Estimate",
     "EvalResult",
     "EvalWords",
-    "Evaluation",
     "Matrix",
     "Measure",
     "MemoryPlan",
@@ -35,7 +34,6 @@ __all__ = [
     "RoundRecord",
     "Rounds",
     "Run",
-    "Sample",
     "Stage",
     "StepLog",
     "SuiteModel",

@@ -1,4 +1,4 @@
-"""A training run: its stages, what was watched while they trained, and what changed."""
+"""A training run: its stages, the probes and alarms of each, and the evaluation at its end."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from tropism.errors import DataError
 from tropism.records.base import Estimate, Record
 from tropism.records.data import Account, DataCard
+from tropism.records.suites import SuiteRun
 
 
 class StepLog(Record):
@@ -20,32 +21,8 @@ class StepLog(Record):
     values: dict[str, float]
 
 
-class Sample(Record):
-    """One held-out prompt with the answers of the model before and after, and what a judge gave them."""
-
-    prompt: str
-    before: str
-    after: str
-    before_score: float | None = None
-    after_score: float | None = None
-
-
-class Evaluation(Record):
-    """What changed between two models, on held-out prompts."""
-
-    before: str
-    after: str
-    judge: str | None = None
-    metrics: dict[str, Estimate] = Field(default_factory=dict)
-    margins: list[float] = Field(default_factory=list)
-    """Log-ratio margin (nats) of every held-out edge, for the histogram."""
-    samples: list[Sample] = Field(default_factory=list)
-    account: Account | None = None
-    """What rendering did with the held-out groups: a row is a group here."""
-
-
 class Alarm(Record):
-    """Something that went wrong while a stage trained: what, when, how far over which threshold, and what to do."""
+    """A problem found during training: its name, step, value, threshold, explanation and remedy."""
 
     name: str
     step: int
@@ -56,14 +33,14 @@ class Alarm(Record):
 
 
 class Probe(Record):
-    """What a small probe of the model measured after a step of a stage; step 0 is the start."""
+    """What a small probe measured after a step of a stage; step 0 is the start."""
 
     step: int
     metrics: dict[str, Estimate]
 
 
 class MemoryPlan(Record):
-    """How a stage is fitted into memory, and what it is expected to need at its peak."""
+    """How a stage fits into memory, and what it is expected to need at its peak."""
 
     tokens_per_batch: int
     gradient_checkpointing: bool
@@ -71,11 +48,11 @@ class MemoryPlan(Record):
     weights_mb: float
     optimizer_mb: float
     fixed_mb: float
-    """What a micro-batch adds whatever its size: gradients, buffers of the head."""
+    """What a micro-batch of any size adds: gradients, buffers of the head."""
     kb_per_token: float
-    """What each of its tokens adds: activations."""
+    """What each token of a micro-batch adds: activations."""
     peak_mb: float
-    """Expected peak while training: of the GPU's allocator, or of the process."""
+    """Expected peak during training, of the GPU's allocator or of the process."""
     free_mb: float
     device: str
 
@@ -103,9 +80,9 @@ class Stage(Record):
     plan: MemoryPlan | None = None
     alarms: list[Alarm] = Field(default_factory=list)
     probes: list[Probe] = Field(default_factory=list)
-    """What was measured while it trained, in the order of steps: a reward-KL frontier over checkpoints, say."""
+    """What was measured during training, in the order of steps."""
     chosen_step: int | None = None
-    """The step whose checkpoint was kept as the model, where a composite chose it; None for the last."""
+    """The step whose checkpoint became the model if `alarms.choose` chose one; None for the last step."""
 
 
 class Run(Record):
@@ -116,12 +93,15 @@ class Run(Record):
     title: str
     command: str
     recipe: dict[str, Any]
+    chosen: dict[str, Any] = Field(default_factory=dict)
+    """The part of the recipe that was set, without defaults."""
     environment: dict[str, str]
     cards: list[DataCard]
     split: dict[str, int] = Field(default_factory=dict)
-    """Where the groups of all sources went: side to number."""
+    """Side of the split to the number of groups, over all sources."""
     stages: list[Stage]
-    evaluation: Evaluation | None = None
+    evaluation: SuiteRun | None = None
+    """The run's model compared with the model that its last stage started from; None if nothing could be measured."""
     seconds: float
     peak_memory_mb: float
 
@@ -130,14 +110,14 @@ def read_run(path: Path) -> Run:
     """Read a run's `run.json`.
 
     Raises:
-        DataError: where the file is missing or not such a record.
+        DataError: if the file is missing or is not such a record.
     """
     try:
         return Run.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(
             f"no finished run in {path.parent} (its run.json is missing).",
-            remedy="Give the `output` folder of a `tropism train` that ended, or run it with --resume.",
+            remedy="Give the `output` folder of a finished `tropism train`, or finish it with --resume.",
         ) from None
     except ValidationError as error:
         first = error.errors()[0]
@@ -148,7 +128,7 @@ def read_run(path: Path) -> Run:
 
 
 def read_log(path: Path) -> list[StepLog]:
-    """Read a stage's `log.jsonl`; a last line cut short by a kill is left out."""
+    """Read a stage's `log.jsonl`; a last line cut short by a kill is ignored."""
     steps = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from tropism.records.base import Estimate, Record
 from tropism.records.data import DataCard
-from tropism.records.runs import Alarm, Evaluation
+from tropism.records.runs import Alarm
+from tropism.records.suites import SuiteRun
 
 
 class SweepRun(Record):
@@ -19,16 +20,17 @@ class SweepRun(Record):
     """Relative to the sweep's folder."""
     settings: dict[str, Any]
     metrics: dict[str, Estimate] = Field(default_factory=dict)
+    """Of the run's evaluation, by `eval.metric`."""
     alarms: list[Alarm] = Field(default_factory=list)
     reference_tokens_scored: int = 0
-    """0 where the cache of the runs before knew all."""
+    """0 if the cache of earlier runs held every score."""
     seconds: float = 0.0
     error: str | None = None
     """Why it failed, if it did."""
 
 
 class Sweep(Record):
-    """One recipe over a grid of settings, as its folder's `sweep.json` keeps it; the runs in the order they ran."""
+    """One recipe over a grid of settings, as kept in `sweep.json`; runs in the order in which they ran."""
 
     kind: Literal["tropism.sweep"] = "tropism.sweep"
     version: int = 1
@@ -40,7 +42,7 @@ class Sweep(Record):
 
 
 class RoundRecord(Record):
-    """One on-policy round: what was sampled from which model, what it was judged, and the run that trained on it."""
+    """One on-policy round: the answers sampled from a model, their comparisons, and the run trained on them."""
 
     number: int
     start_model: str
@@ -51,8 +53,8 @@ class RoundRecord(Record):
     model: str
     card: DataCard
     notes: list[str] = Field(default_factory=list)
-    against_first: Evaluation | None = None
-    """The round's model beside the model that the first round started from, on held-out prompts."""
+    against_first: SuiteRun | None = None
+    """The round's model compared with the model that the first round started from."""
 
 
 class Rounds(Record):

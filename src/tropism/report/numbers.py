@@ -1,4 +1,4 @@
-"""How numbers are written for people: no more digits than the interval supports, and a word where there is none."""
+"""How numbers are written: no more digits than the interval supports, and a dash for a number that is not finite."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def plain(value: float, decimals: int = 2, *, signed: bool = False) -> str:
     """A number with thousands separators and a true minus sign.
 
     Args:
-        value: the number; an unbounded or undefined one becomes a dash.
+        value: the number; an infinite or undefined one becomes a dash.
         decimals: digits after the point.
         signed: write a plus sign before positive numbers.
 
@@ -42,7 +42,7 @@ def plain(value: float, decimals: int = 2, *, signed: bool = False) -> str:
 
 
 def compact(value: float) -> str:
-    """A number to about three digits, where no interval says how many are meant.
+    """A number to about three digits, if no interval says how many are meant.
 
     Example:
         >>> compact(0.69314), compact(0.00002), compact(48.23), compact(16384)
@@ -70,7 +70,7 @@ def decimals_of(*estimates: Estimate) -> int:
 
 
 def value_text(estimate: Estimate, unit: Unit, *, decimals: int | None = None, signed: bool = False) -> str:
-    """The value of an estimate, in percent where it is a share.
+    """The value of an estimate, in percent if it is a share.
 
     Example:
         >>> value_text(Estimate(value=0.77, low=0.73, high=0.81, n=400), "share").replace(SPACE, " ")
@@ -83,20 +83,57 @@ def value_text(estimate: Estimate, unit: Unit, *, decimals: int | None = None, s
 
 
 def interval_text(estimate: Estimate, unit: Unit, *, decimals: int | None = None, signed: bool = False) -> str:
-    """The 95 % interval of an estimate in brackets.
+    """The 95 % interval of an estimate in brackets; that of a share ends at 0 and 1.
 
     Example:
         >>> interval_text(Estimate(value=0.77, low=0.73, high=0.81, n=400), "share", decimals=0)
         '[73, 81]'
+        >>> interval_text(Estimate(value=0.936, low=0.825, high=1.047, n=40), "share")
+        '[82.5, 100.0]'
     """
-    scale, usual = (100, 1) if unit == "share" else (1, decimals_of(estimate))
-    digits = usual if decimals is None else decimals
-    low, high = (plain(scale * bound, digits, signed=signed) for bound in (estimate.low, estimate.high))
-    return f"[{low}, {high}]"
+    if unit == "share":
+        low, high = 100 * max(0.0, estimate.low), 100 * min(1.0, estimate.high)
+        return _brackets(low, high, 1 if decimals is None else decimals, signed=signed)
+    digits = decimals_of(estimate) if decimals is None else decimals
+    return _brackets(estimate.low, estimate.high, digits, signed=signed)
+
+
+def change_text(change: Estimate, unit: Unit, *, decimals: int | None = None) -> tuple[str, str]:
+    """A change and its 95 % interval, with signs; the change of a share is in percentage points.
+
+    Example:
+        >>> change_text(Estimate(value=0.262, low=0.221, high=0.303, n=400), "share")
+        ('+26.2', '[+22.1, +30.3]')
+    """
+    scale, digits = (100, 1) if unit == "share" else (1, decimals_of(change) if decimals is None else decimals)
+    value = plain(scale * change.value, digits, signed=True)
+    return value, _brackets(scale * change.low, scale * change.high, digits, signed=True)
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value to four digits; a smaller one is never written as 0.
+
+    Example:
+        >>> p_text(0.0123), p_text(1e-9), p_text(None)
+        ('0.0123', '< 0.0001', '–')
+    """
+    if p_value is None:
+        return MISSING
+    return "< 0.0001" if p_value < 0.0001 else plain(p_value, 4)
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun in the right number.
+
+    Example:
+        >>> counted(1, "error"), counted(1200, "step"), counted(0, "alarm")
+        ('1 error', '1,200 steps', '0 alarms')
+    """
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def inside(label: str) -> str:
-    """A label inside a sentence: its first letter small, unless it begins an abbreviation.
+    """A label inside a sentence: its first letter in lower case, unless it begins an abbreviation.
 
     Example:
         >>> inside("Pair accuracy"), inside("KL from the base")
@@ -106,7 +143,7 @@ def inside(label: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it.
+    """A time in units of its size.
 
     Example:
         >>> duration(48.21), duration(3725)
@@ -130,3 +167,8 @@ def size(megabytes: float) -> str:
     if not math.isfinite(megabytes):
         return MISSING
     return f"{megabytes:,.0f} MB" if megabytes < 1024 else f"{megabytes / 1024:,.1f} GB"
+
+
+def _brackets(low: float, high: float, digits: int, *, signed: bool) -> str:
+    """Two bounds in brackets."""
+    return f"[{plain(low, digits, signed=signed)}, {plain(high, digits, signed=signed)}]"

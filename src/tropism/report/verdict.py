@@ -1,125 +1,213 @@
-"""The verdict in plain words: what a run's record allows to be said, and no more."""
+"""The first screen: the verdict in one sentence, and the few measures that matter most."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
-from tropism.records import Estimate, Evaluation, Run
-from tropism.report.metrics import Kind, Row, difference, kind_of, metric_of, rows_of
-from tropism.report.numbers import SPACE, compact, decimals_of, interval_text, plain, value_text
+from tropism.records import Estimate
+from tropism.report.measured_changes import MeasuredChange, by_eval, by_measure, tally_of
+from tropism.report.numbers import SPACE, compact, counted, inside, interval_text, plain, value_text
+from tropism.report.page_records import PageRecords
+from tropism.report.sections.change_tables import TRIVIAL_RULE
+from tropism.report.sections.model_verdicts import ModelVerdict
 
-NOT_MEASURED = "Nothing was measured on held-out prompts, so this report cannot say whether the model got better."
+NOT_MEASURED = "Nothing was measured on held-out data, so this report cannot say whether the model got better."
+LEADING = ("win_rate.rate", "preference.pair_accuracy", "reward_accuracy.pair_accuracy")
+"""What training is for."""
+COSTS = ("drift.kl", "drift.words")
+"""What it usually costs."""
+MOST_MEASURES = 5
+MOST_LINES = 9
+MOST_WORSE = 2
+"""So many measures that got worse precede what training costs."""
+MOST_IN_HEADLINE = 4
 
 
-class Finding(NamedTuple):
-    """One metric that moved, or did not: its name, what it was and is, and the change or the value's interval."""
+def headline(verdicts: Sequence[ModelVerdict], changes: Sequence[MeasuredChange], records: PageRecords) -> str:
+    """The sentence at the top of the page. It claims no difference that the intervals and tests do not show."""
+    if len(records.models) == 1:
+        return _one_model(changes, records)
+    return _several_models(verdicts, changes, records)
 
-    label: str
-    numbers: str
-    interval: str
 
+def key_changes(changes: Sequence[MeasuredChange], records: PageRecords) -> list[MeasuredChange]:
+    """The changes of the first screen: what training is for, what got worse, what it cost, then what got better.
 
-def headline(run: Run) -> str:
-    """The sentence at the top of the page.
-
-    Where the 95 % interval holds "no difference", the sentence says so. Without an evaluation it says only that
-    training ran.
+    The more models a page has, the fewer measures it shows there.
     """
-    metrics = run.evaluation.metrics if run.evaluation else {}
-    if "win_rate" in metrics:
-        return _win_sentence(metrics["win_rate"], metrics)
-    if "pair_accuracy" in metrics:
-        return _accuracy_sentence(metrics["pair_accuracy"])
-    if metrics:
-        return _count_sentence(rows_of(metrics))
-    return _training_sentence(run)
+    groups = by_measure([change for change in changes if change.verdict != "note"])
+    worse, better, unsure = (_keys(groups, verdict) for verdict in ("worse", "better", "unsure"))
+    ranked = [*LEADING, *worse[:MOST_WORSE], *COSTS, *worse, *better, *unsure]
+    keys = [key for key in dict.fromkeys(ranked) if key in groups]
+    count = min(MOST_MEASURES, max(1, MOST_LINES // max(1, len(records.models))))
+    return [change for key in keys[:count] for change in groups[key]]
 
 
-def findings(evaluation: Evaluation | None) -> dict[Kind, list[Finding]]:
-    """What got better, what got worse, what moved in no clear way and what merely changed."""
-    found: dict[Kind, list[Finding]] = {"better": [], "worse": [], "unclear": [], "changed": []}
-    for row in rows_of(evaluation.metrics if evaluation else {}):
-        if row.kind in found:
-            found[row.kind].append(Finding(row.metric.label, *_numbers(row)))
-    return found
-
-
-def _win_sentence(win_rate: Estimate, metrics: Mapping[str, Estimate]) -> str:
-    """Who wins, and what became of the length, which judges mistake for quality."""
-    share = _share(win_rate)
-    against = f"{share} of {win_rate.n:,} held-out prompts against the model it started from"
-    match kind_of(metric_of("win_rate"), win_rate, None):
-        case "better":
-            sentence = f"The tuned model\u2019s answers win {against}"
-        case "worse":
-            sentence = f"The tuned model got worse: its answers win only {against}"
-        case _:
-            sentence = f"No clear difference: the tuned model\u2019s answers win {against}"
-    return f"{sentence}{_length_clause(metrics)}."
-
-
-def _length_clause(metrics: Mapping[str, Estimate]) -> str:
-    """How much longer or shorter the answers became."""
-    if "words_before" not in metrics or "words_after" not in metrics:
+def counts_in_words(verdicts: Sequence[ModelVerdict]) -> str:
+    """How many measures of a single model moved which way; empty if there are several models or no measure."""
+    if len(verdicts) != 1 or not verdicts[0].num_judged:
         return ""
-    change = difference(metrics["words_after"], metrics["words_before"])
-    if kind_of(metric_of("words"), metrics["words_after"], change) == "unclear":
-        return "; answers are about as long as before"
-    words = plain(abs(change.value), 0 if abs(change.value) >= 2 else 1)
-    unit = "word" if words == "1" else "words"
-    return f"; answers are {words} {unit} {'longer' if change.value > 0 else 'shorter'}"
+    one = verdicts[0]
+    unsure = one.num_judged - one.num_better - one.num_worse
+    return (
+        f"Of {counted(one.num_judged, 'measure')} with a direction, {one.num_better} got better, {one.num_worse} got "
+        f"worse and {unsure} showed no clear difference."
+    )
 
 
-def _accuracy_sentence(accuracy: Estimate) -> str:
-    """Whose side the model takes on held-out pairs; no answer was written."""
-    pairs = f"{_share(accuracy)} of {accuracy.n:,} held-out pairs"
-    rest = "Its own answers were not compared."
-    match kind_of(metric_of("pair_accuracy"), accuracy, None):
+def _keys(groups: Mapping[str, Sequence[MeasuredChange]], verdict: str) -> list[str]:
+    """Measures with a direction that have a verdict in some model; the first of every eval, then the others."""
+    found = [
+        group[0] for group in groups.values() if any(one.is_judged and one.verdict == verdict for one in group)
+    ]  # fmt: skip
+    first = [own[0].key for own in by_eval(found).values()]
+    return first + [change.key for change in found]
+
+
+def _one_model(changes: Sequence[MeasuredChange], records: PageRecords) -> str:
+    """The sentence on a single model."""
+    own = {change.key: change for change in changes if change.model == records.models[0] and change.verdict != "note"}
+    if "win_rate.rate" in own:
+        return _win_sentence(own, changes)
+    accuracy = next((own[key] for key in LEADING if key in own), None)
+    if accuracy:
+        return _accuracy_sentence(accuracy, own, changes)
+    if own:
+        return _count_sentence(list(own.values()))
+    return _training_sentence(records)
+
+
+def _win_sentence(own: Mapping[str, MeasuredChange], changes: Sequence[MeasuredChange]) -> str:
+    """How answers compare with the base's, and how their length changed, which judges often reward."""
+    rate = own["win_rate.rate"]
+    tally = tally_of(changes, rate.model)
+    won = (
+        f"{tally} on {tally.won + tally.tied + tally.lost:,} held-out prompts"
+        if tally
+        else f"a win rate, ties as half, of {_share(rate.after)} on {rate.after.n:,} held-out prompts"
+    )
+    match rate.verdict:
         case "better":
-            return f"The tuned model sides with people on {pairs}. {rest}"
+            sentence = f"The tuned model\u2019s answers are preferred to its start\u2019s: {won}"
         case "worse":
-            return f"The tuned model sides against people: it agrees with them on only {pairs}. {rest}"
+            sentence = f"The tuned model got worse: against its start\u2019s answers {won}"
         case _:
-            return f"No clear difference from a coin toss: the tuned model sides with people on {pairs}. {rest}"
+            sentence = f"No clear difference between the tuned model\u2019s answers and its start\u2019s: {won}"
+    return f"{sentence}{_length_clause(own.get('drift.words'))}."
 
 
-def _count_sentence(rows: list[Row]) -> str:
-    """How many of the measures moved which way, where answers and pairs were not compared."""
-    kinds = [row.kind for row in rows]
-    measures = f"{len(rows)} measure" + ("" if len(rows) == 1 else "s")
-    better, worse = kinds.count("better"), kinds.count("worse")
+def _length_clause(words: MeasuredChange | None) -> str:
+    """How much longer or shorter the answers became."""
+    if words is None or words.difference is None:
+        return ""
+    if words.verdict == "unsure":
+        return "; answers are about as long as before"
+    size = abs(words.difference.value)
+    number = plain(size, 0 if size >= 2 else 1)
+    unit = "word" if number == "1" else "words"
+    return f"; answers are {number} {unit} {'longer' if words.difference.value > 0 else 'shorter'}"
+
+
+def _accuracy_sentence(
+    accuracy: MeasuredChange, own: Mapping[str, MeasuredChange], changes: Sequence[MeasuredChange]
+) -> str:
+    """How many held-out pairs the model orders as people did, and whether a trivial rule does as well."""
+    pairs = f"{_share(accuracy.after)} of {accuracy.after.n:,} held-out pairs{_rule_clause(accuracy, changes)}"
+    if accuracy.is_sign:
+        kl = own["drift.kl"].after
+        interval = interval_text(kl, "number").replace(", ", f",{SPACE}")
+        return (
+            f"The tuned model hardly moved from its start: its KL is {value_text(kl, 'number')} {interval} nats per "
+            f"answer. The signs of its log-ratios agree with people on {pairs}."
+        )
+    match accuracy.verdict:
+        case "better":
+            return f"The tuned model agrees with people on {pairs}. Its own answers were not judged."
+        case "worse":
+            return f"The tuned model got worse: it agrees with people on only {pairs}. Its own answers were not judged."
+        case _:
+            return (
+                f"No clear difference: the tuned model agrees with people on {pairs}. Its own answers were not judged."
+            )
+
+
+def _rule_clause(accuracy: MeasuredChange, changes: Sequence[MeasuredChange]) -> str:
+    """What the best trivial rule reaches on the same pairs."""
+    rules = [
+        one
+        for one in changes
+        if one.eval == accuracy.eval and one.model == accuracy.model and one.metric.startswith(TRIVIAL_RULE)
+    ]
+    if not rules:
+        return ""
+    best = max(rules, key=lambda one: one.after.value)
+    reached = f"{inside(best.measure.label)} reaches {value_text(best.after, 'share', decimals=0)}"
+    return f"; {reached}" if accuracy.after.value > best.after.value else f", no more than a trivial rule: {reached}"
+
+
+def _count_sentence(own: Sequence[MeasuredChange]) -> str:
+    """How many of the measures moved which way."""
+    judged = [change.verdict for change in own if change.is_judged]
+    better, worse = judged.count("better"), judged.count("worse")
     if not better and not worse:
-        return f"No clear difference, for better or for worse, in {measures}; answers were not compared."
-    return f"Of {measures}, {better} got clearly better and {worse} clearly worse; answers were not compared."
+        return f"No clear difference, for better or for worse, in {counted(len(judged), 'measure')} with a direction."
+    return f"Of {counted(len(judged), 'measure')} with a direction, {better} got better and {worse} got worse."
 
 
-def _training_sentence(run: Run) -> str:
-    """That training ran, where nothing else is known."""
-    if not run.stages:
+def _training_sentence(records: PageRecords) -> str:
+    """That training ran, if nothing else is known."""
+    stages = records.runs[0].run.stages if records.runs else []
+    if not stages:
         return NOT_MEASURED
-    stage = run.stages[-1]
-    steps = f"{stage.steps:,} step" + ("" if stage.steps == 1 else "s")
-    losses = f"a loss of {compact(stage.first_loss)} at first and {compact(stage.last_loss)} at last"
-    return f"Training ended after {steps} with {losses}. {NOT_MEASURED}"
+    stage = stages[-1]
+    losses = f"the loss was {compact(stage.first_loss)} at first and {compact(stage.last_loss)} at last"
+    return f"Training ended after {counted(stage.steps, 'step')}; {losses}. {NOT_MEASURED}"
+
+
+def _several_models(verdicts: Sequence[ModelVerdict], changes: Sequence[MeasuredChange], records: PageRecords) -> str:
+    """The sentence on several models: the counts of each, or of all if there are many."""
+    judged = [one for one in verdicts if one.num_judged]
+    if not judged:
+        models = counted(len(records.models), "model")
+        return f"{models}; nothing was measured on held-out data, so no verdict is possible."
+    start = f"against {records.bases[0]}" if len(records.bases) == 1 else "against where each run started"
+    if len(judged) > MOST_IN_HEADLINE:
+        better, worse = (sum(bool(getattr(one, side)) for one in judged) for side in ("num_better", "num_worse"))
+        return (
+            f"Of {len(judged)} models {start}, {better} got better at something and {worse} got worse at something"
+            f"{_highest(changes)}."
+        )
+    counts = {one.num_judged for one in judged}
+    if len(counts) > 1:
+        says = "; ".join(f"{one.model.name} {_stance(one)} of {counted(one.num_judged, 'measure')}" for one in judged)
+        return f"{start.capitalize()}: {says}."
+    says = "; ".join(f"{one.model.name} {_stance(one)}" for one in judged)
+    return f"Of {counted(counts.pop(), 'measure')} {start}: {says}."
+
+
+def _stance(verdict: ModelVerdict) -> str:
+    """A model's counts, to follow its name."""
+    if not verdict.num_better and not verdict.num_worse:
+        return "shows no clear difference in any"
+    return f"is better at{SPACE}{verdict.num_better or 'none'}, worse at{SPACE}{verdict.num_worse or 'none'}"
+
+
+def _highest(changes: Sequence[MeasuredChange]) -> str:
+    """Which model has the highest value of what training is for; empty if it was not measured."""
+    for key in LEADING:
+        known = [change for change in changes if change.key == key and change.verdict != "note"]
+        if known:
+            best = max(known, key=lambda change: change.after.value)
+            value = f"{value_text(best.after, 'share')} {interval_text(best.after, 'share')}"
+            tally = tally_of(changes, best.model) if key == "win_rate.rate" else None
+            says = f"{value} ({tally})" if tally else value
+            return f"; the highest {inside(best.measure.label)} is {best.model}\u2019s, {says}"
+    return ""
 
 
 def _share(estimate: Estimate) -> str:
-    """A share for the headline: whole percents, or tenths where a bound would round to one half."""
+    """A share in whole percents, or in tenths if a bound would round to one half."""
     near = any(abs(bound - 0.5) < 0.005 and bound != 0.5 for bound in (estimate.low, estimate.high))
     decimals = 1 if near else 0
     value = value_text(estimate, "share", decimals=decimals)
     return f"{value} {interval_text(estimate, 'share', decimals=decimals)}".replace(", ", f",{SPACE}")
-
-
-def _numbers(row: Row) -> tuple[str, str]:
-    """Before, after and the change with its interval; or the value with its interval."""
-    unit = row.metric.unit
-    if row.before is None or row.change is None:
-        signed = row.metric.baseline == 0
-        return value_text(row.after, unit, signed=signed), interval_text(row.after, unit, signed=signed)
-    digits = 1 if unit == "share" else decimals_of(row.before, row.after)
-    before, after = (value_text(estimate, unit, decimals=digits) for estimate in (row.before, row.after))
-    change = plain((100 if unit == "share" else 1) * row.change.value, digits, signed=True)
-    interval = interval_text(row.change, unit, decimals=digits, signed=True)
-    return f"{before} \u2192 {after}", f"change {change} {interval}"

@@ -16,8 +16,7 @@ from tropism.applications.quickstart import taste
 from tropism.applications.quickstart.forum import Post, simulate_posts, votes_rows
 from tropism.data.group_store import write_groups
 from tropism.errors import Interrupted, OutputError
-from tropism.metrics.bootstrap import mean_by_cluster
-from tropism.records import Estimate, Run, Sample, write_json, write_text
+from tropism.records import Run, write_json, write_text
 from tropism.signals.engines.engine import open_file
 from tropism.signals.kinds.votes import GapRule, VoteColumns, votes_to_groups
 from tropism.training.recipe.recipe_file import Recipe, parse_recipe
@@ -67,11 +66,7 @@ def run_quickstart(folder: Path, *, num_posts: int, seed: int, say: Callable[[st
         run = run_recipe(recipe, command=command)
     except Interrupted as stopped:
         raise Interrupted(stopped.problem, remedy=f"A quickstart starts over: {command}") from None
-    assert run.evaluation is not None
-    metrics = run.evaluation.metrics | exact_measures(run.evaluation.samples)
-    run = run.model_copy(
-        update={"title": "Quickstart", "evaluation": run.evaluation.model_copy(update={"metrics": metrics})}
-    )
+    run = run.model_copy(update={"title": "Quickstart"})
     write_json(run, folder / "run" / "run.json")
     return run
 
@@ -127,17 +122,6 @@ def quickstart_recipe(folder: Path, *, seed: int) -> Recipe:
         },
         "output": str(folder / "run"),
     })  # fmt: skip
-
-
-def exact_measures(samples: Sequence[Sample]) -> dict[str, Estimate]:
-    """Share of answers that are on topic, and that consist of known sentences alone, before and after."""
-    found: dict[str, Estimate | None] = {}
-    prompts = [sample.prompt for sample in samples]
-    for side in ("before", "after"):
-        seen = [taste.diagnose(sample.prompt, getattr(sample, side)) for sample in samples]
-        found[f"on_topic_{side}"] = mean_by_cluster([float(one.on_topic) for one in seen], prompts)
-        found[f"parsed_{side}"] = mean_by_cluster([float(not one.broken) for one in seen], prompts)
-    return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
 def best_thread_count() -> int:

@@ -1,6 +1,6 @@
-"""Answers on disk: one SQLite file for each model, a row for each prompt under one setting of the generation.
+"""Answers on disk: one SQLite file per model, one row per prompt and settings of the generation.
 
-A row is there whole or not at all, so whatever was finished before an interruption is found again.
+A row is written whole or not at all, so answers that were finished before an interruption are found again.
 """
 
 from __future__ import annotations
@@ -21,15 +21,22 @@ KEYS_PER_QUERY = 500
 
 
 class Answer(NamedTuple):
-    """A written answer; `ids` are the tokens that were drawn, empty where they are not known (behind an endpoint)."""
+    """A written answer; `ids` are the sampled tokens, empty if they are unknown (behind an endpoint)."""
 
     text: str
     ids: tuple[int, ...] = ()
 
 
-def answer_key(prompt: Content, settings: str) -> str:
+class TokenPrompt(NamedTuple):
+    """A prompt in the model's own token ids."""
+
+    ids: tuple[int, ...]
+
+
+def answer_key(prompt: Content | TokenPrompt, settings: str) -> str:
     """The identity of the answers to a prompt under settings of the generation."""
-    return hashlib.sha256(f"{settings}\x1f{content_key(prompt)}".encode("utf-8", "surrogatepass")).hexdigest()
+    key = f"tokens {prompt.ids}" if isinstance(prompt, TokenPrompt) else content_key(prompt)
+    return hashlib.sha256(f"{settings}\x1f{key}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @contextlib.contextmanager
@@ -37,7 +44,7 @@ def open_answers(path: Path, *, model: str) -> Iterator[sqlite3.Connection]:
     """The table of a model's answers.
 
     Raises:
-        OutputError: where it cannot be written or is broken.
+        OutputError: if it cannot be written or is broken.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A model behind an endpoint (a vLLM server, say) writes the answers in place of one on this machine."""
+"""Answers of a model behind an endpoint, such as a vLLM server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import final
 from tropism.endpoint.client import ChatEndpoint, EndpointError, Refusal
 from tropism.endpoint.endpoint_reply import Reply
 from tropism.endpoint.endpoint_store import Ask
-from tropism.evals.core.answer_store import Answer
+from tropism.evals.core.answer_store import Answer, TokenPrompt
 from tropism.evals.core.subject import Subject
 from tropism.groups import Content
 from tropism.text.templates import as_messages
@@ -18,10 +18,10 @@ from tropism.text.templates import as_messages
 
 @final
 class EndpointWriter:
-    """Answers by an endpoint, one request for each, so that every answer is kept for itself.
+    """Answers of an endpoint, one request per answer.
 
     Args:
-        endpoint: the model; a text is asked as one user turn.
+        endpoint: the model; a text is sent as one user turn.
     """
 
     def __init__(self, endpoint: ChatEndpoint) -> None:
@@ -29,7 +29,7 @@ class EndpointWriter:
 
     def write(
         self,
-        prompts: Sequence[Content],
+        prompts: Sequence[Content | TokenPrompt],
         *,
         num_answers: int,
         temperature: float,
@@ -40,7 +40,7 @@ class EndpointWriter:
         """See `tropism.evals.core.subject.Writer.write`.
 
         Raises:
-            EndpointError: where an answer is missing; what was finished is kept.
+            EndpointError: if an answer is missing; finished answers are kept.
         """
         texts: list[dict[int, str]] = [{} for _ in prompts]
         refused: Counter[str] = Counter()
@@ -55,7 +55,7 @@ class EndpointWriter:
                 finished(index, [Answer(texts[index][k]) for k in range(num_answers)])
 
         asks = [
-            Ask(as_messages(prompt, "user"), temperature, max_new_tokens, seed_of(seed, number))
+            Ask(as_messages(content_of(prompt), "user"), temperature, max_new_tokens, seed_of(seed, number))
             for prompt in prompts
             for number in range(num_answers)
         ]
@@ -64,12 +64,18 @@ class EndpointWriter:
             reasons = "; ".join(f"{count} x {reason}" for reason, count in refused.most_common())
             raise EndpointError(
                 f"{self.endpoint.settings.place} refuses {refused.total()} of {len(asks)} answers: {reasons}.",
-                remedy="Check its limits and the model's name, or take those prompts out; the other answers are kept.",
+                remedy="Check its limits and the model's name, or remove those prompts; the other answers are kept.",
             )
 
 
+def content_of(prompt: Content | TokenPrompt) -> Content:
+    """A prompt as text or turns: an endpoint cannot be given token ids."""
+    assert not isinstance(prompt, TokenPrompt)
+    return prompt
+
+
 def seed_of(seed: int, number: int) -> int:
-    """A seed for the answer of a number, unlike those of any other seed.
+    """The seed of an answer by its number; different for every seed and number.
 
     Example:
         >>> seed_of(0, 1) == seed_of(1, 0)
@@ -79,6 +85,6 @@ def seed_of(seed: int, number: int) -> int:
 
 
 def endpoint_subject(endpoint: ChatEndpoint) -> Subject:
-    """A model behind an endpoint as a subject of evaluations: it answers, and gives no log-probabilities."""
+    """A model behind an endpoint as a subject: it writes answers but gives no log-probabilities."""
     settings = endpoint.settings
-    return Subject(settings.place, settings.identity, policy=None, writer=EndpointWriter(endpoint))
+    return Subject(settings.place, settings.identity, writer=EndpointWriter(endpoint))

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tropism.errors import ConfigError, DataError
-from tropism.records import Alarm, Estimate, Run, read_run, read_suite_run
+from tropism.records import Alarm, Estimate, Run, SuiteRun, read_run, read_suite_run
 
 
 class Section(BaseModel):
@@ -122,26 +122,24 @@ def read_measures(folder: Path) -> Measures:
     """
     if not (folder / "eval.json").exists():
         run = read_run(folder / "run.json")
-        metrics = run.evaluation.metrics if run.evaluation else {}
-        return Measures({folder.name: metrics}, {folder.name: {}}, {folder.name: alarms_of(run)})
+        alarms = {folder.name: alarms_of(run)}
+        record = run.evaluation
+        if record is None:
+            return Measures({folder.name: {}}, {folder.name: {}}, alarms)
+        values = {folder.name: record.metrics_of(record.others[0])}
+        return Measures(values, {folder.name: differences_of(record, record.others[0])}, alarms)
     record = read_suite_run(folder / "eval.json")
-    others = [model for model in record.models if model.name != record.base]
-    values = {
-        model.name: {
-            f"{result.eval}.{name}": estimate
-            for result in record.results
-            if result.model == model.name
-            for name, estimate in result.metrics.items()
-        }
-        for model in others
-    }
-    differences = {
-        model.name: {
-            f"{one.eval}.{one.metric}": one.difference for one in record.comparisons if one.model == model.name
-        }
-        for model in others
-    }
-    return Measures(values, differences, {model.name: known_alarms(model.run) for model in others})
+    runs = {model.name: model.run for model in record.models}
+    return Measures(
+        {name: record.metrics_of(name) for name in record.others},
+        {name: differences_of(record, name) for name in record.others},
+        {name: known_alarms(runs[name]) for name in record.others},
+    )
+
+
+def differences_of(record: SuiteRun, model: str) -> dict[str, Estimate]:
+    """Every difference of a model from the base, by `eval.metric`."""
+    return {f"{one.eval}.{one.metric}": one.difference for one in record.comparisons if one.model == model}
 
 
 def known_alarms(run: str | None) -> list[Alarm] | None:
@@ -152,8 +150,10 @@ def known_alarms(run: str | None) -> list[Alarm] | None:
         return None
 
 
-def alarms_of(run: Run) -> list[Alarm]:
-    """Every alarm of a run."""
+def alarms_of(run: Run) -> list[Alarm] | None:
+    """Every alarm of a run; None if no stage was probed, so that no alarm could trip."""
+    if not any(stage.probes for stage in run.stages):
+        return None
     return [alarm for stage in run.stages for alarm in stage.alarms]
 
 
@@ -178,7 +178,7 @@ def held(check: Check, model: str, measures: Measures, *, at: str, threshold: fl
     metric = named(check.metric, model, measures)
     failed = Checked(metric, check.of, bound, at, threshold, None, 0, passed=False, reason="")
     if model not in measures.values:
-        return failed._replace(reason=f"there is no model {model!r}; there are {', '.join(measures.values)}")
+        return failed._replace(reason=f"unknown model {model!r}; available: {', '.join(measures.values)}")
     known = (measures.values if check.of == "value" else measures.differences)[model]
     estimate = known.get(check.metric)
     if estimate is None:
@@ -203,10 +203,10 @@ def no_alarms(model: str, measures: Measures) -> Checked:
     """Whether no alarm tripped while a model was trained."""
     found = Checked(named("alarms", model, measures), "value", "value", "at_most", 0, None, 0, passed=False, reason="")
     if model not in measures.values:
-        return found._replace(reason=f"there is no model {model!r}; there are {', '.join(measures.values)}")
+        return found._replace(reason=f"unknown model {model!r}; available: {', '.join(measures.values)}")
     alarms = measures.alarms[model]
     if alarms is None:
-        return found._replace(reason="the run that made the model is not known, nor its alarms")
+        return found._replace(reason="not measured: the training run is unknown, or no stage was probed")
     said = "; ".join(f"{alarm.name} at step {alarm.step}: {alarm.sentence.rstrip('.')}" for alarm in alarms)
     return found._replace(found=float(len(alarms)), n=len(alarms), passed=not alarms, reason=said or "no alarm tripped")
 

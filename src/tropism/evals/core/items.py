@@ -1,4 +1,4 @@
-"""What an evaluation takes and gives: a task, its settings, single measured things, and what they come to."""
+"""The interface of evals: a task with its settings goes in, measured items come out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from tropism.evals.core.subject import Subject
+from tropism.evals.core.subject import Capability, Subject
 from tropism.groups import PreferenceGroup
 from tropism.judges.judge import Judge
 from tropism.records import Estimate, EvalWords, Matrix, Measure
@@ -17,8 +17,8 @@ from tropism.records import Estimate, EvalWords, Matrix, Measure
 Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Makes a progress bar from a title and a total; yields a function to call with the number of items done."""
 
-Need: TypeAlias = Literal["groups", "texts", "judge", "policy"]
-"""What an eval cannot do without: held-out groups, held-out plain texts, a judge, the model's weights."""
+Need: TypeAlias = Literal["groups", "texts", "judge"] | Capability
+"""What an eval needs: held-out groups, held-out plain texts, a judge, or a capability of every model."""
 
 
 class Settings(BaseModel):
@@ -36,9 +36,9 @@ class Item:
 
     Args:
         id: names the same thing for every model, so that two models are compared on it; unique in its eval.
-        cluster: what it belongs to (its prompt, say): items of one cluster are not independent.
-        values: metric to value, finite; a metric that was not measured on this item is left out.
-        detail: JSON for whoever looks closer: prompt, answer, attack, position, and numbers that are no metrics.
+        cluster: what it belongs to, such as its prompt: items of one cluster are not independent.
+        values: metric to a finite value; a metric that was not measured on this item is omitted.
+        detail: JSON for closer inspection: prompt, answer, attack, position, and numbers that are not metrics.
     """
 
     id: str
@@ -48,8 +48,8 @@ class Item:
 
 
 Statistic: TypeAlias = Callable[[Sequence[Item]], float]
-"""A number that a whole collection of items has and that is no mean of theirs, such as a ratio of sums; nan where the
-items do not tell it, which leaves the metric out."""
+"""A number of a whole collection of items that is not a mean, such as a ratio of sums; nan if it is undefined, which
+omits the metric."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Measured:
     """What an eval found on one model.
 
     Args:
-        items: every single thing that was measured.
-        metrics: numbers whose interval the eval knows best. Every other name in the items' `values` is a metric too:
-            their mean, with an interval that draws clusters. So is every name in the eval's `statistics`.
+        items: every measured item.
+        metrics: numbers whose interval the eval computes itself. Every other name in the items' `values` is a metric
+            too: their mean, with a bootstrap interval over clusters. So is every name in the eval's `statistics`.
         matrices: tables of estimates.
         series: values of single items for a figure.
         skipped: what could not be measured: reason to number.
@@ -76,15 +76,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Task:
-    """All that an eval is given.
+    """The input of an eval.
 
     Args:
         subject: the model to measure.
-        base: the model that it is compared with; the subject itself where the base is measured.
+        base: the model that it is compared with; the subject itself if the base is measured.
         groups: held-out preference groups.
         texts: held-out plain texts.
-        judge: who compares answers, if anybody.
-        settings: the eval's own; take them by `task.settings_as(MySettings)`.
+        judge: compares answers; None if there is no judge.
+        settings: of this eval; read them by `task.settings_as(MySettings)`.
         seed: of every draw.
         progress: makes a progress bar.
     """
@@ -104,7 +104,7 @@ class Task:
         return self.subject.fingerprint == self.base.fingerprint
 
     def settings_as(self, kind: type[SettingsType]) -> SettingsType:
-        """The settings as the type that the eval's row in the table names."""
+        """The settings, as the type in the eval's row."""
         assert isinstance(self.settings, kind), f"{type(self.settings).__name__} is not {kind.__name__}"
         return self.settings
 
@@ -118,9 +118,9 @@ class Eval:
         settings: the type of its settings; every field has a default.
         words: title and question for people; without them the title is the eval's name, humanised.
         measures: metric to its label, unit, direction and meaning; a metric that is not named has no direction.
-        needs: what it cannot do without; where that is missing, the suite leaves it out and says so.
-        statistics: metrics that are no means of items' values. The frame computes each on all items, with an interval
-            from leaving out blocks of clusters, and its difference between two models from leaving out the same blocks.
+        needs: what it requires; if that is missing, the suite skips the eval and gives the reason.
+        statistics: metrics that are not means of items' values. Each is computed on all items, with a jackknife
+            interval over blocks of clusters; a difference between two models omits the same blocks on both sides.
         across: tables over all models of a run, from their items by name and the base's name; kept with the base.
     """
 

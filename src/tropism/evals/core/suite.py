@@ -49,10 +49,35 @@ class SuiteEval:
 
 @dataclass(frozen=True)
 class Suite:
-    """Evals to run, in order."""
+    """Evals to run, in order; `left_out` maps an eval that is switched off to the reason."""
 
     name: str
     evals: tuple[SuiteEval, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> Suite:
+        """The suite with other defaults for its evals of held-out groups; what an entry sets itself stays.
+
+        Args:
+            defaults: name of a setting to its value; None switches off the evals that have the setting and do not set
+                it.
+
+        Raises:
+            ConfigError: if a value is not valid for an eval.
+        """
+        kept, left_out = [], dict(self.left_out)
+        for one in self.evals:
+            open_names = set(one.eval.settings.model_fields) - one.settings.model_fields_set
+            given = {name: value for name, value in defaults.items() if name in open_names}
+            off = [name for name, value in given.items() if value is None]
+            if "groups" not in one.eval.needs or not given:
+                kept.append(one)
+            elif off:
+                left_out[one.name] = f"`{off[0]}` is 0"
+            else:
+                own = {name: getattr(one.settings, name) for name in one.settings.model_fields_set}
+                kept.append(replace(one, settings=checked_settings(one.name, one.eval, given | own)))
+        return replace(self, evals=tuple(kept), left_out=left_out)
 
 
 def load_suite(name: str) -> Suite:
@@ -60,19 +85,23 @@ def load_suite(name: str) -> Suite:
 
     The file holds `evals:`, a list. An entry is an eval's name, or a name with settings: `- drift: {prompts: 50}`. A
     name with a colon is a user's own: `file.py:function` or `module:function`, which is run as code. `better` (metric
-    to `higher` or `lower`) and `same_within` (metric to the least difference that matters) may stand in any entry.
+    to `higher` or `lower`) and `same_within` (metric to the least difference that matters) are allowed in every entry.
 
     Raises:
-        ConfigError: for an unknown suite, eval or setting, naming those that are known.
+        ConfigError: for an unknown suite, eval or setting; the message lists the available ones.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
     try:
         read = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(sorted(one.stem for one in SUITES.glob("*.yaml")))
-        raise ConfigError(f"there is no suite {name!r}.", remedy=f"Use {known}, or the path of a YAML file.") from None
+        raise ConfigError(
+            f"unknown suite {name!r}; available: {known}.", remedy="Use one of them, or the path of a YAML file."
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the suite {path} is not YAML: {' '.join(str(error).split())}.", remedy="Mend it.") from None
+        raise ConfigError(
+            f"the suite {path} is not YAML: {' '.join(str(error).split())}.", remedy="Fix the YAML syntax."
+        ) from None
     if not isinstance(read, dict) or not isinstance(read.get("evals"), list) or set(read) - {"evals"}:
         raise ConfigError(
             f"the suite {path} must hold one key, `evals`, with a list.", remedy="See docs/evaluation.md."
@@ -80,7 +109,7 @@ def load_suite(name: str) -> Suite:
     evals = tuple(parse_entry(entry) for entry in read["evals"])
     names = [one.name for one in evals]
     if len(set(names)) < len(names):
-        raise ConfigError(f"the suite {path} names an eval twice.", remedy="Leave one out.")
+        raise ConfigError(f"the suite {path} names an eval twice.", remedy="Remove one of them.")
     return Suite(path.stem, evals)
 
 
@@ -89,27 +118,45 @@ def parse_entry(entry: Any) -> SuiteEval:
     if isinstance(entry, str):
         entry = {entry: {}}
     if not (isinstance(entry, dict) and len(entry) == 1):
-        raise ConfigError(f"{entry!r} is no entry of a suite.", remedy="Write `- name` or `- name: {setting: value}`.")
+        raise ConfigError(
+            f"an entry of a suite must be an eval, got {entry!r}.",
+            remedy="Write `- name` or `- name: {setting: value}`.",
+        )
     ((name, given),) = entry.items()
     given = dict(given or {})
     better, same_within = (given.pop(key, None) or {} for key in RESERVED)
     if any(way not in ("higher", "lower", "neither") for way in better.values()):
-        raise ConfigError(f"{name}: `better` maps a metric to higher or lower, not {better}.", remedy="Mend the suite.")
+        raise ConfigError(
+            f"`better` of eval {name!r} must map metrics to higher, lower or neither, got {better}.",
+            remedy="Fix the suite.",
+        )
     row = own_eval(name, better) if ":" in name else EVALS.get(name)
     if row is None:
-        raise ConfigError(f"there is no eval {name!r}.", remedy=f"Known: {', '.join(EVALS)}; or file.py:function.")
+        raise ConfigError(
+            f"unknown eval {name!r}; available: {', '.join(EVALS)}.",
+            remedy="Use one of them, or file.py:function for your own.",
+        )
+    settings = checked_settings(name, row, given)
+    file = Path(name.rpartition(":")[0])
+    code = hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix == ".py" else ""
+    return SuiteEval(name.rpartition(":")[2], row, settings, same_within, code)
+
+
+def checked_settings(name: str, row: Eval, given: Mapping[str, Any]) -> Settings:
+    """An eval's settings.
+
+    Raises:
+        ConfigError: for an unknown setting or an invalid value.
+    """
     try:
-        settings = row.settings.model_validate(given)
+        return row.settings.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ConfigError(
-            f"the setting {where!r} of eval {name!r} is {first.get('input')!r}: {first['msg']}.",
-            remedy=f"Known settings: {', '.join(row.settings.model_fields) or 'none'}.",
+            f"setting {where!r} of eval {name!r} is not valid, got {first.get('input')!r}: {first['msg']}.",
+            remedy=f"Available settings: {', '.join(row.settings.model_fields) or 'none'}.",
         ) from None
-    file = Path(name.rpartition(":")[0])
-    code = hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix == ".py" else ""
-    return SuiteEval(name.rpartition(":")[2], row, settings, same_within, code)
 
 
 def own_eval(name: str, better: Mapping[str, Better]) -> Eval:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from tropism.errors import Interrupted, TropismError
 from tropism.evals.core.differences import compare_results, corrected, estimates, same_notes
 from tropism.evals.core.eval_folder import EvalFolder, Kept
 from tropism.evals.core.items import Item, Need, Progress, Task
-from tropism.evals.core.subject import Subject
+from tropism.evals.core.subject import Capability, Subject
 from tropism.evals.core.suite import Suite, SuiteEval
 from tropism.groups import PreferenceGroup, content_key
 from tropism.judges.judge import Judge
@@ -86,7 +86,7 @@ def run_suite(
         fresh: run also what is kept.
     """
     bench = Bench(base, material, folder, progress, fresh, material.digest())
-    left_out: dict[str, str] = {}
+    left_out = dict(suite.left_out)
     results: list[EvalResult] = []
     comparisons: list[Comparison] = []
     num_found = 0
@@ -145,14 +145,25 @@ def what_is_missing(entry: SuiteEval, models: Sequence[Subject], material: Mater
     """Why an eval cannot run; nothing where it can."""
     reasons: dict[Need, str] = {}
     if not material.groups:
-        reasons["groups"] = "there are no held-out groups (--data)"
+        reasons["groups"] = "there are no held-out groups"
     if not material.texts:
-        reasons["texts"] = "there are no held-out texts (--texts)"
+        reasons["texts"] = "there are no held-out texts"
     if material.judge is None:
-        reasons["judge"] = "there is no judge (--judge)"
-    if any(model.policy is None for model in models):
-        reasons["policy"] = "a model stands behind an endpoint, and its weights are needed"
+        reasons["judge"] = "there is no judge"
+    for need, reason in INCAPABLE.items():
+        names = [model.name for model in models if need not in model.capabilities]
+        if names:
+            reasons[need] = f"{', '.join(names)} {reason}"
     return "; ".join(reasons[need] for need in sorted(entry.eval.needs) if need in reasons)
+
+
+INCAPABLE: Mapping[Capability, str] = {
+    "logp": "gives no log-probabilities of given texts (a reward model, or a model behind an endpoint)",
+    "states": "gives no hidden states (a reward model, or a model behind an endpoint)",
+    "generate": "writes no answers (a reward model)",
+    "rewards": "gives no rewards (not a reward model)",
+}
+"""Why a model without a capability cannot be measured."""
 
 
 def measure(entry: SuiteEval, task: Task) -> tuple[EvalResult, Sequence[Item]]:

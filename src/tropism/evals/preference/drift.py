@@ -1,20 +1,19 @@
-"""What else changed in the answers: distance from the base, length, repetition and variety."""
+"""The eval `drift`: the model's own answers - distance from the base, length, repetition and variety."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
+from tropism.evals.core.answer_store import TokenPrompt
 from tropism.evals.core.items import Item, Measured, Settings, Statistic, Task
-from tropism.evals.core.subject import Answer, Subject, share_tokens, start_of
+from tropism.evals.core.subject import Answer, Subject, share_tokens
 from tropism.evals.preference.scored_pairs import chosen_groups
-from tropism.groups import Content, PreferenceGroup, Response, content_key, content_text
-from tropism.metrics.bootstrap import jackknife, mean_by_cluster
-from tropism.records import Estimate, Measure, Sample
+from tropism.groups import PreferenceGroup, Response, content_key, content_text
+from tropism.metrics.text_variety import distinct_n, longest_repeat, self_similarity
+from tropism.records import Measure
 from tropism.references.cached import CachedReference
 from tropism.text.rendered import RenderedGroup, RenderedResponse
 
@@ -23,9 +22,9 @@ class DriftSettings(Settings):
     """Settings of the eval.
 
     Args:
-        prompts: most held-out prompts that are answered.
+        prompts: maximum number of held-out prompts that are answered.
         max_new_tokens: an answer is cut here.
-        repeat: length in words of the runs whose repetition is counted.
+        repeat: length in words of the sequences whose repetition is counted.
     """
 
     prompts: int = Field(100, gt=0)
@@ -34,47 +33,52 @@ class DriftSettings(Settings):
 
 
 def drift(task: Task) -> Measured:
-    """Answers to held-out prompts at temperature 1, and how far they are from what the base would say.
+    """Answers to held-out prompts at temperature 1, and how far they are from the base's distribution.
 
-    `kl`: nats per answer, the mean log-ratio of the model's own samples (and per token), where both models have one
-    tokenizer; `words`, `ended` (the answer came to its end); `repetition`: share of runs of words that came before in
-    the same answer; `longest_repeat` (words); over all answers `distinct_1`, `distinct_2`, `self_similarity`.
+    `kl`: nats per answer, the mean log-ratio of the model's own samples (and per token), if both models have the same
+    tokenizer; `words`, `ended` (before the limit); `repetition`: share of sequences of words that occurred earlier in
+    the answer; `longest_repeat` (words); over all answers `distinct_1`, `distinct_2`, `self_similarity`.
     """
     settings = task.settings_as(DriftSettings)
-    prompts = chosen_prompts(task.groups, settings.prompts)
-    with task.progress(f"Answering held-out prompts ({task.subject.name})", len(prompts)) as done:
+    groups = chosen_prompts(task.groups, settings.prompts)
+    with task.progress(f"Answering held-out prompts ({task.subject.name})", len(groups)) as done:
         rows = task.subject.drawn(
-            prompts, temperature=1.0, max_new_tokens=settings.max_new_tokens, seed=task.seed, progress=done
+            groups, temperature=1.0, max_new_tokens=settings.max_new_tokens, seed=task.seed, progress=done
         )
     answers = [row[0] for row in rows]
-    ratios = log_ratios(task, prompts, answers, settings.max_new_tokens)
+    ratios = log_ratios(task, groups, answers, settings.max_new_tokens)
     items = [
-        answer_item(task.subject, prompt, answer, ratio, settings.repeat)
-        for prompt, answer, ratio in zip(prompts, answers, ratios, strict=True)
+        answer_item(task.subject, group, answer, ratio, settings.repeat)
+        for group, answer, ratio in zip(groups, answers, ratios, strict=True)
     ]
     unknown = sum(ratio is None for ratio in ratios)
-    return Measured(items=items, skipped={"answers whose log-ratio is not known": unknown} if unknown else {})
+    return Measured(items=items, skipped={"answers whose log-ratio is unknown": unknown} if unknown else {})
 
 
-def chosen_prompts(groups: Sequence[PreferenceGroup], count: int) -> list[Content]:
-    """So many distinct prompts that are not empty, chosen by a hash."""
-    distinct = {content_key(group.prompts[0]): group.prompts[0] for group in chosen_groups(groups, len(groups))}
-    return [prompt for prompt in distinct.values() if content_text(prompt)][:count]
+def chosen_prompts(groups: Sequence[PreferenceGroup], count: int) -> list[PreferenceGroup]:
+    """A group for each of so many distinct prompts that are not empty, chosen by a hash."""
+    distinct: dict[str, PreferenceGroup] = {}
+    for group in chosen_groups(groups, len(groups)):
+        if content_text(group.prompts[0]):
+            distinct.setdefault(content_key(group.prompts[0]), group)
+    return list(distinct.values())[:count]
 
 
 def log_ratios(
-    task: Task, prompts: Sequence[Content], answers: Sequence[Answer], max_new_tokens: int
+    task: Task, asked: Sequence[PreferenceGroup], answers: Sequence[Answer], max_new_tokens: int
 ) -> list[float | None]:
-    """log p(answer) under the subject less that under the base, nats, in the very tokens that were drawn.
+    """log p(answer) under the subject minus that under the base, nats, of the sampled tokens.
 
-    None where the tokens are not known, or mean something else to the base.
+    None if the tokens are unknown, or mean something else to the base.
     """
     subject, base = task.subject.policy, task.base.policy
     if subject is None or base is None or not share_tokens(subject, base):
-        return [None] * len(prompts)
+        return [None] * len(asked)
+    starts = [task.subject.start(group, max_new_tokens) for group in asked]
     groups = [
-        sampled_group(str(place), start_of(subject, prompt, max_new_tokens), answer.ids)
-        for place, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
+        sampled_group(str(place), start.ids, answer.ids)
+        for place, (start, answer) in enumerate(zip(starts, answers, strict=True))
+        if isinstance(start, TokenPrompt)
     ]
     sides = []
     for policy in (base, subject):
@@ -85,14 +89,15 @@ def log_ratios(
 
 
 def sampled_group(name: str, start: tuple[int, ...], answer: tuple[int, ...]) -> RenderedGroup:
-    """A sampled answer as a group of one response, in the very tokens that were drawn."""
+    """A sampled answer as a group of one response, in the sampled tokens."""
     group = PreferenceGroup(name, ("",), (Response("0", None),))
     response = RenderedResponse(answer, (True,) * len(answer), 0, complete=True)
     return RenderedGroup(group, (start,), (response,), (), (), (None,), (None,))
 
 
-def answer_item(subject: Subject, prompt: Content, answer: Answer, ratio: float | None, repeat: int) -> Item:
-    """What one answer is like."""
+def answer_item(subject: Subject, group: PreferenceGroup, answer: Answer, ratio: float | None, repeat: int) -> Item:
+    """The measures of one answer."""
+    prompt = group.prompts[0]
     words = answer.text.lower().split()
     values = {"words": float(len(words)), "longest_repeat": float(longest_repeat(words))}
     if len(words) >= repeat:
@@ -110,12 +115,12 @@ def answer_item(subject: Subject, prompt: Content, answer: Answer, ratio: float 
 
 
 def distinct_1(items: Sequence[Item]) -> float:
-    """Share of words in all answers that are different ones."""
+    """Distinct words divided by words, over all answers."""
     return distinct_n([item.detail["answer"] for item in items], 1)
 
 
 def distinct_2(items: Sequence[Item]) -> float:
-    """Share of pairs of words in all answers that are different ones."""
+    """Distinct pairs of words divided by pairs of words, over all answers."""
     return distinct_n([item.detail["answer"] for item in items], 2)
 
 
@@ -126,77 +131,9 @@ def kl_per_token(items: Sequence[Item]) -> float:
     return sum(item.values["kl"] for item in known) / tokens if tokens else math.nan
 
 
-def longest_repeat(words: Sequence[str]) -> int:
-    """Length of the longest run of words that occurs twice in a text; the two may overlap.
-
-    Example:
-        >>> longest_repeat("we go home and we go out".split()), longest_repeat("no no no no".split())
-        (2, 3)
-    """
-    low, high = 0, max(0, len(words) - 1)
-    while low < high:
-        length = (low + high + 1) // 2
-        runs = {tuple(words[i : i + length]) for i in range(len(words) - length + 1)}
-        low, high = (length, high) if len(runs) < len(words) - length + 1 else (low, length - 1)
-    return low
-
-
-def self_similarity(items: Sequence[Item]) -> float:
-    """Mean cosine similarity of answers to different prompts, as counts of words and pairs of words.
-
-    0 where no two answers share a word, 1 where all say the same.
-    """
-    by_prompt: dict[str, Counter[str]] = {}
-    sizes: Counter[str] = Counter()
-    for item in items:
-        vector = unit_counts(item.detail["answer"])
-        by_prompt.setdefault(item.cluster, Counter()).update(vector)
-        sizes[item.cluster] += bool(vector)
-    total: Counter[str] = Counter()
-    for vector in by_prompt.values():
-        total.update(vector)
-    num = sum(sizes.values()) ** 2 - sum(size**2 for size in sizes.values())
-    return (squared(total) - sum(map(squared, by_prompt.values()))) / num if num else math.nan
-
-
-def unit_counts(text: str) -> Counter[str]:
-    """Counts of words and pairs of words, scaled to a vector of length 1."""
-    words = text.lower().split()
-    counts = Counter([*words, *map(" ".join, itertools.pairwise(words))])
-    length = math.sqrt(squared(counts))
-    return Counter({word: count / length for word, count in counts.items()})
-
-
-def squared(vector: Mapping[str, float]) -> float:
-    """The squared length of a vector."""
-    return sum(value * value for value in vector.values())
-
-
-def answers(samples: Sequence[Sample]) -> dict[str, Estimate]:
-    """Words per answer, and distinct-1 and distinct-2, before and after."""
-    prompts = [sample.prompt for sample in samples]
-    found: dict[str, Estimate | None] = {}
-    for side in ("before", "after"):
-        texts = [getattr(sample, side) for sample in samples]
-        found[f"words_{side}"] = mean_by_cluster([float(len(text.split())) for text in texts], prompts)
-        for n in (1, 2):
-            found[f"distinct_{n}_{side}"] = jackknife(lambda part, n=n: distinct_n(part, n), texts)  # type: ignore[misc]
-    return {name: estimate for name, estimate in found.items() if estimate is not None}
-
-
-def distinct_n(texts: Sequence[str], n: int) -> float:
-    """Distinct n-grams over n-grams of a collection of texts; 0 where no text has n words.
-
-    Reference: Li et al. 2016, arXiv:1510.03055, section 5.1, with words split at white space and lower-cased.
-
-    Example:
-        >>> distinct_n(["a b a b", "a b"], 2)
-        0.5
-    """
-    grams = [
-        tuple(words[i : i + n]) for words in (text.lower().split() for text in texts) for i in range(len(words) - n + 1)
-    ]
-    return len(set(grams)) / len(grams) if grams else 0.0
+def similarity(items: Sequence[Item]) -> float:
+    """Mean cosine similarity of answers to different prompts."""
+    return self_similarity([item.detail["answer"] for item in items], [item.cluster for item in items])
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -246,5 +183,5 @@ STATISTICS: Mapping[str, Statistic] = {
     "kl_per_token": kl_per_token,
     "distinct_1": distinct_1,
     "distinct_2": distinct_2,
-    "self_similarity": self_similarity,
+    "self_similarity": similarity,
 }

@@ -1,19 +1,18 @@
-"""Held-out comparisons: does the model's implicit reward order them, and does it know how sure it may be."""
+"""The eval `preference`: does the model's implicit reward order held-out comparisons, and is it calibrated."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from pydantic import Field
 
 from tropism.evals.core.items import Item, Measured, Settings, Statistic, Task
 from tropism.evals.preference.scored_pairs import QUARTERS, ScoredPair, quarters, scored_pairs, table_by
+from tropism.evals.preference.trivial_rules import TRIVIAL_MEASURES, trivial_credits
 from tropism.groups import PreferenceGroup
-from tropism.metrics.bootstrap import mapped, mean_by_cluster, ratio_by_cluster
-from tropism.records import Estimate, Matrix, Measure
-from tropism.text.rendered import RenderedGroup
+from tropism.metrics.pair_order import order_credit
+from tropism.records import Matrix, Measure
 
 NUM_BINS = 10
 
@@ -22,9 +21,8 @@ class PreferenceSettings(Settings):
     """Settings of the eval.
 
     Args:
-        max_groups: most held-out groups that are scored.
-        beta: strength of the pull to the reference that turns a log-ratio margin into a probability; the value that
-            the model was trained with.
+        max_groups: maximum number of held-out groups that are scored.
+        beta: turns a log-ratio margin into a probability; use the value that the model was trained with.
     """
 
     max_groups: int = Field(400, gt=0)
@@ -35,8 +33,9 @@ def preference(task: Task) -> Measured:
     """Pair accuracy and calibration of the implicit reward against the base, by source, length and strength.
 
     `pair_accuracy` orders by log-ratios to the base (equal ones count half, so the base has 0.5); `ranking_accuracy` by
-    the model's own log-probability per token, without a reference. The probability that the model gives to people's
-    choice is sigmoid(beta * margin); `log_loss` and `calibration_error` judge it. Ties are left out.
+    the model's own log-probability per token, without a reference; `rule_longer_answer` and `rule_bag_of_words` are
+    what trivial rules reach on the same pairs. The model's probability of people's choice is sigmoid(beta * margin); `log_loss` and
+    `calibration_error` measure it. Ties are skipped.
 
     Reference: implicit reward, Rafailov et al. 2023, arXiv:2305.18290, section 4; ranking accuracy, Chen et al. 2024,
     arXiv:2405.19534, section 2.
@@ -44,28 +43,30 @@ def preference(task: Task) -> Measured:
     settings = task.settings_as(PreferenceSettings)
     pairs, skipped = scored_pairs(task, max_groups=settings.max_groups)
     decided = [pair for pair in pairs if pair.edge.prob != 0.5]
-    items = [pair_item(pair, settings.beta) for pair in decided]
+    trivial = trivial_credits([(pair.group, pair.edge) for pair in decided], seed=task.seed)
+    items = [pair_item(pair, settings.beta, rules) for pair, rules in zip(decided, trivial, strict=True)]
     ties = len(pairs) - len(decided)
     return Measured(
         items=items,
         matrices=tables(decided, items),
         series={"margin": [pair.margin for pair in decided]},
         skipped=skipped | ({"ties": ties} if ties else {}),
-        notes=[f"Probabilities are taken with beta = {settings.beta:g}; another beta gives another calibration."],
+        notes=[f"Log loss and calibration use beta = {settings.beta:g}; another beta gives other values."],
     )
 
 
-def pair_item(pair: ScoredPair, beta: float) -> Item:
-    """What one comparison says about the implicit reward."""
+def pair_item(pair: ScoredPair, beta: float, trivial: Mapping[str, float]) -> Item:
+    """The measures of one comparison."""
     winner, loser = (one.nats / max(1, one.tokens) for one in (pair.winner_after, pair.loser_after))
     return Item(
         id=pair.id,
         cluster=pair.group.id,
         values={
-            "pair_accuracy": half_if_equal(pair.winner_change, pair.loser_change),
-            "ranking_accuracy": half_if_equal(winner, loser),
+            "pair_accuracy": order_credit(pair.winner_change, pair.loser_change),
+            "ranking_accuracy": order_credit(winner, loser),
             "margin": pair.margin,
             "log_loss": softplus(-beta * pair.margin),
+            **trivial,
         },
         detail={
             "probability": math.exp(-softplus(-beta * pair.margin)),
@@ -77,7 +78,7 @@ def pair_item(pair: ScoredPair, beta: float) -> Item:
 
 
 def tables(pairs: Sequence[ScoredPair], items: Sequence[Item]) -> list[Matrix]:
-    """Accuracy by source, by which side is longer, by how strongly people chose; and the reliability table."""
+    """Accuracy by source, by relative length and by strength of the preference; and the reliability table."""
     found = []
     columns = ("pair_accuracy", "ranking_accuracy", "margin")
     sources = sorted({item.detail["source"] for item in items})
@@ -113,15 +114,15 @@ def length_row(item: Item) -> str:
 
 
 def strength(group: PreferenceGroup, pair: ScoredPair) -> float:
-    """How strongly people chose: the gap of their scores where they gave any, else the edge's margin."""
+    """How strong the preference is: the gap between people's scores if there are any, else the edge's margin."""
     winner, loser = group.responses[pair.edge.winner].score, group.responses[pair.edge.loser].score
     return winner - loser if winner is not None and loser is not None else pair.edge.margin
 
 
 def reliability(items: Sequence[Item]) -> Matrix:
-    """By how sure the model is of either side: how sure on average, and how often it is right.
+    """Mean confidence and accuracy by confidence.
 
-    Reference: Guo et al. 2017, arXiv:1706.04599, section 2, on the surer side of each pair.
+    Reference: Guo et al. 2017, arXiv:1706.04599, section 2, on the side that the model prefers.
     """
     rows = [f"{50 + 5 * k} to {55 + 5 * k} %" for k in range(NUM_BINS)]
     sure = [
@@ -134,7 +135,7 @@ def reliability(items: Sequence[Item]) -> Matrix:
 
 
 def calibration_error(items: Sequence[Item]) -> float:
-    """Expected calibration error over ten bins of how sure the model is of the side that it prefers.
+    """Expected calibration error over ten bins of confidence.
 
     Reference: Guo et al. 2017, arXiv:1706.04599, eq. 3.
     """
@@ -145,18 +146,13 @@ def calibration_error(items: Sequence[Item]) -> float:
 
 
 def confidence(item: Item) -> float:
-    """How sure the model is of the side that it prefers, in [0.5, 1]."""
+    """The model's probability of the side that it prefers, in [0.5, 1]."""
     return max(item.detail["probability"], 1 - item.detail["probability"])
 
 
 def confidence_bin(sure: float) -> int:
     """The bin of a confidence in [0.5, 1]."""
     return min(NUM_BINS - 1, int((sure - 0.5) * 2 * NUM_BINS))
-
-
-def half_if_equal(winner: float, loser: float) -> float:
-    """1 where the winner leads, 0 where the loser does, one half where they are equal."""
-    return 0.5 if winner == loser else float(winner > loser)
 
 
 def softplus(value: float) -> float:
@@ -195,69 +191,6 @@ MEASURES: Mapping[str, Measure] = {
         unit="share",
         meaning="Mean gap between how sure the model is and how often it is right.",
     ),
+    **TRIVIAL_MEASURES,
 }
 STATISTICS: Mapping[str, Statistic] = {"calibration_error": calibration_error}
-
-
-class HeldOut(NamedTuple):
-    """Numbers on held-out comparisons, and the margin (nats) of every edge for a histogram."""
-
-    metrics: dict[str, Estimate]
-    margins: list[float]
-
-
-def held_out(groups: Sequence[RenderedGroup], before: Mapping[bytes, float], after: Mapping[bytes, float]) -> HeldOut:
-    """Pair accuracy of the implicit reward, displacement of winners and losers, and perplexity.
-
-    Args:
-        groups: held-out groups.
-        before: log-probability of every response (by its key) under the start model, nats.
-        after: the same under the tuned model.
-
-    Returns:
-        `pair_accuracy` (edges that are no ties; an equal reward counts half), `winners_logp_change` and
-        `losers_logp_change` (nats per response), `perplexity_before` and `perplexity_after` (per scored token, over all
-        held-out responses). Intervals draw groups.
-
-    Reference: the implicit reward is Rafailov et al. 2023, arXiv:2305.18290, section 4, without beta, which does not
-    change an order.
-    """
-    margins: list[float] = []
-    correct: list[float] = []
-    decided: list[str] = []
-    won: list[float] = []
-    lost: list[float] = []
-    owners: list[str] = []
-    for group in groups:
-        keys = [group.response_key(response) for response in group.responses]
-        for edge in group.edges:
-            winner = after[keys[edge.winner]] - before[keys[edge.winner]]
-            loser = after[keys[edge.loser]] - before[keys[edge.loser]]
-            margins.append(winner - loser)
-            won.append(winner)
-            lost.append(loser)
-            owners.append(group.group.id)
-            if edge.prob != 0.5:
-                correct.append(0.5 if winner == loser else float(winner > loser))
-                decided.append(group.group.id)
-    metrics = {
-        "pair_accuracy": mean_by_cluster(correct, decided),
-        "winners_logp_change": mean_by_cluster(won, owners),
-        "losers_logp_change": mean_by_cluster(lost, owners),
-        "perplexity_before": perplexity(groups, before),
-        "perplexity_after": perplexity(groups, after),
-    }
-    return HeldOut({name: value for name, value in metrics.items() if value is not None}, margins)
-
-
-def perplexity(groups: Sequence[RenderedGroup], logp: Mapping[bytes, float]) -> Estimate | None:
-    """exp of the mean negative log-probability per scored token, over the responses of all groups."""
-    rows = [
-        (-logp[group.response_key(response)], float(response.num_scored), group.group.id)
-        for group in groups
-        for response in group.responses
-    ]
-    if not rows:
-        return None
-    nats, tokens, owners = zip(*rows, strict=True)
-    return mapped(ratio_by_cluster(nats, tokens, owners), lambda nats_per_token: math.exp(min(nats_per_token, 700.0)))

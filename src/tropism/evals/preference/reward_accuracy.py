@@ -1,52 +1,74 @@
-"""Held-out comparisons by a reward model: does it order them as people did."""
+"""The eval `reward_accuracy`: does a reward model order held-out comparisons as people did."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-import torch
+from pydantic import Field
 
-from tropism.metrics.bootstrap import mean_by_cluster
-from tropism.policies.base import Policy
-from tropism.records import Evaluation
-from tropism.text.prepared import Prepared
+from tropism.evals.core.items import Item, Measured, Settings, Task
+from tropism.evals.preference.scored_pairs import chosen_groups
+from tropism.evals.preference.trivial_rules import TRIVIAL_MEASURES, trivial_credits
+from tropism.metrics.pair_order import order_credit
+from tropism.records import Measure
 
 
-@torch.no_grad()
-def held_out(policy: Policy, groups: Sequence[Prepared], *, names: tuple[str, str]) -> Evaluation:
-    """Pair accuracy of the rewards, and the gap between winners and losers.
+class RewardAccuracySettings(Settings):
+    """Settings of the eval.
 
     Args:
-        policy: the reward model.
-        groups: held-out groups.
-        names: of where it started and of itself, for the record.
-
-    Returns:
-        `pair_accuracy` (edges that are no ties; equal rewards count half) and `reward_gap`, with intervals that draw
-        groups.
+        max_groups: maximum number of held-out groups that are scored.
     """
-    policy.model.eval()
-    correct: list[float] = []
-    gaps: list[float] = []
-    owners: list[int] = []
-    decided: list[int] = []
-    seen = 0
-    for batch in policy.collate(groups, tokens_per_batch=policy.fast_budget(groups)):
-        batch = batch.to(policy.device)
-        rewards, feedback = policy.score(policy.model, batch).policy, batch.feedback
-        gap = (rewards[feedback.winner] - rewards[feedback.loser]).tolist()
-        owner = (feedback.group[feedback.winner] + seen).tolist()
-        seen += len(batch.group_ids)
-        gaps += gap
-        owners += owner
-        for one, group, prob in zip(gap, owner, feedback.prob.tolist(), strict=True):
-            if prob != 0.5:
-                correct.append(0.5 if one == 0 else float(one > 0))
-                decided.append(group)
-    metrics = {"pair_accuracy": mean_by_cluster(correct, decided), "reward_gap": mean_by_cluster(gaps, owners)}
-    return Evaluation(
-        before=names[0],
-        after=names[1],
-        metrics={name: value for name, value in metrics.items() if value is not None},
-        margins=gaps,
+
+    max_groups: int = Field(400, gt=0)
+
+
+def reward_accuracy(task: Task) -> Measured:
+    """Pair accuracy of the rewards, the gap between both sides, and what trivial rules reach on the same pairs.
+
+    Equal rewards count half. Comparisons that people called ties are skipped.
+    """
+    settings = task.settings_as(RewardAccuracySettings)
+    groups = chosen_groups([group for group in task.groups if group.edges], settings.max_groups)
+    with task.progress(f"Rewarding held-out answers ({task.subject.name})", len(groups)) as done:
+        rewards = task.subject.rewards(groups, progress=done)
+    items, edges = [], []
+    missing = ties = 0
+    for group, row in zip(groups, rewards, strict=True):
+        for place, edge in enumerate(group.edges):
+            winner, loser = row[edge.winner], row[edge.loser]
+            if winner is None or loser is None:
+                missing += 1
+            elif edge.prob == 0.5:
+                ties += 1
+            else:
+                values = {"pair_accuracy": order_credit(winner, loser), "reward_gap": winner - loser}
+                items.append(Item(f"{group.id}#{place}", group.id, values))
+                edges.append((group, edge))
+    items = [
+        Item(item.id, item.cluster, {**item.values, **trivial})
+        for item, trivial in zip(items, trivial_credits(edges, seed=task.seed), strict=True)
+    ]
+    skipped = {"comparisons that do not fit into max_tokens": missing, "ties": ties}
+    return Measured(
+        items=items,
+        series={"margin": [item.values["reward_gap"] for item in items]},
+        skipped={reason: count for reason, count in skipped.items() if count},
     )
+
+
+MEASURES: Mapping[str, Measure] = {
+    "pair_accuracy": Measure(
+        label="Pair accuracy",
+        unit="share",
+        better="higher",
+        meaning="Share of pairs in which the preferred answer gets the higher reward. 50 % is a coin toss.",
+        baseline=0.5,
+    ),
+    "reward_gap": Measure(
+        label="Reward gap",
+        meaning="Mean reward of preferred minus rejected answers, on the model's own scale.",
+        baseline=0.0,
+    ),
+    **TRIVIAL_MEASURES,
+}

@@ -1,57 +1,210 @@
-"""Paired generations on the same prompts and seed: which model's answer does a judge prefer."""
+"""The eval `win_rate`: does a judge prefer the model's answers to the base's, on the same prompts and seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from tropism.judges.judge import TIE, Duel, Judge
-from tropism.judges.verdicts import by_rule
+from pydantic import Field
+
+from tropism.evals.core.items import Item, Measured, Settings, Task
+from tropism.evals.core.subject import Subject
+from tropism.evals.preference.drift import chosen_prompts
+from tropism.evals.preference.length_control import length_controlled
+from tropism.groups import PreferenceGroup, content_key, content_text
+from tropism.judges.degenerate import fault_of
+from tropism.judges.judge import Duel, ScoringJudge, Verdict
+from tropism.judges.verdicts import decide, place_bias
 from tropism.metrics.bootstrap import mean_by_cluster
-from tropism.records import Estimate, Sample
+from tropism.records import Estimate, Measure
 
 
-def judged(samples: Sequence[Sample], judge: Judge) -> list[Sample]:
-    """The samples with the judge's numbers for both answers, or its preference for each where it gives no numbers.
-
-    Where the judge has no verdict a sample stays as it is.
-    """
-    verdicts = judge.compare_all([Duel(sample.prompt, sample.before, sample.after) for sample in samples])
-    found = []
-    for sample, verdict in zip(samples, verdicts, strict=True):
-        if verdict is not None:
-            before, after = verdict.scores or (verdict.first, 1 - verdict.first)
-            sample = sample.model_copy(update={"before_score": before, "after_score": after})
-        found.append(sample)
-    return found
-
-
-def win_rate(samples: Sequence[Sample]) -> dict[str, Estimate]:
-    """Share of prompts on which the tuned model's answer is better (a tie counts one half), ties, and mean scores.
-
-    An empty or repeated answer never wins, whatever its score.
+class WinRateSettings(Settings):
+    """Settings of the eval.
 
     Args:
-        samples: with scores; several samples of one prompt are drawn together in the interval. Those that the judge had
-            no verdict on are left out.
+        prompts: maximum number of held-out prompts that are answered.
+        num_answers: of each model to each prompt; the first is compared with the first, and so on.
+        temperature: of the sampling.
+        max_new_tokens: an answer is cut here.
     """
-    scored = [(sample, preference(sample)) for sample in samples if sample.before_score is not None]
-    prompts = [sample.prompt for sample, _ in scored]
+
+    prompts: int = Field(100, gt=0)
+    num_answers: int = Field(1, gt=0)
+    temperature: float = Field(0.7, ge=0)
+    max_new_tokens: int = Field(128, gt=0)
+
+
+def win_rate(task: Task) -> Measured:
+    """Which model's answers the judge prefers, and whether that is only due to their length.
+
+    `rate`: mean preference for the model over the base, with ties as one half (the base has 0.5); `won`, `ties` and
+    `lost`: shares of the comparisons; `length_controlled`: the rate at equal length, see
+    `tropism.metrics.length_control`; `judge_score` if the judge gives scores; `characters`; `degenerate`: share of
+    answers that are empty or repeat themselves, which never win. For a judge that sees the order of the answers also
+    `flips` and `first_place`, see `tropism.judges.verdicts`.
+    """
+    settings = task.settings_as(WinRateSettings)
+    groups = chosen_prompts(task.groups, settings.prompts)
+    prompts = [group.prompts[0] for group in groups]
+    ours = answers_of(task, task.subject, groups)
+    theirs = ours if task.is_base else answers_of(task, task.base, groups)
+    duels = [
+        Duel(prompt, first, second)
+        for prompt, left, right in zip(prompts, ours, theirs, strict=True)
+        for first, second in zip(left, right, strict=True)
+    ]
+    verdicts = own_verdicts(task, duels) if task.is_base else judged_verdicts(task, duels)
+    names = [f"{content_key(prompt)} {k}" for prompt in prompts for k in range(settings.num_answers)]
+    items = [
+        item_of(name, duel, verdict, is_base=task.is_base)
+        for name, duel, verdict in zip(names, duels, verdicts, strict=True)
+        if verdict is not None
+    ]
+    missing = len(duels) - len(items)
+    if task.is_base:
+        fixed = {"length_controlled": Estimate(value=0.5, low=0.5, high=0.5, n=len(items))}
+        return Measured(items=items, metrics=fixed if items else {}, skipped=skipped(missing))
+    metrics, notes = beyond_means(task, items, verdicts, [content_key(duel.prompt) for duel in duels])
+    return Measured(items=items, metrics=metrics, skipped=skipped(missing), notes=notes)
+
+
+def answers_of(task: Task, subject: Subject, groups: Sequence[PreferenceGroup]) -> list[list[str]]:
+    """A model's answers."""
+    settings = task.settings_as(WinRateSettings)
+    with task.progress(f"Answering held-out prompts ({subject.name})", len(groups)) as done:
+        return subject.answers(
+            groups,
+            num_answers=settings.num_answers,
+            temperature=settings.temperature,
+            max_new_tokens=settings.max_new_tokens,
+            seed=task.seed,
+            progress=done,
+        )
+
+
+def judged_verdicts(task: Task, duels: Sequence[Duel]) -> list[Verdict | None]:
+    """The verdicts between the model and the base."""
+    assert task.judge is not None, "the eval's row needs a judge"
+    with task.progress(f"Judging answers ({task.judge.name})", len(duels)) as done:
+        return decide(task.judge, duels, progress=done)
+
+
+def own_verdicts(task: Task, duels: Sequence[Duel]) -> list[Verdict | None]:
+    """The base against itself: ties, with scores if the judge gives any; any other judge is not asked."""
+    if isinstance(task.judge, ScoringJudge):
+        return task.judge.compare_all(duels)
+    return [Verdict(0.5) for _ in duels]
+
+
+def item_of(name: str, duel: Duel, verdict: Verdict, *, is_base: bool) -> Item:
+    """The measures of one comparison; ties of the base with itself are not counted."""
     values = {
-        "win_rate": [value for _, value in scored],
-        "ties": [float(value == 0.5) for _, value in scored],
-        "judge_score_before": [sample.before_score for sample, _ in scored],
-        "judge_score_after": [sample.after_score for sample, _ in scored],
+        "rate": verdict.first,
+        "characters": float(len(duel.first)),
+        "degenerate": float(fault_of(duel.first) is not None),
     }
-    estimates = {name: mean_by_cluster(one, prompts) for name, one in values.items()}  # type: ignore[arg-type]
-    return {name: estimate for name, estimate in estimates.items() if estimate is not None}
+    if not is_base:
+        values["won"] = float(verdict.first > 0.5)
+        values["ties"] = float(verdict.first == 0.5)
+        values["lost"] = float(verdict.first < 0.5)
+    if verdict.scores:
+        values["judge_score"] = verdict.scores[0]
+    return Item(
+        id=name,
+        cluster=content_key(duel.prompt),
+        values=values,
+        detail={
+            "prompt": content_text(duel.prompt),
+            "answer": duel.first,
+            "base": duel.second,
+            "decided_by": verdict.decided_by,
+            "by_place": verdict.by_place,
+        },
+    )
 
 
-def preference(sample: Sample) -> float:
-    """1 where the tuned model's answer is better, 0 where the other is, one half for a tie."""
-    assert sample.before_score is not None, "the sample was not judged"
-    assert sample.after_score is not None, "the sample was not judged"
-    ruled = by_rule(Duel(sample.prompt, sample.after, sample.before))
-    if ruled is not None:
-        return ruled.first
-    gap = sample.after_score - sample.before_score
-    return 0.5 if abs(gap) < TIE else float(gap > 0)
+def beyond_means(
+    task: Task, items: Sequence[Item], verdicts: Sequence[Verdict | None], clusters: Sequence[str]
+) -> tuple[dict[str, Estimate], list[str]]:
+    """The metrics that are not means of items, and notes on the judge."""
+    assert task.judge is not None
+    metrics: dict[str, Estimate] = {}
+    notes: list[str] = []
+    rates = [item.values["rate"] for item in items]
+    owners = [item.cluster for item in items]
+    controlled = length_controlled(rates, [gap_of(item) for item in items], owners, seed=task.seed)
+    raw = mean_by_cluster(rates, owners)
+    if controlled and raw:
+        metrics["length_controlled"] = controlled.rate
+        notes.append(controlled.sentence(raw))
+    bias = place_bias(verdicts, clusters)
+    if bias:
+        metrics |= {"flips": bias.flips, "first_place": bias.first_place}
+        notes.append(bias.sentence())
+    ruled = sum(item.detail["decided_by"] == "rule" for item in items)
+    if ruled:
+        notes.append(
+            f"{ruled:,} of {len(items):,} comparisons have an empty or looping answer and were decided by rule."
+        )
+    spent = task.judge.spent()
+    if spent:
+        notes.append(f"{spent}.")
+    return metrics, [note for note in notes if note]
+
+
+def gap_of(item: Item) -> float:
+    """Characters of the model's answer minus those of the base's."""
+    return float(len(item.detail["answer"]) - len(item.detail["base"]))
+
+
+def skipped(missing: int) -> dict[str, int]:
+    """Number of comparisons without a verdict."""
+    return {"comparisons without a verdict of the judge": missing} if missing else {}
+
+
+MEASURES: Mapping[str, Measure] = {
+    "rate": Measure(
+        label="Win rate, ties as half",
+        unit="share",
+        better="higher",
+        meaning="Share of prompts on which the judge prefers its answer to the base's; a tie counts as half.",
+        baseline=0.5,
+    ),
+    "length_controlled": Measure(
+        label="Win rate at equal length, ties as half",
+        unit="share",
+        better="higher",
+        meaning="The win rate, ties as half, if both answers were equally long.",
+        baseline=0.5,
+    ),
+    "judge_score": Measure(
+        label="Judge's score", better="higher", meaning="Mean score of its answers, on the judge's own scale."
+    ),
+    "won": Measure(
+        label="Won", unit="share", meaning="Share of prompts on which the judge prefers the model's answer."
+    ),
+    "lost": Measure(
+        label="Lost", unit="share", meaning="Share of prompts on which the judge prefers the base's answer."
+    ),
+    "ties": Measure(label="Ties", unit="share", meaning="Share of prompts on which the judge prefers neither answer."),
+    "characters": Measure(
+        label="Characters per answer", meaning="Mean length of an answer. Judges often prefer long answers."
+    ),
+    "degenerate": Measure(
+        label="Empty or looping answers",
+        unit="share",
+        better="lower",
+        meaning="Share of answers that are empty or repeat themselves.",
+    ),
+    "flips": Measure(
+        label="Verdicts that change with the order",
+        unit="share",
+        meaning="Share of pairs on which the judge changes its mind when the two answers swap places.",
+    ),
+    "first_place": Measure(
+        label="Verdicts for the answer shown first",
+        unit="share",
+        meaning="50 % means that the order does not sway the judge.",
+        baseline=0.5,
+    ),
+}

@@ -78,14 +78,22 @@ def bag_of_words_accuracy(sample: Sequence[ProbeEdge], *, seed: int) -> Estimate
     2003, Machine Learning 52, for the factor: variance times 1 + folds * held out / trained on = 2.25.
     """
     edges = sorted(sample)
+    halves = 1 + np.sign(bag_of_words_margins(edges, seed=seed)).astype(np.int64)
+    return _widened(_by_thread([edge.thread for edge in edges], halves))
+
+
+def bag_of_words_margins(edges: Sequence[ProbeEdge], *, seed: int) -> NDArray[np.float64]:
+    """The lead of each edge's winner by the model of `bag_of_words_accuracy` that has not seen its thread, [edges].
+
+    0 if the model cannot tell the sides apart.
+    """
     differences = _word_differences(edges)
     folds = np.array([_hash(edge.thread, f"fold {seed}") % _NUM_FOLDS for edge in edges])
-    halves = np.ones(len(edges), np.int64)
+    margins = np.zeros(len(edges))
     for fold in np.unique(folds):
         weights = _fit(differences[folds != fold])
-        margins = np.round(differences[folds == fold] @ weights, 9)
-        halves[folds == fold] = 1 + np.sign(margins).astype(np.int64)
-    return _widened(_by_thread([edge.thread for edge in edges], halves))
+        margins[folds == fold] = np.round(differences[folds == fold] @ weights, 9)
+    return margins
 
 
 def topic_leak(sample: Sequence[ProbeEdge]) -> Estimate:

@@ -68,13 +68,25 @@ class LoraRecipe(Section):
 
 
 class EvaluationRecipe(Section):
-    """What to measure on held-out prompts when training is over.
+    """What to measure when training is over: a suite of evals, on groups that were not trained on.
 
-    `judge` is `file.py:function`, `module:function`, or `reward-model:FOLDER`.
+    Args:
+        suite: name of a suite or path of a YAML file.
+        judge: `file.py:function`, `module:function`, `reward-model:FOLDER`, or an LLM judge; see docs/judges.md.
+        prompts: maximum number of held-out prompts that are answered.
+        groups: maximum number of held-out groups whose responses are scored.
+        temperature: of the answers that the judge compares.
+        max_new_tokens: maximum length of an answer.
+        seed: of the answers.
+
+    `prompts`, `groups`, `temperature` and `max_new_tokens` are defaults for the suite's evals of held-out data; a suite
+    that sets its own keeps them.
     """
 
-    prompts: int = Field(default=200, ge=0)
+    suite: UserPath = "training"
     judge: UserPath | None = None
+    prompts: int = Field(default=100, ge=0)
+    groups: int = Field(default=400, gt=0)
     temperature: float = Field(default=0.7, ge=0)
     max_new_tokens: int = Field(default=128, gt=0)
     seed: int = 0

@@ -17,16 +17,17 @@ from tropism.errors import ConfigError, Interrupted
 from tropism.evals.core.subject import policy_subject
 from tropism.judges.judge import load_judge
 from tropism.policies.text import TextPolicy
-from tropism.records import Evaluation, RoundRecord, Rounds, Run, read_run, write_json, write_text
+from tropism.records import RoundRecord, Rounds, Run, SuiteRun, read_run, write_json, write_text
 from tropism.sampling.on_policy import Draws, sample_groups
 from tropism.sampling.prompt_files import prompts_of
 from tropism.training.loop.callbacks import announce, progress
 from tropism.training.recipe.named_losses import mixture_of
 from tropism.training.recipe.recipe_file import parse_recipe
 from tropism.training.recipe.sections import Recipe, RoundsRecipe
+from tropism.training.runs.evaluation import evaluate_run
 from tropism.training.runs.opened import open_policy, policy_of
 from tropism.training.runs.output_folder import OutputFolder
-from tropism.training.runs.run import check_settings, compare_models, run_recipe, short_name
+from tropism.training.runs.run import check_settings, run_recipe, short_name
 from tropism.training.runs.run_data import Split, load_data
 from tropism.training.runs.run_folder import folder_of_run
 
@@ -34,6 +35,7 @@ RECORD, ROUND, GROUPS, NOTES, HELD_OUT, RUN = (
     "rounds.json", "round.json", "groups.parquet", "notes.json", "held_out.parquet", "run",
 )  # fmt: skip
 ROUND_FOLDER = "round-"
+AGAINST_FIRST = "against-first"
 
 
 def run_rounds(recipe: Recipe, *, command: str, resume: bool = False, say: Callable[[str], None] = announce) -> Rounds:
@@ -159,6 +161,9 @@ def run_round(
     )
     card = read_card(folder / GROUPS)
     assert card is not None
+    compared = None
+    if state.is_main_process:
+        compared = against_first(recipe, run, data, number=number, command=command)
     done = RoundRecord(
         number=number,
         start_model=model,
@@ -167,7 +172,7 @@ def run_round(
         model=run.stages[-1].model,
         card=card,
         notes=json.loads((folder / NOTES).read_text(encoding="utf-8")),
-        against_first=against_first(recipe, run, data, number=number) if state.is_main_process else None,
+        against_first=compared,
     )
     if state.is_main_process:
         write_json(done, folder / ROUND)
@@ -213,9 +218,17 @@ def round_recipe(recipe: Recipe, settings: RoundsRecipe, *, number: int, model: 
     return parse_recipe(given | changes)
 
 
-def against_first(recipe: Recipe, run: Run, data: Split, *, number: int) -> Evaluation | None:
+def against_first(recipe: Recipe, run: Run, data: Split, *, number: int, command: str) -> SuiteRun | None:
     """The round's model compared with the first round's start model, so that all rounds are on one scale."""
     if number == 1:
         return run.evaluation
-    names = (short_name(recipe.model), f"round-{number}")
-    return compare_models(recipe, recipe.model, run.stages[-1].model, names=names, groups=data.held_out)
+    return evaluate_run(
+        recipe,
+        recipe.model,
+        run.stages[-1].model,
+        names=(short_name(recipe.model), f"{ROUND_FOLDER}{number}"),
+        groups=data.held_out,
+        folder=Path(recipe.output) / f"{ROUND_FOLDER}{number}" / AGAINST_FIRST,
+        command=command,
+        say=announce,
+    )

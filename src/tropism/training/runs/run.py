@@ -1,32 +1,28 @@
-"""The road of one recipe: data, stages of training, evaluation, and the record of it all."""
+"""A run of one recipe: data, stages of training, evaluation, and the record."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 from accelerate import PartialState
 from transformers.utils import logging as transformers_logging
 
 from tropism.errors import ConfigError
-from tropism.evals.preference import reward_accuracy as reward
-from tropism.evals.preference.compare import compare
-from tropism.groups import PreferenceGroup
-from tropism.judges.judge import load_judge
+from tropism.evals.core.suite import load_suite
+from tropism.judges.judge import load_judge, try_judge
 from tropism.policies.loading import load_tokenizer
-from tropism.policies.text import TextPolicy
-from tropism.records import Evaluation, MemoryPlan, Run, Stage, write_json
-from tropism.training.loop.callbacks import progress
+from tropism.records import MemoryPlan, Run, Stage, SuiteRun, write_json
+from tropism.training.loop.callbacks import announce
 from tropism.training.loop.machine import environment, peak_memory_mb
 from tropism.training.recipe.arguments import training_arguments
 from tropism.training.recipe.named_losses import mixture_of
 from tropism.training.recipe.sections import Recipe, ReferenceRecipe
-from tropism.training.runs.opened import check_policies, needs_rewards, open_policy, policy_of
+from tropism.training.runs.evaluation import FOLDER, defaults_of, evaluate_run
+from tropism.training.runs.opened import check_policies
 from tropism.training.runs.run_data import Split, load_data
 from tropism.training.runs.run_folder import digest_of, run_folder
-from tropism.training.runs.stage import make_ready, prepared, run_stage
+from tropism.training.runs.stage import make_ready, run_stage
 
 
 def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite: bool = False) -> Run:
@@ -64,7 +60,12 @@ def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite:
                 )
             )  # fmt: skip
             start_model = str(folder / "model")
-        evaluation = evaluate_stage(recipe, stages[-1], data.held_out) if is_main and data.held_out else None
+        evaluation = None
+        if is_main and data.held_out:
+            evaluation = evaluate_run(
+                recipe, stages[-1].start_model, stages[-1].model, names=names_of(stages[-1]), groups=data.held_out,
+                folder=output / FOLDER, command=command, say=announce,
+            )  # fmt: skip
         run = record(recipe, data, stages, evaluation, command=command, seconds=time.perf_counter() - started)
         if is_main:
             write_json(run, output / "run.json")
@@ -95,13 +96,14 @@ def plan_recipe(recipe: Recipe) -> dict[str, MemoryPlan]:
 
 
 def record(
-    recipe: Recipe, data: Split, stages: list[Stage], evaluation: Evaluation | None, *, command: str, seconds: float
+    recipe: Recipe, data: Split, stages: list[Stage], evaluation: SuiteRun | None, *, command: str, seconds: float
 ) -> Run:
     """A finished run as its `run.json` keeps it."""
     return Run(
         title=f"{', then '.join(stage.name for stage in stages)} on {Path(recipe.data.train[0].path).name}",
         command=command,
         recipe=recipe.model_dump(mode="json"),
+        chosen=recipe.model_dump(mode="json", exclude_unset=True),
         environment=environment(),
         cards=list(data.cards),
         split={
@@ -134,8 +136,9 @@ def check_settings(recipe: Recipe) -> None:
                 remedy="Set data.holdout or data.eval.",
             )
     load_tokenizer(recipe.model)
+    load_suite(recipe.evaluation.suite).with_defaults(defaults_of(recipe))
     if recipe.evaluation.judge:
-        load_judge(recipe.evaluation.judge)
+        try_judge(load_judge(recipe.evaluation.judge))
         if nothing_held_out or not recipe.evaluation.prompts:
             raise ConfigError(
                 "evaluation.judge has no effect: there are no held-out prompts to answer.",
@@ -143,42 +146,10 @@ def check_settings(recipe: Recipe) -> None:
             )
 
 
-def evaluate_stage(recipe: Recipe, stage: Stage, groups: Sequence[PreferenceGroup]) -> Evaluation:
-    """Compare a stage's model with the one that it started from."""
-    last = recipe.resolved_stages()[-1]
-    if needs_rewards(last):
-        rewards = open_policy(recipe, stage.model, policy_of(last))
-        rewards.model.to(PartialState().device)
-        rendered, account = prepared(rewards, groups, what="evaluation")
-        evaluation = reward.held_out(rewards, rendered, names=(short_name(stage.start_model), stage.name))
-        return evaluation.model_copy(update={"account": account})
-    names = (short_name(stage.start_model), stage.name)
-    return compare_models(recipe, stage.start_model, stage.model, names=names, groups=groups)
-
-
-def compare_models(
-    recipe: Recipe, start_model: str, model: str, *, names: tuple[str, str], groups: Sequence[PreferenceGroup]
-) -> Evaluation:
-    """Compare two language models on held-out groups, as a recipe's `evaluation` says."""
-    settings = recipe.evaluation
-    kind = policy_of(recipe.resolved_stages()[-1])
-    before, after = (cast(TextPolicy, open_policy(recipe, path, kind)) for path in (start_model, model))
-    for policy in (before, after):
-        policy.model.to(PartialState().device)
-    rendered, account = prepared(after, groups, what="evaluation")
-    evaluation = compare(
-        before,
-        after,
-        rendered,
-        names=names,
-        num_prompts=settings.prompts,
-        judge=load_judge(settings.judge) if settings.judge else None,
-        temperature=settings.temperature,
-        max_new_tokens=settings.max_new_tokens,
-        seed=settings.seed,
-        progress=progress,
-    )
-    return evaluation.model_copy(update={"account": account})
+def names_of(stage: Stage) -> tuple[str, str]:
+    """What the evaluation calls the model that a stage started from, and the stage's own."""
+    start = short_name(stage.start_model)
+    return (f"{start} (start)" if start == stage.name else start), stage.name
 
 
 def short_name(model: str) -> str:

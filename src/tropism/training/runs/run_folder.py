@@ -19,7 +19,7 @@ from tropism.training.runs.output_folder import Mode, OutputFolder
 from tropism.training.watch.watch_training import KEPT
 
 RECORD = "run.json"
-FILES = ("recipe.yaml", RECORD, "report.html")
+FILES = ("recipe.yaml", RECORD, "report.html", "evaluation")
 FREE_TO_CHANGE = ("output", "evaluation")
 """Sections of a recipe that a resume may change: where the run is now, and how its finished model is measured."""
 

@@ -211,7 +211,7 @@ def run_point(point: Point, recipe: Recipe, *, command: str) -> SweepRun:
         raise Interrupted(stopped.problem, remedy=f"Go on with: {command}") from None
     except (TropismError, RuntimeError, OSError) as error:  # such as a run that needs too much memory
         return empty.model_copy(update={"error": " ".join(str(error).split())[:500] or type(error).__name__})
-    metrics = run.evaluation.metrics if run.evaluation else {}
+    metrics = run.evaluation.metrics_of(run.evaluation.others[0]) if run.evaluation else {}
     return empty.model_copy(update={
         "metrics": metrics,
         "alarms": [alarm for stage in run.stages for alarm in stage.alarms],

@@ -14,14 +14,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from tropism.evals.preference import implicit_reward as preference
-from tropism.evals.preference.compare import chosen_prompts
-from tropism.evals.preference.drift import distinct_n, sampled_group
+from tropism.evals.preference.drift import sampled_group
 from tropism.evals.security.refusal_detector import is_refusal
 from tropism.evals.style.restyle import STYLES
 from tropism.evals.style.style_contents import StyledStates, content_states, own_contents
 from tropism.evals.style.style_geometry import SPREADS, ratio, ratio_of_ratios
 from tropism.metrics.bootstrap import jackknife, mean_by_cluster, ratio_by_cluster
+from tropism.metrics.pair_order import order_credit
+from tropism.metrics.text_variety import distinct_2_ratio, distinct_n, own_distinct_2
 from tropism.policies.base import Capability
 from tropism.policies.text import TextPolicy
 from tropism.records import Estimate, Probe
@@ -81,7 +81,7 @@ class Prober:
     ) -> None:
         self.policy = policy
         self.groups = list(groups)
-        self.asked = chosen_prompts([group for group in asked if group.prompts and group.prompts[0]], len(asked))
+        self.asked = list({group.prompts[0]: group for group in asked if group.prompts and group.prompts[0]}.values())
         self.contents = own_contents(policy, num=settings.contents, draws=1, styles=PROBE_STYLES, seed=settings.seed)
         self.settings = settings
         self.tokens_per_batch = tokens_per_batch
@@ -103,12 +103,14 @@ class Prober:
         """Score the pairs and answer the prompts, with the weights that are in place."""
         starts = [group.prompts[0] for group in self.asked]
         room = self.policy.context - max(map(len, starts), default=0)
-        rows = self.policy.sample(
+        drawn = self.policy.sample(
             starts,
+            num_answers=1,
             temperature=TEMPERATURE,
             max_new_tokens=min(self.settings.max_new_tokens, room),
             seed=self.settings.seed,
         )
+        rows = [row for (row,) in drawn]
         styled = content_states(self.policy, self.contents)
         return Seen(self._logp(self.groups), rows, self.policy.texts(rows), styled)
 
@@ -120,20 +122,25 @@ class Prober:
     def _pairs(self, now: Seen) -> Metrics:
         """How the pairs are ordered, and where the probability of winners and losers went."""
         assert self._before is not None
-        found = preference.held_out(self.groups, self._before.logp, now.logp).metrics
-        names = ("pair_accuracy", "winners_logp_change", "losers_logp_change")
-        changes, margins, lengths, owners = [], [], [], []
+        winners, losers, lengths, owners, credits, decided = [], [], [], [], [], []
         for group in self.groups:
             keys = [group.response_key(response) for response in group.responses]
-            moved = [now.logp[key] - self._before.logp[key] for key in keys]
+            changes = [now.logp[key] - self._before.logp[key] for key in keys]
             for edge in group.edges:
-                changes.append(moved[edge.winner])
-                margins.append(moved[edge.winner] - moved[edge.loser])
+                winners.append(changes[edge.winner])
+                losers.append(changes[edge.loser])
                 lengths.append(float(group.responses[edge.winner].num_scored))
                 owners.append(group.group.id)
-        return {name: found.get(name) for name in names} | {
+                if edge.prob != 0.5:
+                    credits.append(order_credit(changes[edge.winner], changes[edge.loser]))
+                    decided.append(group.group.id)
+        margins = [winner - loser for winner, loser in zip(winners, losers, strict=True)]
+        return {
+            "pair_accuracy": mean_by_cluster(credits, decided),
+            "winners_logp_change": mean_by_cluster(winners, owners),
+            "losers_logp_change": mean_by_cluster(losers, owners),
             "margin": mean_by_cluster(margins, owners),
-            "winners_logp_change_per_token": ratio_by_cluster(changes, lengths, owners),
+            "winners_logp_change_per_token": ratio_by_cluster(winners, lengths, owners),
         }
 
     def _answers(self, now: Seen) -> Metrics:
@@ -144,14 +151,14 @@ class Prober:
         prompts = range(len(self.asked))
         words, words_before = ([float(len(text.split())) for text in seen.texts] for seen in (now, self._before))
         refused, refused_before = ([float(is_refusal(text)) for text in seen.texts] for seen in (now, self._before))
-        own, own_before = ([own_variety(text) for text in seen.texts] for seen in (now, self._before))
+        own, own_before = ([own_distinct_2(text) for text in seen.texts] for seen in (now, self._before))
         both = list(zip(now.texts, self._before.texts, strict=True))
         return {
             "kl": mean_by_cluster(self._log_ratios(now), prompts),
             "words": mean_by_cluster(words, prompts),
             "length_ratio": ratio_by_cluster(words, words_before, prompts) if sum(words_before) else None,
             "distinct_2": jackknife(lambda texts: distinct_n(texts, 2), now.texts),
-            "distinct_2_ratio": jackknife(variety_ratio, both) if variety_ratio(both) < float("inf") else None,
+            "distinct_2_ratio": jackknife(distinct_2_ratio, both) if distinct_2_ratio(both) < float("inf") else None,
             "own_distinct_2": mean_by_cluster(own, prompts),
             "own_distinct_2_ratio": ratio_by_cluster(own, own_before, prompts),
             "refusal_rate": mean_by_cluster(refused, prompts),
@@ -191,36 +198,6 @@ def at_start(name: str, estimate: Estimate) -> Estimate:
 def is_finite(estimate: Estimate) -> bool:
     """Whether a number and its interval can be written down."""
     return all(math.isfinite(number) for number in (estimate.value, estimate.low, estimate.high))
-
-
-def own_variety(text: str) -> float:
-    """Distinct-2 of one text; 1 where it has no pair of words to say again.
-
-    Example:
-        >>> own_variety("no no no no no"), own_variety("no")
-        (0.25, 1.0)
-    """
-    return distinct_n([text], 2) if len(text.split()) > 1 else 1.0
-
-
-def variety_ratio(both: Sequence[tuple[str, str]]) -> float:
-    """Distinct-2 of the first texts of pairs over that of the second, each pair cut to one length; infinite where none.
-
-    Longer texts repeat more pairs of words whoever writes them, so uncut ones would take length for sameness.
-
-    Example:
-        >>> variety_ratio([("a b a b a b a", "a b c d e")])
-        0.5
-    """
-    cut = [[" ".join(words[:length]) for words in pair] for pair, length in map(as_words, both)]
-    now, before = (distinct_n([pair[side] for pair in cut], 2) for side in (0, 1))
-    return now / before if before else float("inf")
-
-
-def as_words(pair: tuple[str, str]) -> tuple[list[list[str]], int]:
-    """The words of two texts, and how many both have."""
-    words = [text.split() for text in pair]
-    return words, min(map(len, words))
 
 
 @contextlib.contextmanager

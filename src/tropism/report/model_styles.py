@@ -1,15 +1,16 @@
-"""How several models are told apart on a page: a colour and a mark each, so that neither sight of colours is needed."""
+"""How models are told apart on a page: each has a colour, a mark and a number, so that colour alone is never needed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 NUM_COLOURS = 6
 MARKS = ("o", "s", "^", "D", "v")
-"""As matplotlib names them; as many as share no factor with the number of colours, so that pairs repeat late."""
+"""As matplotlib names them. Their number has no factor in common with that of the colours, so that a combination
+repeats only after 30 models."""
 DASHES = ("-", "--", "-.", ":")
 
 _SHAPES = {
@@ -21,15 +22,15 @@ _SHAPES = {
 }
 
 
-class Look(NamedTuple):
-    """A model's look.
+class ModelStyle(NamedTuple):
+    """A model's style.
 
     Args:
         name: the model's.
         colour: the CSS variable and class of its colour.
         mark: shape of its points, as matplotlib names it.
         dash: of its lines, as matplotlib names it.
-        number: its place among the models, from 1; 0 for the base.
+        number: its place among the models, from 1; 0 for a base.
     """
 
     name: str
@@ -51,22 +52,21 @@ class Look(NamedTuple):
         return _SHAPES[self.mark]
 
 
-def looks_of(models: Sequence[str], *, base: str | None = None) -> dict[str, Look]:
-    """A look for every model, in their order.
+def styles_of(models: Sequence[str], *, bases: Collection[str] = ()) -> dict[str, ModelStyle]:
+    """A style for every model: the bases, then the others in their order.
 
     Example:
-        >>> looks = looks_of(["a", "b"], base="start")
-        >>> [(look.name, look.colour, look.mark) for look in looks.values()]
+        >>> styles = styles_of(["a", "b"], bases=["start"])
+        >>> [(style.name, style.colour, style.mark) for style in styles.values()]
         [('start', 'before', 'o'), ('a', 'm1', 'o'), ('b', 'm2', 's')]
     """
-    looks = {} if base is None else {base: Look(base, "before", "o", "-", 0)}
-    for number, name in enumerate((name for name in models if name != base), 1):
-        place = number - 1
-        looks[name] = Look(
+    styles = {base: ModelStyle(base, "before", "o", "-", 0) for base in bases}
+    for place, name in enumerate(name for name in models if name not in bases):
+        styles[name] = ModelStyle(
             name,
             f"m{place % NUM_COLOURS + 1}",
             MARKS[place % len(MARKS)],
             DASHES[place % len(DASHES)],
-            number,
+            place + 1,
         )
-    return looks
+    return styles

@@ -1,4 +1,4 @@
-"""From a matplotlib figure to an SVG that sits in the page: its colours, its type and its own ids."""
+"""From a matplotlib figure to an SVG inside the page: the page's colours and fonts, and ids of its own."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
+from tropism.report.model_styles import NUM_COLOURS
+from tropism.visible import visible_text
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-AFTER, BEFORE, INK, LINE = "#010201", "#010202", "#010203", "#010204"
-"""Stand-ins that matplotlib draws with; the page replaces each by a CSS variable, so that themes apply."""
+BASE, INK, LINE = "#010202", "#010203", "#010204"
+"""Placeholders that matplotlib draws with; the page replaces each by a CSS variable, so that themes apply."""
 
-MODELS = {f"m{number}": f"#0102{16 + number:02x}" for number in range(1, 7)}
-"""The same for models that are told apart, by the name of their CSS variable."""
+MODELS = {f"m{number}": f"#0102{16 + number:02x}" for number in range(1, NUM_COLOURS + 1)}
+"""The same for the models' colours, by the name of their CSS variable."""
 
-_VARIABLES = {AFTER: "var(--after)", BEFORE: "var(--before)", INK: "var(--muted)", LINE: "var(--line)"}
-_VARIABLES |= {stand_in: f"var(--{name})" for name, stand_in in MODELS.items()}
+_VARIABLES = {BASE: "var(--before)", INK: "var(--muted)", LINE: "var(--line)"}
+_VARIABLES |= {placeholder: f"var(--{name})" for name, placeholder in MODELS.items()}
 _FONT_SIZE = 11
 _RC = {
     "svg.fonttype": "none",
@@ -41,7 +44,7 @@ def draw(paint: Callable[[Axes], None], *, name: str, label: str, width: int, he
     Args:
         paint: draws on the axes with the colours of this module; all text in it must be our own.
         name: prefix of the ids inside, different for every figure of a page.
-        label: what the figure shows, for those who cannot see it.
+        label: what the figure shows, for readers who cannot see it.
         width, height: in CSS pixels at natural size.
         left: room for the numbers of the upright axis, in the same pixels.
     """
@@ -60,8 +63,8 @@ def draw(paint: Callable[[Axes], None], *, name: str, label: str, width: int, he
 
 
 def colour_of(name: str) -> str:
-    """The stand-in of a model's colour; that of the base is the neutral one."""
-    return BEFORE if name == "before" else MODELS[name]
+    """The placeholder of a model's colour; a base has the neutral one."""
+    return BASE if name == "before" else MODELS[name]
 
 
 def _written(figure: Figure) -> str:
@@ -73,7 +76,7 @@ def _written(figure: Figure) -> str:
 
 
 def _themed(svg: str, *, name: str, label: str) -> str:
-    """Strip what a page does not need, and put the page's colours, fonts and label in."""
+    """Remove what a page does not need, and insert the page's colours, fonts and label."""
     view = re.search(r'viewBox="[^"]*"', svg)
     assert view is not None, "matplotlib wrote an SVG without a viewBox"
     body = svg[svg.index(">", svg.index("<svg")) + 1 :]
@@ -83,11 +86,11 @@ def _themed(svg: str, *, name: str, label: str) -> str:
     body = re.sub(r"font-size: \d+px;\s*font-size", "font-size", body)
     body = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", body)
     body = re.sub(r"xlink:href", "href", body)
-    for stand_in, variable in _VARIABLES.items():
-        body = body.replace(stand_in, variable)
+    for placeholder, variable in _VARIABLES.items():
+        body = body.replace(placeholder, variable)
     body = re.sub(r'\bd="[^"]*"', _rounded, body)
     body = re.sub(r">\s+<", "><", _own_ids(body, name))
-    return f'<svg {view[0]} role="img" aria-label="{escape(label)}">{body.strip()}'
+    return f'<svg {view[0]} role="img" aria-label="{escape(visible_text(label))}">{body.strip()}'
 
 
 def _rounded(match: re.Match[str]) -> str:
@@ -97,7 +100,7 @@ def _rounded(match: re.Match[str]) -> str:
 
 
 def _own_ids(body: str, name: str) -> str:
-    """Keep only the ids that are pointed at, and make them this figure's own."""
+    """Keep only the ids that are referred to, with this figure's prefix."""
     wanted = set(re.findall(r"#([\w.]+)", body))
 
     def own(match: re.Match[str]) -> str:

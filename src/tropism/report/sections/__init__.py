@@ -1,0 +1,1 @@
+"""The sections of a page: records as lines of text."""
