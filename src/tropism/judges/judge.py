@@ -13,7 +13,7 @@ from typing import Any, final
 
 from tropism.errors import ConfigError, DataError
 from tropism.functions import load_function
-from tropism.groups import Content, content_key, content_text
+from tropism.groups import Content, PreferenceGroup, content_key, content_text
 
 TIE = 1e-9
 """Scores closer than this are a tie, which counts one half."""
@@ -238,14 +238,22 @@ def load_judge(name: str) -> Judge:
     return PairRule(name, rule) if num_arguments(rule) == 3 else RuleJudge(name, rule)
 
 
-def try_judge(judge: Judge) -> None:
+def try_judge(judge: Judge, groups: Sequence[PreferenceGroup]) -> None:
     """Call a rule of the user's once, so that a wrong signature or result is found before anything is trained.
 
+    Args:
+        judge: any other judge than a rule is not called, since that may cost time or money.
+        groups: held out; the first one with a prompt and a response is shown to the rule.
+
     Raises:
-        DataError: if the rule fails on an ordinary pair of answers.
+        DataError: if the rule fails.
     """
     if isinstance(judge, RuleJudge | PairRule):
-        judge.compare_all([Duel("What is the capital of France?", "It is Paris.", "I do not know.")])
+        shown = (group for group in groups if group.responses and content_text(group.prompts[0]))
+        group = next(shown, None)
+        if group is not None:
+            texts = [content_text(response.content) for response in (group.responses[0], group.responses[-1])]
+            judge.compare_all([Duel(group.prompts[0], *texts)])
 
 
 def judge_function(name: str) -> Callable[..., Any]:

@@ -34,8 +34,8 @@ def preference(task: Task) -> Measured:
 
     `pair_accuracy` orders by log-ratios to the base (equal ones count half, so the base has 0.5); `ranking_accuracy` by
     the model's own log-probability per token, without a reference; `rule_longer_answer` and `rule_bag_of_words` are
-    what trivial rules reach on the same pairs. The model's probability of people's choice is sigmoid(beta * margin); `log_loss` and
-    `calibration_error` measure it. Ties are skipped.
+    what trivial rules reach on the same pairs. The model's probability of people's choice is sigmoid(beta * margin);
+    `log_loss` and `calibration_error` measure it. Ties are skipped.
 
     Reference: implicit reward, Rafailov et al. 2023, arXiv:2305.18290, section 4; ranking accuracy, Chen et al. 2024,
     arXiv:2405.19534, section 2.

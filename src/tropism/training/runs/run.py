@@ -46,6 +46,8 @@ def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite:
     transformers_logging.disable_progress_bar()
     check_settings(recipe)
     data = load_data(recipe)
+    if recipe.evaluation.judge:
+        try_judge(load_judge(recipe.evaluation.judge), data.held_out)
     digest = digest_of([*data.train, data.held_out, data.probe])
     is_main = PartialState().is_main_process
     with run_folder(recipe, data=digest, command=command, resume=resume, overwrite=overwrite) as output:
@@ -138,7 +140,7 @@ def check_settings(recipe: Recipe) -> None:
     load_tokenizer(recipe.model)
     load_suite(recipe.evaluation.suite).with_defaults(defaults_of(recipe))
     if recipe.evaluation.judge:
-        try_judge(load_judge(recipe.evaluation.judge))
+        load_judge(recipe.evaluation.judge)
         if nothing_held_out or not recipe.evaluation.prompts:
             raise ConfigError(
                 "evaluation.judge has no effect: there are no held-out prompts to answer.",
