@@ -23,9 +23,9 @@ from tropism.training.loop.callbacks import JsonlLog
 from tropism.training.loop.checkpoint import last_checkpoint
 from tropism.training.recipe.composite import parse_composite
 from tropism.training.recipe.recipe_file import parse_recipe
-from tropism.training.recipe.sections import AlarmRecipe, AlarmsRecipe, ProbeRecipe
+from tropism.training.recipe.sections import AlarmsRecipe, ProbeRecipe
 from tropism.training.runs.run import run_recipe
-from tropism.training.watch.alarms import ALARMS, PROBED, alarms_of
+from tropism.training.watch.alarms import ALARMS, PROBED, AlarmSettings, alarms_of
 from tropism.training.watch.probe import Prober
 from tropism.training.watch.watch_training import WatchTraining
 
@@ -84,8 +84,8 @@ def test_an_alarm_is_raised_once_with_its_numbers_and_a_remedy():
 
 def test_a_threshold_of_ones_own_replaces_the_default():
     probes = [START, at(10, kl=20.0)]
-    assert names(probes, {"kl": AlarmRecipe(threshold=10)}) == ["kl"]
-    assert names(probes, {"kl": AlarmRecipe(threshold=20)}) == []
+    assert names(probes, {"kl": AlarmSettings(threshold=10)}) == ["kl"]
+    assert names(probes, {"kl": AlarmSettings(threshold=20)}) == []
 
 
 def test_every_alarm_is_a_key_of_the_recipe_and_reads_what_is_probed():
@@ -281,7 +281,7 @@ def test_a_resumed_stage_has_the_alarms_of_one_that_never_stopped(tmp_path):
     watches = []
     for name, callbacks in (("straight", []), ("broken", [StopAfter(2)]), ("broken", [])):
         policy = tiny_policy()
-        alarms = AlarmsRecipe(probe=ProbeRecipe(every=1), displacement=AlarmRecipe(threshold=-1e-4), choose="-kl")
+        alarms = AlarmsRecipe(probe=ProbeRecipe(every=1), displacement=AlarmSettings(threshold=-1e-4), choose="-kl")
         log = JsonlLog(tmp_path / name / "log.jsonl")
         watch = WatchTraining(prober(policy), alarms, folder=tmp_path / name, log=log)
         trainer = make_trainer(

@@ -1,10 +1,22 @@
 """The recipe: every wrong key names the nearest right one."""
 
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from tropism.errors import ConfigError
-from tropism.training.recipe.recipe_file import load_recipe
+from tropism.training.recipe.arguments import TRAIN_DEFAULTS
+from tropism.training.recipe.recipe_faults import REFUSED
+from tropism.training.recipe.recipe_file import load_recipe, read_yaml
+from tropism.training.recipe.sections import Recipe
+from tropism.training.recipe.training_fields import TRAINING_FIELDS
 
 MINIMAL = {"model": "m", "data": {"train": "groups.parquet"}, "output": "runs/a"}
 
@@ -82,7 +94,7 @@ def test_broken_files_and_overrides_are_plain_errors(tmp_path):
     (tmp_path / "list.yaml").write_text("- a")
     with pytest.raises(ConfigError, match="holds no keys"):
         load_recipe(tmp_path / "list.yaml")
-    with pytest.raises(ConfigError, match="must look like key=value, not 'beta'"):
+    with pytest.raises(ConfigError, match="must look like key=value, got 'beta'"):
         load_recipe(written(tmp_path), ["beta"])
     with pytest.raises(ConfigError, match=r"'model\.a' cannot be set"):
         load_recipe(written(tmp_path), ["model.a=1"])
@@ -123,3 +135,115 @@ def test_an_override_reaches_a_stage_by_its_name(tmp_path):
     first, second = recipe.resolved_stages()
     assert second.loss == {"dpo": {"beta": 0.05}}
     assert (first.data[0].path, second.data[0].path) == ("x.jsonl", "groups.parquet")
+
+
+def test_all_mistakes_are_listed_in_one_error(tmp_path):
+    wrong = {
+        "lss": "dpo",
+        "lora": {"rank": 8},
+        "train": {"learning_rat": 1, "output_dir": "x"},
+        "data": {"train": "a", "holdout": 2},
+        "alarms": {"kll": 3},
+    }
+    with pytest.raises(ConfigError) as error:
+        load_recipe(written(tmp_path, **wrong))
+    message = str(error.value)
+    assert "the recipe has 6 mistakes: (1) " in message
+    for fault in ("'lss'", "'lora.rank'", "'train.learning_rat'", "train.output_dir", "'data.holdout'", "'kll'"):
+        assert fault in message
+    assert "unknown alarm 'kll'. Did you mean 'kl'?" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("dpo+nll", "{dpo: {}, nll: {}}"), ("dpo, nll", "{dpo: {}, nll: {}}"), ("DPO Loss", "write dpo")],
+)
+def test_a_loss_that_is_not_a_name_says_how_to_write_it(tmp_path, name, way):
+    with pytest.raises(ConfigError) as error:
+        load_recipe(written(tmp_path, loss=name))
+    assert way in str(error.value)
+    assert len(str(error.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("train", "package"),
+    [
+        ({"report_to": "neptune"}, "neptune"),
+        ({"optim": "adamw_8bit"}, "bitsandbytes"),
+        ({"deepspeed": "x.json"}, "deepspeed"),
+    ],
+)
+def test_a_missing_package_is_named_before_anything_is_loaded(tmp_path, monkeypatch, train, package):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=f"requires the package {package}, which is not installed"):
+        load_recipe(written(tmp_path, train=train))
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"base_model": "m", "datasets": [], "sequence_len": 8}, "an Axolotl configuration"),
+        ({"model_name_or_path": "m", "stage": "dpo", "dataset": "d"}, "a LLaMA-Factory configuration"),
+        ({"model_name_or_path": "m", "dataset_name": "d"}, "arguments of a TRL script"),
+    ],
+)
+def test_configurations_of_other_trainers_are_recognised(tmp_path, settings, what):
+    path = tmp_path / "other.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    with pytest.raises(ConfigError, match=f"looks like {what}"):
+        load_recipe(path)
+
+
+def test_a_key_that_is_given_twice_is_refused_with_its_lines(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("model: a\nloss: dpo\nmodel: b\n")
+    with pytest.raises(ConfigError, match="the key 'model' is given twice, in lines 1 and 3"):
+        load_recipe(path)
+
+
+def test_training_fields_are_those_of_the_installed_transformers():
+    from transformers import TrainingArguments
+
+    assert {field.name for field in dataclasses.fields(TrainingArguments) if field.init} == set(TRAINING_FIELDS)
+    assert set(REFUSED) <= set(TRAINING_FIELDS)
+
+
+def test_a_misspelt_key_is_refused_without_importing_torch(tmp_path):
+    path = written(tmp_path, lss="dpo")
+    code = (
+        "import sys; from tropism.cli import run; status = run(['train', sys.argv[1]]);"
+        "assert status == 2; assert not {'torch', 'transformers'} & sys.modules.keys()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "unknown key 'lss'" in done.stderr
+
+
+def test_the_documented_defaults_are_those_of_the_code():
+    page = (Path(__file__).parents[2] / "docs" / "recipe.md").read_text(encoding="utf-8")
+    started = re.search(r"Tropism sets (.*?)\. Everything else", page, re.DOTALL)
+    assert started
+    written_down = dict(re.findall(r"`(\w+): ([^`]+)`", started[1]))
+    assert {key: read_yaml(value) for key, value in written_down.items()} == TRAIN_DEFAULTS
+    rows = re.findall(r"^\| `([\w.]+)` \| [^|]* \| ([^|]*) \|", page, re.MULTILINE)
+    checked = 0
+    for key, shown in rows:
+        section = Recipe
+        *parents, last = key.split(".")
+        for parent in parents:
+            (section,) = [
+                one
+                for one in (section.model_fields[parent].annotation, *get_args(section.model_fields[parent].annotation))
+                if isinstance(one, type) and issubclass(one, BaseModel)
+            ] or [None]
+            if section is None:
+                break
+        if section is None or last not in section.model_fields:
+            continue
+        default = section.model_fields[last].default
+        if isinstance(default, (int, float, str)) and not isinstance(default, bool):
+            assert read_yaml(shown.strip().strip("`")) == default, key
+            checked += 1
+    assert checked >= 15
+    refused = page.split("## What is refused under `train`")[1].split("##")[0]
+    assert set(re.findall(r"`(\w+)`", refused)) - {"TrainingArguments", "train"} == set(REFUSED)

@@ -9,7 +9,8 @@ from tests.training.test_trainer import make_trainer
 from tropism.testing import tiny_policy
 from tropism.training.loop.callbacks import JsonlLog
 from tropism.training.loop.machine import leave_process_group
-from tropism.training.recipe.sections import AlarmRecipe, AlarmsRecipe, ProbeRecipe
+from tropism.training.recipe.sections import AlarmsRecipe, ProbeRecipe
+from tropism.training.watch import AlarmSettings
 from tropism.training.watch.watch_training import WatchTraining
 
 
@@ -17,7 +18,7 @@ def main(folder: Path) -> None:
     """Train until the alarm, and leave behind where each process stopped."""
     policy = tiny_policy()
     log = JsonlLog(folder / "log.jsonl")
-    alarms = AlarmsRecipe(probe=ProbeRecipe(every=1), displacement=AlarmRecipe(threshold=-1e-4, stop=True))
+    alarms = AlarmsRecipe(probe=ProbeRecipe(every=1), displacement=AlarmSettings(threshold=-1e-4, stop=True))
     watch = WatchTraining(prober(policy), alarms, folder=folder, log=log)
     trainer = make_trainer(
         folder, policy=policy, batch=2, accumulation=2, ddp_backend="gloo", tokens_per_batch=150,

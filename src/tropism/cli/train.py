@@ -27,14 +27,15 @@ def train(
     """Train a model on preferences, evaluate it against where it started, and write a report."""
     output = Output(for_programs)
     from tropism.errors import ConfigError
-    from tropism.report.page import write_report
-    from tropism.training.loop.machine import is_main_process, leave_process_group
     from tropism.training.recipe.recipe_file import load_recipe
-    from tropism.training.runs.run import plan_recipe, run_recipe
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other.", remedy="Give one of them.")
     settings = load_recipe(recipe, [*(overrides or ()), *([f"rounds.count={rounds}"] if rounds else [])])
+    from tropism.report.page import write_report  # these import torch, so a recipe is checked first
+    from tropism.training.loop.machine import is_main_process, leave_process_group
+    from tropism.training.runs.run import plan_recipe, run_recipe
+
     again = ["--rounds", str(rounds)] if rounds else []
     command = shlex.join(["tropism", "train", str(recipe), *(overrides or ()), *again])
     if plan:

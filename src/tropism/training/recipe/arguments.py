@@ -1,4 +1,4 @@
-"""What a stage's `train` starts from, and the training arguments that it becomes."""
+"""The defaults of `train`, and the training arguments of a stage."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ TRAIN_DEFAULTS: dict[str, Any] = {
     "disable_tqdm": True,
     "seed": 0,
 }
-"""What a recipe's `train` starts from. The learning rate is the DPO paper's and TRL's for full fine-tuning."""
+"""The defaults of `train`. The learning rate is the DPO paper's and TRL's for full fine-tuning."""
 
 
 def training_arguments(stage: StageRecipe, folder: Path) -> TrainingArguments:
     """The stage's training arguments over our defaults.
 
     Raises:
-        ConfigError: where transformers refuses them.
+        ConfigError: if transformers refuses them.
     """
     settings = {**TRAIN_DEFAULTS, **stage.train}
     try:
         return TrainingArguments(output_dir=str(folder), **settings)
     except (ValueError, TypeError) as error:
         message = " ".join(str(error).split()).rstrip(".")
-        raise ConfigError(f"`train` of stage {stage.name!r}: {message}.", remedy="Mend the recipe.") from None
+        raise ConfigError(f"`train` of stage {stage.name!r}: {message}.", remedy="Correct the recipe.") from None

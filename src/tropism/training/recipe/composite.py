@@ -1,4 +1,4 @@
-"""A composite that a user writes to choose a checkpoint by: arithmetic over names, read without running any code."""
+"""A formula that chooses a checkpoint: arithmetic over names of metrics, parsed without running any code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Div: operator.truediv,
 }
 LONGEST = 500
-"""Characters of a composite; more is no formula that anybody reads."""
+"""Most characters of a formula."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Composite:
     names: frozenset[str]
 
     def value(self, metrics: Mapping[str, float]) -> float:
-        """The formula's number; minus infinity where that is not finite.
+        """The formula's value; minus infinity if that is not finite.
 
         Raises:
-            ConfigError: where a name is not measured in this run.
+            ConfigError: if a name is not measured in this run.
         """
         missing = sorted(self.names - metrics.keys())
         if missing:
@@ -70,11 +70,13 @@ def parse_composite(text: str, *, known: Collection[str]) -> Composite:
         1.0
     """
     if len(text) > LONGEST:
-        raise ConfigError(f"alarms.choose has {len(text)} characters, at most {LONGEST}.", remedy="Write less.")
+        raise ConfigError(
+            f"alarms.choose must have at most {LONGEST} characters, got {len(text)}.", remedy="Shorten it."
+        )
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        raise refused(text, "is no formula") from None
+        raise refused(text, "is not a formula") from None
     names = set()
     for node in walk(tree, text):
         if isinstance(node, ast.Name):
@@ -89,7 +91,7 @@ def parse_composite(text: str, *, known: Collection[str]) -> Composite:
 
 
 def walk(node: ast.expr, text: str) -> list[ast.expr]:
-    """The node and all below, each of a kind that may stand in a composite."""
+    """The node and all below it; a kind of node that a formula may not hold is an error."""
     if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         return [node, *walk(node.left, text), *walk(node.right, text)]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
@@ -101,7 +103,7 @@ def walk(node: ast.expr, text: str) -> list[ast.expr]:
 
 
 def evaluate(node: ast.expr, values: Mapping[str, float]) -> float:
-    """The number of a checked tree."""
+    """The value of a checked tree."""
     if isinstance(node, ast.BinOp):
         return OPERATORS[type(node.op)](evaluate(node.left, values), evaluate(node.right, values))
     if isinstance(node, ast.UnaryOp):
@@ -115,8 +117,8 @@ def evaluate(node: ast.expr, values: Mapping[str, float]) -> float:
 
 
 def refused(text: str, fault: str) -> ConfigError:
-    """What to say of a composite that is none."""
+    """The error for a text that is not a formula."""
     return ConfigError(
-        f"alarms.choose {text[:80]!r} {fault}: it may hold names of monitors, numbers, + - * / and parentheses.",
+        f"alarms.choose {text[:80]!r} {fault}: it may hold names of metrics, numbers, + - * / and parentheses.",
         remedy='Try "pair_accuracy - 0.01 * kl".',
     )

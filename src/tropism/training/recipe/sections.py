@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tropism.training.watch.alarms import ALARMS, AlarmSettings, alarm_rule
+
 LossSettings = dict[str, dict[str, Any]]
 
 
@@ -106,14 +108,6 @@ class ProbeRecipe(Section):
     seed: int = 0
 
 
-class AlarmRecipe(Section):
-    """One alarm: its threshold (None takes the table's), whether it is on, and whether it ends the stage."""
-
-    on: bool = True
-    threshold: float | None = None
-    stop: bool = False
-
-
 def as_alarm(value: Any) -> Any:
     """`false`, `true` and a threshold alone are all settings of an alarm."""
     if isinstance(value, bool) or value is None:
@@ -122,26 +116,33 @@ def as_alarm(value: Any) -> Any:
 
 
 class AlarmsRecipe(Section):
-    """What is watched while a stage trains; `choose` is a composite that the best state is kept by."""
+    """What is watched while a stage trains; `choose` is a composite that the best state is kept by.
+
+    Every other key names an alarm, of the table or `file.py:name`, and holds what the alarm's own settings class takes.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     on: bool = True
     probe: ProbeRecipe = ProbeRecipe()
-    displacement: AlarmRecipe = AlarmRecipe()
-    margin: AlarmRecipe = AlarmRecipe()
-    length: AlarmRecipe = AlarmRecipe()
-    kl: AlarmRecipe = AlarmRecipe()
-    diversity: AlarmRecipe = AlarmRecipe()
-    refusal: AlarmRecipe = AlarmRecipe()
-    style: AlarmRecipe = AlarmRecipe()
     choose: str | None = None
 
-    _alarm = field_validator(
-        "displacement", "margin", "length", "kl", "diversity", "refusal", "style", mode="before"
-    )(as_alarm)  # fmt: skip
+    @model_validator(mode="before")
+    @classmethod
+    def _by_their_rules(cls, value: Any) -> Any:
+        """Check each alarm's settings by the class of its row."""
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: given
+            if name in cls.model_fields
+            else alarm_rule(name).settings.model_validate(as_alarm(given), from_attributes=True)
+            for name, given in value.items()
+        }
 
-    def settings(self) -> dict[str, AlarmRecipe]:
+    def settings(self) -> dict[str, AlarmSettings]:
         """The alarms that are on, by name."""
-        every = {name: one for name, one in self if isinstance(one, AlarmRecipe)}
+        every = {name: rule.settings() for name, rule in ALARMS.items()} | (self.model_extra or {})
         return {name: one for name, one in every.items() if one.on and self.on}
 
     @property
@@ -174,10 +175,15 @@ class RoundsRecipe(Section):
 def as_losses(value: Any) -> Any:
     """`dpo`, `{dpo: null}` and `{dpo: {beta: 0.1}}` are all settings of losses."""
     if isinstance(value, str):
-        return {value: {}}
-    if isinstance(value, dict):
-        return {name: arguments or {} for name, arguments in value.items()}
-    return value
+        value = {value: {}}
+    if not isinstance(value, dict):
+        return value
+    for name in value:
+        if not (isinstance(name, str) and (name.isidentifier() or ":" in name)):
+            words = [word for word in re.findall(r"[a-z0-9_]+", str(name).lower()) if word != "loss"] or ["dpo"]
+            way = "{" + ", ".join(f"{word}: {{}}" for word in words) + "}" if len(words) > 1 else words[0]
+            raise ValueError(f"a loss's name has no spaces, commas or signs; write {way}")
+    return {name: arguments or {} for name, arguments in value.items()}
 
 
 class KindRecipe(BaseModel):
@@ -265,7 +271,7 @@ class Recipe(Section):
 
     def resolved_stages(self) -> tuple[StageRecipe, ...]:
         """The stages with everything filled in; a recipe without stages is one stage named after its losses."""
-        stages = self.stages or (StageRecipe(name="-".join(self.loss)),)
+        stages = self.stages or (StageRecipe(name="-".join(name.rpartition(":")[2] for name in self.loss)),)
         return tuple(
             StageRecipe(
                 name=stage.name,

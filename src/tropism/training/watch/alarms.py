@@ -1,16 +1,21 @@
-"""Alarms: what goes wrong while a model is tuned, from which number on, in plain words, and what to do about it.
+"""Alarms: what can go wrong while a model is trained, from which threshold on, and what to do about it.
 
 An alarm is a function of the probes so far and of nothing else, so a resumed run has those of a run that never stopped.
 """
 
 from __future__ import annotations
 
+import difflib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict
+
+from tropism.errors import ConfigError
+from tropism.functions import load_object
 from tropism.records import Alarm, Estimate, Probe
-from tropism.training.recipe.sections import AlarmRecipe
 
 PROBED = {
     "pair_accuracy": "share of probe pairs that the implicit reward orders as people did",
@@ -30,47 +35,74 @@ PROBED = {
     "style_tdi": "spread of hidden states between styles of one content over that between contents",
     "style_tdi_ratio": "the same over that of the start",
 }
-"""What a probe measures, where its groups, prompts and answers allow it."""
+"""What a probe measures, if its groups, prompts and answers allow it."""
 
 FLAT = 0.01
 """An accuracy that rose by less than this share is called flat."""
 FEWEST_MARGIN_NATS = 1.0
-"""A margin below this has hardly begun to grow, so that its growth says nothing."""
+"""A margin below this is too small for its growth to mean anything."""
+
+
+class AlarmSettings(BaseModel):
+    """Settings of an alarm; a row with settings of its own extends this class.
+
+    Attributes:
+        on: whether it is watched.
+        threshold: None takes the row's.
+        stop: whether it ends the stage.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    on: bool = True
+    threshold: float | None = None
+    stop: bool = False
 
 
 @dataclass(frozen=True)
-class Rule:
+class AlarmRule:
     """A row of the table of alarms.
 
     Args:
-        watched: the number to compare, from all probes so far; None where there is none.
+        watched: the number to compare, from all probes so far and the settings; None if it is unknown.
+        reads: the names of `PROBED` that it uses.
         trips: on which side of the threshold the whole interval must lie.
         threshold: the default.
         sentence: what happened, with `{value}`, `{interval}` and `{threshold}` to fill in.
         remedy: what to change.
+        settings: the class of its settings.
     """
 
-    watched: Callable[[Sequence[Probe]], Estimate | None]
+    watched: Callable[[Sequence[Probe], Any], Estimate | None]
+    reads: tuple[str, ...]
     trips: Literal["above", "below"]
     threshold: float
     sentence: str
     remedy: str
+    settings: type[AlarmSettings] = AlarmSettings
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.reads if name not in PROBED]
+        if unknown:
+            raise ConfigError(
+                f"`reads` names {unknown[0]!r}, which no probe measures.", remedy=f"Available: {', '.join(PROBED)}."
+            )
 
 
-def last(name: str) -> Callable[[Sequence[Probe]], Estimate | None]:
-    """A rule's number: a metric of the newest probe."""
-    return lambda probes: probes[-1].metrics.get(name)
+def last_metric(name: str) -> Callable[[Sequence[Probe], AlarmSettings], Estimate | None]:
+    """The number of a rule that watches one metric of the newest probe."""
+    return lambda probes, settings: probes[-1].metrics.get(name)
 
 
-def either_way(probes: Sequence[Probe]) -> Estimate | None:
-    """How many times longer or shorter the answers became: at least 1 whichever way they went."""
+def length_change(probes: Sequence[Probe], settings: AlarmSettings) -> Estimate | None:
+    """By which factor the answers became longer or shorter; at least 1 in both cases."""
     ratio = probes[-1].metrics.get("length_ratio")
     if ratio is None or ratio.value >= 1 or ratio.low <= 0:
         return ratio
     return Estimate(value=1 / ratio.value, low=1 / ratio.high, high=1 / ratio.low, n=ratio.n)
 
 
-def growth_without_accuracy(probes: Sequence[Probe]) -> Estimate | None:
+def growth_without_accuracy(probes: Sequence[Probe], settings: AlarmSettings) -> Estimate | None:
     """How many times the margin of half the steps ago it is now; None while accuracy rises with it."""
     now = probes[-1]
     earlier = [probe for probe in probes[:-1] if 0 < probe.step <= now.step / 2]
@@ -84,64 +116,71 @@ def growth_without_accuracy(probes: Sequence[Probe]) -> Estimate | None:
     return Estimate(value=margin.value / base, low=margin.low / base, high=margin.high / base, n=margin.n)
 
 
-def least_variety(probes: Sequence[Probe]) -> Estimate | None:
-    """Variety over all answers or inside an answer, beside the start: the one that fell further.
+def least_variety(probes: Sequence[Probe], settings: AlarmSettings) -> Estimate | None:
+    """Distinct word pairs over all answers or inside an answer, against the start: the one that fell further.
 
-    A model that loses it either says one thing to everybody or stammers; the latter's nonsense is new to every answer,
-    so that variety over all of them may even rise.
+    A model that loses variety either gives the same answer to every prompt or repeats itself inside an answer. In the
+    second case the variety over all answers may even rise.
     """
     both = [probes[-1].metrics.get(name) for name in ("distinct_2_ratio", "own_distinct_2_ratio")]
     return min((one for one in both if one), key=lambda one: one.high, default=None)
 
 
-ALARMS: dict[str, Rule] = {
-    "displacement": Rule(
-        last("winners_logp_change_per_token"),
+ALARMS: dict[str, AlarmRule] = {
+    "displacement": AlarmRule(
+        last_metric("winners_logp_change_per_token"),
+        ("winners_logp_change_per_token",),
         "below",
         -0.15,
         "the preferred answers became less likely: their log-probability changed by {value} nats per token {interval} "
-        "against the start (threshold {threshold}), so probability goes to answers that nobody compared",
+        "against the start (threshold {threshold}), so probability moves to answers outside of the comparisons",
         "Anchor the winners (loss.nll.weight=0.5, or loss dpop), raise beta, or lower train.learning_rate.",
     ),
-    "margin": Rule(
+    "margin": AlarmRule(
         growth_without_accuracy,
+        ("margin", "pair_accuracy"),
         "above",
         2.5,
         "the margin is {value} times {interval} that of half the steps ago (threshold {threshold}) and pair accuracy "
-        "has not risen: the model grows surer, not better",
-        "Train for fewer steps, raise beta, or use ipo, whose margin has a goal.",
+        "has not risen: the model becomes more confident, not more accurate",
+        "Train for fewer steps, raise beta, or use ipo, whose margin has a target.",
     ),
-    "length": Rule(
-        either_way,
+    "length": AlarmRule(
+        length_change,
+        ("length_ratio",),
         "above",
         1.6,
         "the length of answers moved by a factor of {value} {interval} from that at the start (threshold {threshold})",
         "Balance lengths in the data, or use a loss that discounts length: ld_dpo, simpo.",
     ),
-    "kl": Rule(
-        last("kl"),
+    "kl": AlarmRule(
+        last_metric("kl"),
+        ("kl",),
         "above",
         15.0,
         "the model is {value} nats per answer {interval} away from its start (budget {threshold})",
         "Raise beta, lower train.learning_rate, or train for fewer steps.",
     ),
-    "diversity": Rule(
+    "diversity": AlarmRule(
         least_variety,
+        ("distinct_2_ratio", "own_distinct_2_ratio"),
         "below",
         0.85,
-        "answers repeat themselves or one another: distinct pairs of words are {value} {interval} of what they were "
+        "answers repeat themselves or one another: distinct pairs of words are {value} {interval} of those "
         "at the start (threshold {threshold})",
         "Anchor the winners (loss.nll.weight=0.5), raise beta, or stop earlier (alarms.diversity.stop=true).",
     ),
-    "refusal": Rule(
-        last("refusal_rise"),
+    "refusal": AlarmRule(
+        last_metric("refusal_rise"),
+        ("refusal_rise",),
         "above",
         0.2,
         "the share of refused prompts rose by {value} {interval} (threshold {threshold})",
         "Look for refusals among the winners, and add harmless prompts whose winner answers.",
     ),
-    "style": Rule(
-        last("style_tdi_ratio"),
+    "style": AlarmRule(
+        last_metric("style_tdi_ratio"),
+        ("style_tdi_ratio",),
         "above",
         1.25,
         "Style TDI is {value} times {interval} that of the start (threshold {threshold}): style moves the model's "
@@ -152,14 +191,41 @@ ALARMS: dict[str, Rule] = {
 """Every alarm. Where the defaults come from: docs/alarms.md."""
 
 
-def alarms_of(probes: Sequence[Probe], settings: Mapping[str, AlarmRecipe]) -> list[Alarm]:
+@functools.cache
+def alarm_rule(name: str) -> AlarmRule:
+    """A row of the table, or an alarm of one's own.
+
+    Args:
+        name: in the table, or `file.py:name` or `module:name` of an `AlarmRule`; the file is run as code.
+
+    Raises:
+        ConfigError: for an unknown name, or a name of something else.
+    """
+    if name in ALARMS:
+        return ALARMS[name]
+    if ":" not in name:
+        close = difflib.get_close_matches(name, ALARMS, n=1)
+        did_you_mean = f"Did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(
+            f"unknown alarm {name!r}.", remedy=f"{did_you_mean}Known: {', '.join(ALARMS)}; or file.py:name."
+        )
+    found = load_object(name, role="alarm", remedy="Check the file and the name.")
+    if not isinstance(found, AlarmRule):
+        raise ConfigError(
+            f"{name!r} must be an AlarmRule, got {type(found).__name__}.",
+            remedy="Make it with AlarmRule of tropism.training.watch.",
+        )
+    return found
+
+
+def alarms_of(probes: Sequence[Probe], settings: Mapping[str, AlarmSettings]) -> list[Alarm]:
     """Every alarm that tripped, each once, at the first probe that tripped it.
 
     Args:
         probes: in the order of their steps; the first is the start.
         settings: of the alarms that are on, by name.
 
-    An alarm trips where the whole 95 % interval lies beyond the threshold, so that a small probe does not cry wolf.
+    An alarm trips if the whole 95 % interval lies beyond the threshold, so that the noise of a small probe trips none.
     """
     found: dict[str, Alarm] = {}
     for end in range(1, len(probes) + 1):
@@ -168,12 +234,12 @@ def alarms_of(probes: Sequence[Probe], settings: Mapping[str, AlarmRecipe]) -> l
     return list(found.values())
 
 
-def tripped(probes: Sequence[Probe], settings: Mapping[str, AlarmRecipe]) -> Iterator[Alarm]:
+def tripped(probes: Sequence[Probe], settings: Mapping[str, AlarmSettings]) -> Iterator[Alarm]:
     """The alarms that the newest probe trips."""
     for name, setting in settings.items():
-        rule = ALARMS[name]
+        rule = alarm_rule(name)
         threshold = rule.threshold if setting.threshold is None else setting.threshold
-        seen = rule.watched(probes)
+        seen = rule.watched(probes, setting)
         if seen is None or not (seen.low > threshold if rule.trips == "above" else seen.high < threshold):
             continue
         filled = {
