@@ -6,7 +6,7 @@ import os
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tropism.training.watch.alarms import ALARMS, AlarmSettings, alarm_rule
 
@@ -29,6 +29,16 @@ def expanded(path: str) -> str:
 
 
 UserPath = Annotated[str, AfterValidator(expanded)]
+
+
+def parsed(settings: type[BaseModel], given: Any, *, what: str) -> Any:
+    """Settings by the class of a component; its mistakes are one short sentence."""
+    try:
+        return settings.model_validate(given, from_attributes=True)
+    except ValidationError as error:
+        known = ", ".join(settings.model_fields) or "nothing"
+        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise ValueError(f"{what} takes {known}; {faults}") from None
 
 
 class SourceRecipe(Section):
@@ -136,7 +146,7 @@ class AlarmsRecipe(Section):
         return {
             name: given
             if name in cls.model_fields
-            else alarm_rule(name).settings.model_validate(as_alarm(given), from_attributes=True)
+            else parsed(alarm_rule(name).settings, as_alarm(given), what=f"alarm {name!r}")
             for name, given in value.items()
         }
 
