@@ -266,7 +266,7 @@ def test_two_processes_train_two_stages_and_report_once(recipe, tmp_path):
         ("reference=adapter", "reference 'adapter' switches a LoRA adapter off, but the model has none."),
         ("evaluation.judge=nowhere.py:rule", "the judge 'nowhere.py:rule' cannot be loaded"),
         ("data.holdout=0.0001", "holdout"),
-        ("train.label_smoothing_factor=0.1", "train.label_smoothing_factor smooths labels of tokens"),
+        ("train.label_smoothing_factor=0.1", "train.label_smoothing_factor smooths the labels of tokens"),
         ("train.gradient_accumulation_steps=0", "a step needs at least one group, not 4 x 0."),
         ("lora={targets: [nope]}", "lora.targets=['nope'] does not fit the model"),
         ("data.holdout=0", "evaluation.judge has no effect: there are no held-out prompts to answer."),
