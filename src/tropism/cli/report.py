@@ -27,9 +27,9 @@ def report(
     for_programs: bool = JSON,
 ) -> None:
     """Write a report: one HTML file that opens offline, on one run, or on several models side by side."""
-    from tropism.report.several import write_reports
+    from tropism.report.page import write_report
 
     output = Output(for_programs)
-    page = write_reports(paths, target)
+    page = write_report(paths, target)
     output.say(f"Wrote {page}")
     output.finish({"report": str(page)}, next_command=f"python -m webbrowser {shlex.quote(str(page))}")
