@@ -516,23 +516,29 @@ def test_build_makes_the_counted_edges_of_counsel_chat(
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "text", "dropped"),
     [
-        ("v.csv", b"prompt,response,score\nQ,a,1\nQ,b,2,3\nQ\xff,c,4\nQ,d,5\n"),
+        (
+            "v.csv",
+            b"prompt,response,score\nQ,a,1\nQ,b,2,3\nQ\xff,c,4\nQ,d,5\n",
+            {"more cells than columns": 1, "text that is not valid UTF-8": 1},
+        ),
         (
             "v.jsonl",
             b'{"prompt":"Q","response":"a","score":1}\n{"prompt":"Q",\n[1]\n{"prompt":"Q","response":"d","score":5}\n',
+            {"not valid JSON": 1, "not a JSON object": 1},
         ),
     ],
 )
 def test_skip_bad_counts_lines_that_no_parser_reads(
-    folder: Path, name: str, text: bytes, capsys: pytest.CaptureFixture[str]
+    folder: Path, name: str, text: bytes, dropped: dict[str, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / name).write_bytes(text)
     assert run(["build", name]) == 2
     problem = capsys.readouterr().err
-    assert "not UTF-8" in problem or "cannot be read" in problem
+    assert f"error: {name} cannot be read: line " in problem
+    assert problem.endswith("; --skip-bad drops and counts them.\n")
     assert run(["build", name, "--skip-bad", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["rows_read"], report["rows_used"], report["edges"]) == (4, 2, 1)
-    assert report["dropped"] == {"record that cannot be read, or holds nothing": 2}
+    assert report["dropped"] == dropped

@@ -482,7 +482,7 @@ def test_csv_counts_records_weights_and_dialogues(tmp_path: Path) -> None:
     write_csv(tmp_path / "rows.csv")
     found = loaded(tmp_path / "rows.csv")
     assert [group.edges[0].weight for group in found.groups] == [2.0, 1.0]
-    assert found.cards[0].account.dropped == {"more cells than columns": 1}
+    assert found.cards[0].account.dropped == {"not a valid CSV record": 1}
     turns = json.dumps([user("Hi"), assistant("Hello")]).replace('"', '""')
     (tmp_path / "turns.csv").write_text(f'messages\n"{turns}"\n')
     assert only(tmp_path / "turns.csv").prompts == ((user("Hi"),),)
@@ -527,7 +527,8 @@ def test_a_damaged_gzip_is_one_clear_error(tmp_path: Path, cut: int) -> None:
     packed = bytearray(gzip.compress(b"prompt,chosen,rejected\np,a,b\n"))
     packed[-8] ^= 1
     (tmp_path / "rows.csv.gz").write_bytes(packed[: len(packed) - cut])
-    assert "rows.csv.gz cannot be read (" in problem(tmp_path / "rows.csv.gz")
+    reason = "it was cut off" if cut else "its checksum is wrong"
+    assert f"rows.csv.gz is a damaged gzip: {reason}. Fetch" in problem(tmp_path / "rows.csv.gz")
 
 
 def test_broken_utf8_costs_a_row_of_csv(tmp_path: Path) -> None:
@@ -585,15 +586,15 @@ def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
     path = tmp_path / "rows.xlsx"
     path.write_text("x")
     assert problem(path) == (
-        f"{path} has the unknown ending '.xlsx'; expected one of .jsonl, .jsonl.gz, .ndjson, .ndjson.gz, .json, "
-        ".json.gz, .csv, .csv.gz, .tsv, .tsv.gz, .parquet. Rename or convert the file."
+        f"{path} has the unknown ending '.xlsx'; expected one of .jsonl, .ndjson, .json, .csv, .tsv (each also with "
+        ".gz), .parquet. Rename or convert the file."
     )
 
 
 def test_an_empty_file_and_a_file_without_rows_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("")
-    assert problem(path) == f"{path} is empty. Name a file that holds rows."
+    assert problem(path) == f"{path} is empty. Give a file with at least one record."
     path.write_text("\n\n")
     assert problem(path) == f"{path} holds no rows. Name a file that holds rows."
 
@@ -613,7 +614,7 @@ def test_a_file_without_a_usable_row_says_why(write: Write) -> None:
     path = write(row, row, row | {"rejected": None})
     assert problem(path) == (
         f"none of the 3 rows of {path} can be used: chosen and rejected are equal: 2 (rows 1, 2); "
-        "'rejected' is missing: 1 (row 3). Repair the rows."
+        "'rejected' is missing: 1 (row 3). Correct the rows."
     )
 
 
@@ -621,12 +622,13 @@ def test_broken_files_are_one_clear_error(tmp_path: Path) -> None:
     broken = tmp_path / "rows.json"
     broken.write_text('[{"prompt": ]')
     assert problem(broken) == (
-        f"{broken} is not valid JSON (line 1, column 13). Repair the file, or write one object per line as .jsonl."
+        f"{broken} is not valid JSON (line 1, column 13: Expecting value). Correct the file, or write one object per "
+        "line as .jsonl."
     )
     (tmp_path / "rows.parquet").write_bytes(b"PAR1 no PAR1")
     assert "is not a readable Parquet file" in problem(tmp_path / "rows.parquet")
     (tmp_path / "rows.jsonl.gz").write_bytes(b"no gzip")
-    assert "cannot be read" in problem(tmp_path / "rows.jsonl.gz")
+    assert "is named .gz, but is no gzip" in problem(tmp_path / "rows.jsonl.gz")
     assert problem(tmp_path) == (
         f"{tmp_path} is a folder, but not one that datasets.save_to_disk wrote. Name a file in it, such as rows.json."
     )

@@ -200,7 +200,7 @@ def test_accepted_answers_count_in_posts(tmp_path: Path) -> None:
 def test_settings_that_nothing_knows_are_refused(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "votes.jsonl", forum(3))
     with (
-        pytest.raises(ConfigError, match="--engine must be duckdb, spark"),
+        pytest.raises(ConfigError, match="`engine` must be duckdb, spark"),
         build_file(path, VOTES, Settings(rule=GapRule(1), engine="sqlite")),
     ):
         pass

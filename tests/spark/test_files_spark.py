@@ -108,7 +108,7 @@ def test_spark_says_that_it_leaves_out_no_records(spark: Any, tmp_path: Path) ->
     (tmp_path / "broken.jsonl").write_bytes(b'{"q": "x"}\n{"q": "y"\n')
     for name in ("few.csv", "latin.csv", "broken.jsonl"):
         with pytest.raises(DataError, match="--skip-bad drops such rows only without --engine spark"):
-            open_file(tmp_path / name, ["q"], engine="local[2]", lenient=True)
+            open_file(tmp_path / name, ["q"], engine="local[2]", skip_bad=True)
 
 
 @pytest.mark.parametrize(

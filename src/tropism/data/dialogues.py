@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any, TypeAlias
 
-from tropism.data.row_values import Unusable, check_json, decoded, text
 from tropism.groups import Content, Message
+from tropism.ingest import Unusable
+from tropism.ingest.row_values import check_json, decoded, text, wrong
 
 Turns: TypeAlias = tuple[Message, ...]
 
@@ -141,8 +142,8 @@ def before_answer(dialogue: Turns) -> Turns:
 
 def _text(value: object, name: str) -> str:
     """Text, with an error that says what else it could have been."""
-    if value is not None and not isinstance(value, str):
-        raise Unusable(f"{name!r} is neither text nor messages")
+    if not isinstance(value, str):
+        raise wrong(value, name, "is neither text nor messages")
     return text(value, name)
 
 

@@ -14,14 +14,12 @@ from tropism.data.forms import Reading, find_form, read_row, shown_names
 from tropism.data.group_keys import group_key, prompt_key, short_hash, unit_hash
 from tropism.data.group_store import is_groups_file, read_card
 from tropism.data.merge import Merger
-from tropism.data.row_files import Row, read_rows
-from tropism.data.row_values import Unusable
 from tropism.data.whole import valid_group
 from tropism.errors import DataError
 from tropism.groups import PreferenceGroup, Response, content_key
+from tropism.ingest import NotRead, Row, Unusable, read_rows
 from tropism.records import Account, DataCard
 
-NUM_EXAMPLES = 5
 NUM_ROWS_TO_FIND_FORM = 100
 OUTSIDE_FRACTION = "outside the fraction"
 
@@ -120,21 +118,15 @@ class _Tally:
 
     num_read: int = 0
     num_used: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
+    dropped: NotRead = field(default_factory=NotRead)
     notes: Counter[str] = field(default_factory=Counter)
     made: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[str]] = field(default_factory=dict)
     unread: dict[str, None] = field(default_factory=dict)
-
-    def drop(self, reason: str, number: int) -> None:
-        """Count a row that is left out."""
-        self.dropped[reason] += 1
-        self._remember(reason, number)
 
     def note(self, note: str, number: int) -> None:
         """Count something that was changed."""
         self.notes[note] += 1
-        self._remember(note, number)
+        self.dropped.remember(note, number)
 
     def account(self) -> Account:
         """The counts as a record."""
@@ -143,17 +135,11 @@ class _Tally:
         return Account(
             rows_read=self.num_read,
             rows_used=self.num_used,
-            dropped=dict(self.dropped),
+            dropped=dict(self.dropped.counts),
             notes=dict(self.notes) | unread,
-            examples=self.examples,
+            examples=self.dropped.examples,
             **made,
         )
-
-    def _remember(self, reason: str, number: int) -> None:
-        """Keep the first few row numbers of a reason."""
-        rows = self.examples.setdefault(reason, [])
-        if reason != OUTSIDE_FRACTION and len(rows) < NUM_EXAMPLES:
-            rows.append(str(number))
 
 
 def _add_source(merger: Merger, place: int, source: Source, seed: int) -> DataCard:
@@ -164,9 +150,9 @@ def _add_source(merger: Merger, place: int, source: Source, seed: int) -> DataCa
     for number, group, notes in opened.found:
         tally.num_read += 1
         if isinstance(group, str):
-            tally.drop(group, number)
+            tally.dropped.add(group, number)
         elif unit_hash(group_key(group), purpose=f"fraction {seed}") >= source.fraction:
-            tally.drop(OUTSIDE_FRACTION, number)
+            tally.dropped.counts[OUTSIDE_FRACTION] += 1
         else:
             tally.num_used += 1
             change = merger.add(group, source=place, is_whole=opened.is_whole)
@@ -246,29 +232,25 @@ def groups_of_rows(rows: Iterable[Mapping[str, object]], *, source: str) -> tupl
         raise DataError(f"{source} holds no rows.", remedy="Give a data set that holds rows.")
     form = find_form(first, source)
     groups: list[PreferenceGroup] = []
-    dropped: Counter[str] = Counter()
-    examples: dict[str, list[str]] = {}
+    dropped = NotRead()
     for number, row in enumerate(chain(first, stream)):
         try:
             reading, extra = read_row(form, row)
             group = _group(reading, extra, source)
             groups.append(dataclasses.replace(group, id=f"{source}[{number}]"))
         except (Unusable, DataError) as error:
-            reason = str(error)
-            dropped[reason] += 1
-            examples[reason] = [*examples.get(reason, ()), str(number)][:NUM_EXAMPLES]
+            dropped.add(str(error), number)
     if not groups:
-        reasons = "; ".join(f"{count} x {reason}" for reason, count in dropped.items())
-        raise DataError(f"no row of {source} can be used: {reasons}.", remedy="Repair the rows.")
+        raise DataError(f"no row of {source} can be used: {dropped}.", remedy="Correct the rows.")
     return groups, Account(
-        rows_read=len(groups) + sum(dropped.values()),
+        rows_read=len(groups) + sum(dropped.counts.values()),
         rows_used=len(groups),
-        dropped=dict(dropped),
+        dropped=dict(dropped.counts),
         groups=len(groups),
         responses=sum(len(group.responses) for group in groups),
         edges=sum(len(group.edges) for group in groups),
         labels=sum(len(group.labels) for group in groups),
-        examples=examples,
+        examples=dropped.examples,
     )
 
 
@@ -292,9 +274,6 @@ def _nothing_usable(path: str, tally: _Tally) -> DataError:
     """The error for a source that leaves no row."""
     if not tally.num_read:
         return DataError(f"{path} holds no rows.", remedy="Name a file that holds rows.")
-    reasons = "; ".join(
-        f"{reason}: {count}"
-        + (f" (row{'s' * (len(rows) > 1)} {', '.join(rows)})" if (rows := tally.examples.get(reason)) else "")
-        for reason, count in tally.dropped.most_common()
+    return DataError(
+        f"none of the {tally.num_read} rows of {path} can be used: {tally.dropped}.", remedy="Correct the rows."
     )
-    return DataError(f"none of the {tally.num_read} rows of {path} can be used: {reasons}.", remedy="Repair the rows.")

@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 
 from tropism.data import dialogues
 from tropism.data.dialogues import said, turns
-from tropism.data.row_values import Unusable, check_json, decoded, flag, number, text, weight
 from tropism.errors import DataError
 from tropism.groups import Content, Edge, Label, content_key
+from tropism.ingest import Unusable
+from tropism.ingest.row_values import check_json, decoded, flag, optional_number, text, weight
 
 Values: TypeAlias = Mapping[str, Any]
 
@@ -210,10 +211,10 @@ def _compared(prompt: Content, answers: Sequence[Content], values: Values) -> Re
         raise Unusable("chosen and rejected are equal")
     if any(isinstance(answer, str) and not answer.strip() for answer in answers):
         raise Unusable("an answer is empty")
-    prob = 0.5 if flag(values.get("tie") or False, "tie") else number(values, "prob", 1.0)
+    prob = 0.5 if flag(values.get("tie") or False, "tie") else optional_number(values, "prob", 1.0)
     if not 0 <= prob <= 1:
         raise Unusable("'prob' is outside [0, 1]")
-    margin = number(values, "margin", 0.0)
+    margin = optional_number(values, "margin", 0.0)
     edge = Edge(0, 1, weight=weight(values), margin=margin, prob=prob) if prob >= 0.5 else None
     swapped = Edge(1, 0, weight=weight(values), margin=-margin, prob=1 - prob) if prob < 0.5 else None
     notes = ("rejected is the likelier winner, by 'prob'",) if swapped else ()
@@ -226,7 +227,7 @@ def _compared(prompt: Content, answers: Sequence[Content], values: Values) -> Re
 def _score(values: Values, name: str) -> float | None:
     """The number that an answer was given, under either name that hub data use."""
     column = next((c for c in (f"{name}_score", f"score_{name}") if values.get(c) not in (None, "")), None)
-    return number(values, column, 0.0) if column else None
+    return optional_number(values, column, 0.0) if column else None
 
 
 def _instruction(values: Values) -> dialogues.Turns:

@@ -14,6 +14,7 @@ from tropism.data.group_keys import PROMPT_EXTRAS
 from tropism.errors import DataError, OutputError
 from tropism.groups import Edge, Label, PreferenceGroup
 from tropism.ingest.group_rows import SCHEMA, SCHEMA_VERSION, group_of, row_of
+from tropism.ingest.row_reader import open_parquet
 from tropism.records import DataCard
 
 if TYPE_CHECKING:
@@ -133,25 +134,6 @@ def is_groups_file(path: Path) -> bool:
             remedy="Update Tropism.",
         )
     return version is not None
-
-
-def open_parquet(path: Path) -> Any:
-    """An open Parquet file.
-
-    Raises:
-        DataError: where the file is missing or no Parquet file.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise DataError(f"there is no file {path}.", remedy="Check the path.") from None
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{path} is not a readable Parquet file ({str(error).splitlines()[0]}).", remedy="Write the file again."
-        ) from None
 
 
 def _open(path: Path) -> Any:

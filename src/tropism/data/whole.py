@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tropism.data.group_store import group_of
-from tropism.data.row_values import Unusable, check_json
 from tropism.errors import DataError
 from tropism.groups import Content, PreferenceGroup
+from tropism.ingest import Unusable
+from tropism.ingest.row_values import check_json
 
 REASON = "not a valid group"
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import final
 
 from tropism.data import dialogues
-from tropism.data.row_files import read_rows
-from tropism.data.row_values import Unusable, number
 from tropism.errors import DataError
 from tropism.groups import Content, content_key, content_text
+from tropism.ingest import Unusable, read_rows
+from tropism.ingest.row_values import number
 from tropism.judges.judge import ScoringJudge
 from tropism.policies.reward import RewardPolicy
 
@@ -89,9 +89,7 @@ def load_reward_file(name: str) -> RewardFile:
             answer = row.values.get("answer")
             if not isinstance(answer, str):
                 raise Unusable("'answer' is no text")
-            if row.values.get("score") in (None, ""):
-                raise Unusable("'score' is missing")
-            score = number(row.values, "score", 0.0)
+            score = number(row.values.get("score"), "score")
         except Unusable as reason:
             raise DataError(
                 f"row {row.number} of {path} is no score: {reason}.",

@@ -12,12 +12,11 @@ from tropism.data import dialogues
 from tropism.data.formats import open_rows
 from tropism.data.forms import FORMS
 from tropism.data.group_keys import PROMPT_EXTRAS
-from tropism.data.row_files import Row, read_rows
-from tropism.data.row_values import Unusable, text
 from tropism.errors import DataError
 from tropism.groups import Content, PreferenceGroup, content_key
+from tropism.ingest import NotRead, Row, Unusable, read_rows
+from tropism.ingest.row_values import text
 
-NUM_EXAMPLES = 5
 NUM_ROWS_TO_FIND_FORM = 100
 ALONE = ("messages", "text")
 """Forms that read a dialogue to learn from; here it is one to go on with."""
@@ -76,23 +75,21 @@ def collect(source: str, found: Iterable[Found]) -> Prompts:
     """
     prompts: dict[str, Content] = {}
     num_rows: Counter[str] = Counter()
-    dropped: Counter[str] = Counter()
-    examples: dict[str, list[str]] = {}
+    dropped = NotRead()
     for number, prompt in found:
         if isinstance(prompt, Unusable):
-            reason = str(prompt)
-            dropped[reason] += 1
-            examples[reason] = [*examples.get(reason, ()), str(number)][:NUM_EXAMPLES]
+            dropped.add(str(prompt), number)
         else:
             key = content_key(prompt)
             prompts.setdefault(key, prompt)
             num_rows[key] += 1
     if not prompts:
-        reasons = "; ".join(f"{reason}: {count}" for reason, count in dropped.most_common()) or "it holds no rows"
+        reasons = str(dropped) or "it holds no rows"
         raise DataError(
             f"{source} holds no prompt that can be answered ({reasons}).", remedy='Write one {"prompt": ...} per line.'
         )
-    return Prompts(source, tuple(prompts.values()), tuple(num_rows[key] for key in prompts), dict(dropped), examples)
+    counts = tuple(num_rows[key] for key in prompts)
+    return Prompts(source, tuple(prompts.values()), counts, dict(dropped.counts), dropped.examples)
 
 
 def _asked(rows: Iterable[Row]) -> Iterator[Found]:

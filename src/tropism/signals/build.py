@@ -14,9 +14,9 @@ from typing import Any, Literal
 from ibis import Table
 
 from tropism.errors import ConfigError
-from tropism.signals.engines.engine import count, data_errors, engine_of, open_file, rows, scalar
+from tropism.signals.engines.engine import count, data_errors, engine_of, open_source, rows, scalar
 from tropism.signals.engines.expressions import is_missing
-from tropism.signals.kinds.answers import UNREAD, Cleaning
+from tropism.signals.kinds.answers import Cleaning
 from tropism.signals.kinds.choices import choices_to_groups
 from tropism.signals.kinds.columns import (
     ChoiceColumns,
@@ -122,13 +122,13 @@ def build_file(path: Path, columns: Columns, settings: Settings) -> Iterator[Bui
     """
     settings.exclude.check(columns.given())
     names = dict.fromkeys([*columns.given().values(), *settings.exclude.roles().values()])
-    table = open_file(path, list(names), engine=settings.engine, lenient=settings.skip_bad)
+    opened = open_source(path, list(names), engine=settings.engine, skip_bad=settings.skip_bad)
+    table = opened.table
     cleaning = _cleaning(settings)
     made = _build(table, columns, settings, cleaning, source=path.name, is_json=False)
     if settings.private:
         made = noted(made, _replaced(table, columns) | _hashed(table, columns))
-    if lines := engine_of(table).rejected():
-        made = with_left_out(made, {UNREAD: len(lines)}, {UNREAD: [f"line {line}" for line in lines[:5]]})
+    made = noted(with_left_out(made, opened.not_read.counts, opened.not_read.examples), opened.notes)
     yield probed(made, seed=settings.seed)
 
 
@@ -158,7 +158,7 @@ def build_foreign(path: Path, source: str, settings: Settings) -> Iterator[Built
         cleaning = replace(_cleaning(settings), scrub=None)
         columns = _foreign_columns(flat.kind)
         made = _build(flat.table, columns, settings, cleaning, source=path.name, is_json=flat.is_json)
-        made = with_left_out(made, flat.left_out, flat.examples, flat.numbers)
+        made = with_left_out(made, flat.not_read.counts, flat.not_read.examples, flat.numbers)
         if settings.aspects is not None:
             words = (
                 aspects_in_words(settings.aspects)

@@ -1,4 +1,4 @@
-"""DuckDB as the engine: in this process, out of core where memory is short."""
+"""DuckDB as the engine: in this process, on disk if memory is short."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import ibis
@@ -17,11 +18,12 @@ from ibis.expr.types import StringValue
 from pyarrow import RecordBatch
 from pyarrow import Table as Rows
 
-from tropism.signals.engines.engine import Engine
-from tropism.signals.engines.file_checks import lines_at
+from tropism.errors import OutputError
+from tropism.ingest import ROW, NotRead, open_table
+from tropism.signals.engines.database import Engine, data_errors
 
 MOST_MEMORY = 3_000_000_000
-"""Bytes that DuckDB may hold before it writes to disk; half of the machine's memory where that is less."""
+"""Bytes that DuckDB may hold before it writes to disk; half of the machine's memory if that is less."""
 
 
 class DuckEngine(Engine):
@@ -51,9 +53,6 @@ class DuckEngine(Engine):
     def json_text(self, text: StringValue) -> StringValue:
         return _to_json(text)
 
-    def rejected(self) -> list[int]:
-        return rejected_lines(self.backend)
-
     def problem(self, error: Exception) -> str | None:
         if isinstance(error, duckdb.OutOfMemoryException):
             return "makes more pairs than memory or disk can hold"
@@ -62,39 +61,53 @@ class DuckEngine(Engine):
         return None
 
 
-def rejected_lines(backend: Backend, *, record: int | None = None) -> list[int]:
-    """The lines at which the records of a CSV file begin that DuckDB left out and stored.
+def open_in_duckdb(path: Path, columns: Sequence[str], *, skip_bad: bool) -> tuple[Table, NotRead]:
+    """Some columns of a file as a table with `ROW`, and the records that are not in it; see `open_source`."""
+    backend = connect()
+    with data_errors(str(path), DuckEngine(backend)):
+        folder = scratch_folder(backend)
+        file = open_table(path, columns, connection=backend.con, folder=folder, skip_bad=skip_bad)
+        name = ibis.util.gen_name("tropism_file")
+        backend.raw_sql(f'CREATE VIEW "{name}" AS {file.query}')
+        table = backend.table(name)
+        return named(table, columns), file.not_read
 
-    Args:
-        backend: the connection that read the file.
-        record: its number as DuckDB counts, which takes a record of several lines for one; None asks for all.
-    """
-    only = "" if record is None else f"WHERE line = {record:d}"
-    try:
-        found = backend.raw_sql(
-            f"SELECT DISTINCT file_path, line_byte_position - 1 "  # noqa: S608  (a number)
-            f"FROM reject_errors JOIN reject_scans USING (scan_id, file_id) {only}"
-        ).fetchall()
-    except duckdb.CatalogException:
-        return []  # no CSV file was read leniently
-    paths = dict.fromkeys(path for path, _ in found)
-    return sorted(line for path in paths for line in lines_at(Path(path), [at for of, at in found if of == path]))
+
+def named(table: Table, columns: Sequence[str]) -> Table:
+    """The columns `c0`, `c1`, ... of a `TableFile` under their own names, with `ROW`."""
+    return table.select(**{name: table[f"c{at}"] for at, name in enumerate(columns)}, **{ROW: table[ROW]})
 
 
 def connect() -> Backend:
-    """A connection that counts in UTC, shows no bar of its own, and uses disk before it uses all memory."""
+    """A connection that counts in UTC, shows no progress bar of its own, and uses disk before it uses all memory."""
     backend = ibis.duckdb.connect()
-    folder = tempfile.mkdtemp(prefix="tropism-")  # for nobody else to read; DuckDB would leave it behind
-    weakref.finalize(backend, shutil.rmtree, folder, ignore_errors=True)
     memory = min(MOST_MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
     for setting in (
         "TimeZone = 'UTC'",
         "enable_progress_bar = false",
         f"memory_limit = '{memory // 1_000_000}MB'",
-        "temp_directory = '{}'".format(folder.replace("'", "''")),
+        # readable by this user alone; DuckDB would not remove its own
+        "temp_directory = '{}'".format(str(scratch_folder(backend)).replace("'", "''")),
     ):
         backend.raw_sql(f"SET {setting}")
     return backend
+
+
+def scratch_folder(owner: Any, *, parent: Path | None = None) -> Path:
+    """A folder for copies that is removed when its owner is, or when the program ends.
+
+    Raises:
+        OutputError: if the parent, in which it is made, cannot be written to.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="tropism-", dir=parent))
+    except OSError as error:
+        raise OutputError(
+            f"no folder can be made in {parent or tempfile.gettempdir()} ({error.strerror or error}).",
+            remedy="Choose a place with write access and space.",
+        ) from None
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @ibis.udf.scalar.builtin(name="to_json")

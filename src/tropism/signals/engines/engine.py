@@ -1,114 +1,98 @@
-"""Which engine runs the expressions of the signals: DuckDB in this process, or Spark, behind the same few verbs."""
+"""Tables on the engine that computes them: opening a file, keeping, counting and fetching rows."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ibis
 import pyarrow as pa
 from ibis import Table
-from ibis.expr.types import Scalar, StringValue
-from pyarrow import RecordBatch
+from ibis.expr.types import Scalar
 
-from tropism.errors import ConfigError, DataError
+from tropism.errors import ConfigError
+from tropism.ingest import ROW, NotRead
+from tropism.signals.engines.database import Engine, data_errors
+from tropism.signals.engines.duck import DuckEngine, open_in_duckdb
 
-ROW = "__row__"
-"""Column that `open_file` adds: the record's number, from 1 and without a header. For messages, never for results."""
+__all__ = [
+    "ROW",
+    "Engine",
+    "OpenSource",
+    "count",
+    "data_errors",
+    "engine_of",
+    "in_memory",
+    "keep",
+    "keep_in_parts",
+    "open_file",
+    "open_source",
+    "release",
+    "rows",
+    "scalar",
+]
 
 ROWS_PER_PART = 2_000_000
 """Rows that are sorted at one time, about: twice as many or more are taken in parts."""
 
 
-ROWS_AT_ONCE = 50_000
-"""Rows of a large table that are fetched at one time where every fetching is a query; elsewhere it is fewer."""
-
-
-class Engine(ABC):
-    """What the signals ask of a database beside the expressions themselves."""
-
-    @abstractmethod
-    def keep(self, table: Table) -> Table:
-        """Compute a table once; its rows stay in the engine until they are released."""
-
-    def append(self, kept: Table, more: Table) -> Table:
-        """What `keep` keeps, with more rows; one table takes the place of both."""
-        both = self.keep(kept.union(more))
-        self.release(kept)
-        return both
-
-    @abstractmethod
-    def put(self, rows: pa.Table) -> Table:
-        """A table in memory as a table of the engine, until it is released."""
-
-    @abstractmethod
-    def release(self, table: Table) -> None:
-        """Free what `keep` keeps."""
-
-    @abstractmethod
-    def batches(self, table: Table, *, num_rows: int) -> Iterator[RecordBatch]:
-        """The rows of a table in its order, some at a time; nothing else may ask the engine meanwhile."""
-
-    def stream(self, table: Table) -> Iterator[RecordBatch]:
-        """The rows of a large table in any order, some at a time; nothing else may ask the engine meanwhile."""
-        return self.batches(table, num_rows=4_096)  # texts may be long
-
-    def json_text(self, text: StringValue) -> StringValue | None:
-        """A text as JSON text, where the engine knows how; None leaves it to Arrow."""
-        return None
-
-    def rejected(self) -> list[int]:
-        """The lines of the file that the engine has left out so far."""
-        return []
-
-    @abstractmethod
-    def problem(self, error: Exception) -> str | None:
-        """What an error of the engine says about unreadable data, in one line; None where it is a fault of ours."""
-
-
-def open_file(path: Path, columns: Sequence[str], *, engine: str = "duckdb", lenient: bool = False) -> Table:
-    """Open some columns of a file as a lazy table.
-
-    Values of CSV and texts of JSON are text, exactly as written, so that a key `007` never becomes 7; numbers of JSON
-    may be written anew (2.10 as 2.1); Parquet keeps its types.
+@dataclass(frozen=True)
+class OpenSource:
+    """Some columns of a file on an engine.
 
     Args:
-        path: a JSONL, JSON, CSV, TSV or Parquet file; text may be compressed with gzip (`.csv.gz`).
+        table: those columns and `ROW`.
+        not_read: the records that are not in it because they cannot be read.
+        notes: what else was done with the file, and to how many rows.
+    """
+
+    table: Table
+    not_read: NotRead
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+def open_source(path: Path, columns: Sequence[str], *, engine: str = "duckdb", skip_bad: bool = False) -> OpenSource:
+    """Open some columns of a file as a lazy table; see `tropism.ingest.open_table`.
+
+    Args:
+        path: a JSONL, JSON, CSV, TSV or Parquet file; text may be packed with gzip (`.csv.gz`).
         columns: the names that are needed.
         engine: `duckdb`, `spark` (on this machine), or the address of a cluster (`spark://host:port`), whose workers
-            must see the path.
-        lenient: lines of JSON that cannot be read become rows without values, and lines of CSV are left out and told by
-            `Engine.rejected`; otherwise the first one is an error. Without effect on Spark, where it is always one.
-
-    Returns:
-        A table of those columns and `ROW`.
+            must see the path. Spark reads Parquet: a file in another form is converted first, with a note.
+        skip_bad: leave out records that cannot be read, and count them; otherwise the first one is an error.
 
     Raises:
-        DataError: where the file is missing, empty or of another kind, or lacks a column.
+        DataError: if the file is missing, empty or of another kind, lacks a column, or has a record that cannot be
+            read.
         ConfigError: for an engine that is not known or not installed.
     """
     if engine == "duckdb":
-        from tropism.signals.engines.duck_files import open_in_duckdb
-
-        return open_in_duckdb(path, columns, lenient=lenient)
+        return OpenSource(*open_in_duckdb(path, columns, skip_bad=skip_bad))
     if engine == "spark" or engine.startswith(("spark://", "local[")):
         from tropism.signals.engines.spark import open_in_spark
 
-        return open_in_spark(path, columns, master="local[*]" if engine == "spark" else engine)
+        return OpenSource(*open_in_spark(path, columns, master=_master(engine), skip_bad=skip_bad))
     raise ConfigError(
-        f"--engine must be duckdb, spark or spark://host:port, not {engine!r}.", remedy="Leave it away for DuckDB."
+        f"`engine` must be duckdb, spark or spark://host:port, got {engine!r}.", remedy="Omit it for DuckDB."
     )
+
+
+def open_file(path: Path, columns: Sequence[str], *, engine: str = "duckdb", skip_bad: bool = False) -> Table:
+    """The table of `open_source`, without its account."""
+    return open_source(path, columns, engine=engine, skip_bad=skip_bad).table
+
+
+def _master(engine: str) -> str:
+    """The address of Spark for the name of an engine."""
+    return "local[*]" if engine == "spark" else engine
 
 
 def engine_of(table: Table) -> Engine:
     """The engine that computes a table."""
     backend = ibis.get_backend(table)
     if backend.name == "duckdb":
-        from tropism.signals.engines.duck import DuckEngine
-
         return DuckEngine(backend)
     from tropism.signals.engines.spark import SparkEngine
 
@@ -162,20 +146,3 @@ def scalar(value: Scalar) -> Any:
 def count(table: Table) -> int:
     """How many rows a table has."""
     return int(scalar(table.count()))
-
-
-@contextmanager
-def data_errors(source: str, engine: Engine) -> Iterator[None]:
-    """Turn what the engine says about unreadable data into a `DataError` of one line."""
-    try:
-        yield
-    except Exception as error:
-        problem = engine.problem(error)
-        if problem is None:
-            raise
-        raise DataError(
-            f"{source or 'the table'} {problem}.",
-            remedy="Correct or remove that part of the file, or save it again as JSONL, CSV or Parquet in UTF-8."
-            if problem.startswith("cannot be read")
-            else "Ask for a larger gap or a smaller --cap, or give the engine more room.",
-        ) from error

@@ -12,21 +12,20 @@ from collections.abc import Callable
 import ibis
 from ibis.expr.types import BooleanValue, NumericValue, StringValue, Value
 
-BLANKS = "\t\n\v\f\r\u00a0"
+from tropism.ingest.value_patterns import (
+    BARE_DATE,
+    BASIC_TIME,
+    BLANKS,
+    EXTENDED_TIME,
+    FALSE_WORDS,
+    INFINITE,
+    NUMBER,
+    TRUE_WORDS,
+)
+
 _FILLED_TEXT = f"[^ {BLANKS}]"
 _AROUND = r"^\s|\s$"
 _DELETED_TEXT = r"^\s*\[(deleted|removed)\]\s*$"
-_NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_INFINITE = ("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity", "nan", "+nan", "-nan")
-_DATE = r"(0[1-9]|1[0-2]){0}(0[1-9]|[12][0-9]|3[01])"
-_CLOCK = (
-    r"(([01][0-9]|2[0-3])({0}[0-5][0-9]({0}([0-5][0-9]|60)([.,][0-9]+)?)?)?"
-    r"|24({0}00({0}00([.,]0+)?)?)?)"
-)
-_ZONE = r"(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?$"
-_BASIC = rf"^[0-9]{{4}}{_DATE.format('')}T{_CLOCK.format('')}{_ZONE}"
-_EXTENDED = rf"^[0-9]{{4}}-{_DATE.format('-')}([T ]{_CLOCK.format(':')})?{_ZONE}"
-_BARE_DATE = rf"^(19|20|21)[0-9]{{2}}{_DATE.format('')}$"
 _HEX = "0123456789abcdef"
 
 _SLACK = 1e-14
@@ -66,8 +65,8 @@ def number(value: Value) -> NumericValue:
     if value.type().is_boolean():
         return value.cast("int8").cast("float64")
     text = filled(value)
-    spelled = text.re_search(_NUMBER).ifelse(text, ibis.null("string")).try_cast("float64")
-    return text.lower().isin(_INFINITE).ifelse(ibis.literal(float("nan")), spelled)
+    spelled = text.re_search(NUMBER).ifelse(text, ibis.null("string")).try_cast("float64")
+    return text.lower().isin(INFINITE).ifelse(ibis.literal(float("nan")), spelled)
 
 
 def is_finite(value: NumericValue) -> BooleanValue:
@@ -93,11 +92,11 @@ def seconds(value: Value) -> NumericValue:
 def _number_or_time(text: StringValue) -> NumericValue:
     """Seconds since 1970 that a text without blanks around it spells."""
     spelled = text.try_cast("float64")
-    is_date = (text.length() == 8).ifelse(text.re_search(_BARE_DATE), False)
+    is_date = (text.length() == 8).ifelse(text.re_search(BARE_DATE), False)
     return ibis.cases(
-        (text.re_search(_NUMBER), is_date.ifelse(ibis.null("float64"), spelled)),
+        (text.re_search(NUMBER), is_date.ifelse(ibis.null("float64"), spelled)),
         (text.re_search("^[0-9]"), _seconds_of(text)),
-        (text.lower().isin(_INFINITE), ibis.literal(float("nan"))),
+        (text.lower().isin(INFINITE), ibis.literal(float("nan"))),
         else_=ibis.null("float64"),
     )
 
@@ -143,8 +142,8 @@ def _seconds_of(text: StringValue) -> NumericValue:
     """Seconds since 1970 of a text in ISO 8601; null where it is none."""
     separated = text.substr(0, 4) + "-" + text.substr(4, 2) + "-" + text.substr(6, 2)
     return ibis.cases(
-        (text.re_search(_EXTENDED), _moment(text.substr(0, 10), text.substr(10))),
-        (text.re_search(_BASIC), _moment(separated, text.substr(8))),
+        (text.re_search(EXTENDED_TIME), _moment(text.substr(0, 10), text.substr(10))),
+        (text.re_search(BASIC_TIME), _moment(separated, text.substr(8))),
         else_=ibis.null("float64"),
     )
 
@@ -180,7 +179,7 @@ def flag(value: Value) -> BooleanValue:
         return value
     word = filled(value).lower()
     return ibis.cases(
-        (word.isin(["true", "1", "1.0", "yes", "y", "t"]), True),
-        (word.isin(["false", "0", "0.0", "no", "n", "f"]), False),
+        (word.isin(TRUE_WORDS), True),
+        (word.isin(FALSE_WORDS), False),
         else_=ibis.null("boolean"),
     )

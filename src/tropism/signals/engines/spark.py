@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -18,19 +18,12 @@ from pyarrow import RecordBatch
 from pyarrow import Table as Rows
 
 from tropism.errors import ConfigError, DataError
-from tropism.signals.engines.engine import ROW, ROWS_AT_ONCE, Engine
-from tropism.signals.engines.file_checks import (
-    csv_header,
-    is_packed,
-    not_flat,
-    not_utf8,
-    require_columns,
-    require_plain,
-    require_sound_gzip,
-    scanned,
-    suffix_of,
-)
-from tropism.signals.engines.text_files import with_equal_ends
+from tropism.ingest import ROW, NotRead
+from tropism.ingest.file_kinds import missing, named_kind
+from tropism.ingest.table_file import open_table, require_columns, require_distinct, write_parquet
+from tropism.signals.engines.database import Engine
+from tropism.signals.engines.duck import connect as connect_duckdb
+from tropism.signals.engines.duck import named, scratch_folder
 
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
@@ -45,22 +38,14 @@ SETTINGS = {
     "spark.sql.warehouse.dir": f"{tempfile.gettempdir()}/tropism-warehouse",
 }
 
-_CSV = {
-    "header": True, "quote": '"', "escape": '"', "multiLine": True,
-    "mode": "FAILFAST", "columnPruning": False, "unescapedQuoteHandling": "RAISE_ERROR",
-}  # fmt: skip
-"""How CSV is read: a record with too many or too few cells is an error, which Spark sees only where it parses all."""
+ROWS_AT_ONCE = 50_000
+"""Rows of a large table that are fetched at one time; each time is a query."""
 
 BYTES_AT_ONCE = 64_000_000
 """Text that is fetched at one time, about; `spark.driver.maxResultSize` is 1 GB unless set."""
 
-_UNREADABLE = (
-    r"\[(?:FAILED_READ_FILE|INVALID_JSON_RECORD|MALFORMED|UNABLE_TO_INFER|PATH_NOT_FOUND)[\w.]*\] [^\n]*"
-    r"|\bJson\w+Exception: [^\n]*"
-)
+_UNREADABLE = r"\[(?:FAILED_READ_FILE|MALFORMED|UNABLE_TO_INFER|PATH_NOT_FOUND)[\w.]*\] [^\n]*"
 _END = re.compile(r" SQLSTATE| \(start marker")
-
-_CORRECT = "Correct or remove that part of the file; --skip-bad drops such rows only without --engine spark."
 
 
 class SparkEngine(Engine):
@@ -140,149 +125,59 @@ def _part_by_part(frame: Any) -> Iterator[RecordBatch]:
         yield pa.ipc.read_record_batch(pa.py_buffer(batch), schema)
 
 
-def open_in_spark(path: Path, columns: Sequence[str], *, master: str) -> Table:
-    """Open some columns of a file that every worker sees; see `engines.open_file`.
+def open_in_spark(
+    path: Path, columns: Sequence[str], *, master: str, skip_bad: bool
+) -> tuple[Table, NotRead, Mapping[str, int]]:
+    """Some columns of a file as a table with `ROW`, the records that are not in it, and notes; see `open_source`.
 
-    Row numbers are the records' own where Spark reads the file in one part; where it reads several, they tell records
-    apart and no more.
+    A Parquet file is read as it is, and need not be seen by this machine. Its row numbers are the records' own if Spark
+    reads it in one part; if it reads several, they tell records apart and no more.
     """
     backend = connect(master)
-    suffix = _suffix(path)
+    if not path.exists() and named_kind(path) == "parquet":
+        return _unchecked(backend, path, columns), NotRead(), {}
+    if not path.exists():
+        raise missing(path)
+    duckdb = connect_duckdb()
+    file = open_table(path, columns, connection=duckdb.con, folder=scratch_folder(backend), skip_bad=skip_bad)
+    if file.parquet == path:
+        table = _parquet(backend, path)
+        return _numbered(backend, table.select(*columns)), file.not_read, {}
+    is_local = master.startswith("local")
+    folder = scratch_folder(backend) if is_local else scratch_folder(backend, parent=path.absolute().parent)
+    target = folder / "converted.parquet"
+    number = write_parquet(file, target, connection=duckdb.con)
+    if not is_local:
+        folder.chmod(0o755)  # workers may be other users
+    return (
+        named(_parquet(backend, target), columns),
+        file.not_read,
+        {f"rows of {path.name} converted to Parquet for Spark": number},
+    )
+
+
+def _unchecked(backend: Any, path: Path, columns: Sequence[str]) -> Table:
+    """Columns of a Parquet file that the workers see and this machine does not."""
+    require_distinct(path, columns)
     backend._session.sparkContext.setLogLevel("OFF")  # what cannot be read is told once, by the error
     try:
-        if suffix in (".csv", ".tsv"):
-            frame = _read_csv(backend, path, columns, tab=suffix == ".tsv", is_local=master.startswith("local"))
-        elif suffix == ".parquet":
-            frame = _with_texts(path, backend._session.read.parquet(str(path)), columns)
-        else:
-            frame = _read_json(backend, path, columns, many_lines=suffix == ".json")
-        name = ibis.util.gen_name("tropism_file")
-        frame.select(*map(_quoted, columns)).createOrReplaceTempView(name)
-        table = backend.table(name)
-        require_plain(path, table, columns)
-        return _numbered(backend, table)
+        table = _parquet(backend, path)
+        require_columns(path, columns, table.columns)
+        return _numbered(backend, table.select(*columns))
     except Exception as error:
         reason = SparkEngine(backend).problem(error)
         if reason is None:
             raise
-        remedy = "Check the path; all workers must see it." if _unseen(reason) else _CORRECT
-        raise DataError(f"{path} {reason}.", remedy=remedy) from None
+        raise DataError(f"{path} {reason}.", remedy="Check the path; all workers must see it.") from None
     finally:
         backend._session.sparkContext.setLogLevel("ERROR")
 
 
-def _unseen(reason: str) -> bool:
-    """Whether a worker cannot see the file."""
-    return "PATH_NOT_FOUND" in reason or "FILE_NOT_EXIST" in reason
-
-
-def _suffix(path: Path) -> str:
-    """The kind of a file by its name; a file that this machine sees is checked, too."""
-    if not path.exists():
-        return (path.with_suffix("") if is_packed(path) else path).suffix.lower()
-    suffix = suffix_of(path)
-    if is_packed(path):
-        require_sound_gzip(path)
-    return suffix
-
-
-def _read_csv(backend: Any, path: Path, columns: Sequence[str], *, tab: bool, is_local: bool) -> Any:
-    """Read with the names of the first line, as DuckDB does, where this machine sees the file; else as Spark does."""
-    reader = backend._session.read.options(**_CSV)
-    if not path.exists():
-        _require_utf8(backend, path)
-        frame = reader.csv(str(path), sep="\t" if tab else ",")
-        require_columns(path, columns, frame.columns)
-        return frame
-    told = scanned(path)
-    if told.invalid:
-        raise _not_text(path, told.invalid)
-    names, separator = csv_header(path, tab=tab)
-    require_columns(path, columns, names)
-    places = [f"c{place}" for place in range(len(names))]
-    reader = reader.schema(", ".join(f"{place} string" for place in places)).option("sep", separator)
-    frame = reader.csv(str(path))
-    if told.num_ends > 1 or not _parses(backend, frame):
-        if not is_local:
-            raise _only_here(path, many_ends=told.num_ends > 1)
-        try:
-            copy = with_equal_ends(backend, path, separator=separator, num_columns=len(names), lenient=False)
-        except DataError as error:
-            raise DataError(error.problem, remedy=_CORRECT) from None
-        frame = reader.csv(str(copy))
-    return frame.select(*(frame[places[names.index(name)]].alias(name) for name in columns))
-
-
-def _parses(backend: Any, frame: Any) -> bool:
-    """Whether Spark gets through a file."""
-    try:
-        frame.write.format("noop").mode("overwrite").save()
-    except Exception as error:
-        reason = SparkEngine(backend).problem(error)
-        if reason is None or _unseen(reason):
-            raise
-        return False
-    return True
-
-
-def _only_here(path: Path, *, many_ends: bool) -> DataError:
-    """The error for CSV that Spark reads only from a copy, which the workers of a cluster would not see."""
-    found = "lines that end in several ways" if many_ends else "a record with another number of cells than the header"
-    remedy = "Save it as Parquet, or with LF alone and full records; without --engine spark errors name the line."
-    return DataError(f"{path} cannot be read on a cluster: it has {found}.", remedy=remedy)
-
-
-def _require_utf8(backend: Any, path: Path) -> None:
-    """Refuse bytes that are no UTF-8; Spark's readers of CSV and JSON make U+FFFD of them without a word."""
-    from pyspark.sql import functions
-
-    lines = backend._session.read.text(str(path))
-    if not lines.filter(~functions.is_valid_utf8(lines["value"])).isEmpty():
-        raise _not_text(path, scanned(path).invalid if path.exists() else "some lines have other bytes")
-
-
-def _not_text(path: Path, invalid: str) -> DataError:
-    remedy = "Save it again in UTF-8; --skip-bad drops such rows only without --engine spark."
-    return DataError(f"{path} is not UTF-8 text: {invalid}.", remedy=remedy)
-
-
-def _read_json(backend: Any, path: Path, columns: Sequence[str], *, many_lines: bool) -> Any:
-    """Read objects with their values as text; a value that is no object is an error."""
-    _require_utf8(backend, path)
-    reader = backend._session.read.options(primitivesAsString=True, mode="FAILFAST")
-    frame = reader.json(str(path), multiLine=many_lines)
-    require_columns(path, columns, frame.columns)
-    _require_flat(backend, path, frame, columns, many_lines=many_lines)
-    return frame
-
-
-def _with_texts(path: Path, frame: Any, columns: Sequence[str]) -> Any:
-    """A frame with bytes as text."""
-    from pyspark.sql import functions
-
-    require_columns(path, columns, frame.columns)
-    kinds = dict(frame.dtypes)
-    for name in columns:
-        if kinds[name] == "binary":
-            text = frame[_quoted(name)].cast("string")
-            if not frame.filter(~functions.is_valid_utf8(text)).isEmpty():
-                raise not_utf8(path, name, row=None)
-            frame = frame.withColumn(name, text)
-    return frame
-
-
-def _require_flat(backend: Any, path: Path, frame: Any, columns: Sequence[str], *, many_lines: bool) -> None:
-    """Refuse columns that hold texts in some rows and lists or objects in others, of which Spark makes texts."""
-    from pyspark.sql import functions
-
-    kinds = dict(frame.dtypes)
-    for name in columns:
-        if kinds[name] != "string" or frame.filter(frame[_quoted(name)].rlike(r"^[\[{]")).isEmpty():
-            continue
-        told = backend._session.read.schema(f"{_quoted(name)} variant").json(str(path), multiLine=many_lines)
-        number = told.filter(functions.schema_of_variant(_quoted(name)).rlike("^(ARRAY|OBJECT)")).count()
-        if number:
-            raise not_flat(path, name, number=number, row=None)
+def _parquet(backend: Any, path: Path) -> Table:
+    """A Parquet file as a table."""
+    name = ibis.util.gen_name("tropism_file")
+    backend._session.read.parquet(str(path)).createOrReplaceTempView(name)
+    return backend.table(name)
 
 
 def _quoted(name: str) -> str:

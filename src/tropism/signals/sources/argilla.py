@@ -21,11 +21,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from tropism.ingest import Row, Unusable, read_rows, row_values
 from tropism.signals.sources.argilla_fields import Question, shown_of
 from tropism.signals.sources.feedback_rows import Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused
 from tropism.signals.sources.names import Fields, Questions, Shown, meaning, rated_by
-from tropism.signals.sources.record_files import Record, read_records
-from tropism.signals.sources.record_values import Unusable, key_of, number_of, object_of, rank_of, text_of
 
 SUGGESTION = "suggestion of a model"
 UNASKED = "answer to a question that --score does not name"
@@ -54,9 +53,9 @@ def read_argilla(
         DataError: where the file cannot be read.
     """
     questions = questions or Questions()
-    for record in read_records(path):
-        if isinstance(record, Refused):
-            yield record
+    for record in read_rows(path):
+        if record.problem:
+            yield Refused(record.number, record.problem)
             continue
         try:
             answers = _answers(record.values)
@@ -64,7 +63,7 @@ def read_argilla(
             is_flat = "fields" not in record.values
             shown = shown_of(_fields(record.values), asked, fields, is_flat=is_flat)
         except Unusable as reason:
-            yield Refused(record.number, reason.reason)
+            yield Refused(record.number, str(reason))
             continue
         suggestions = record.values.get("suggestions")
         yield from (Aside(record.number, SUGGESTION) for _ in (suggestions if isinstance(suggestions, dict) else ()))
@@ -74,7 +73,7 @@ def read_argilla(
             try:
                 yield from _counted(_rows(record, shown, answer), answer.question, questions)
             except Unusable as reason:
-                yield Refused(record.number, reason.reason)
+                yield Refused(record.number, str(reason))
 
 
 class _Answer(NamedTuple):
@@ -99,14 +98,14 @@ def _counted(rows: list[Feedback], question: str, questions: Questions) -> list[
 def _fields(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The fields of a record: nested, or flat with its metadata."""
     if "fields" in values:
-        return object_of(values["fields"], "fields")
+        return row_values.mapping(values["fields"], "fields")
     return {name: value for name, value in values.items() if name not in _OWN and "." not in name}
 
 
 def _answers(values: Mapping[str, Any]) -> list[_Answer]:
     """The answers of a record, nested or flat."""
     if values.get("responses") is not None:
-        nested = object_of(values["responses"], "responses")
+        nested = row_values.mapping(values["responses"], "responses")
         return [_nested(name, one) for name, all_of in nested.items() for one in _listed(all_of)]
     found = []
     for name in values:
@@ -115,7 +114,7 @@ def _answers(values: Mapping[str, Any]) -> list[_Answer]:
         given = _listed(values[name])
         users, statuses = (_as_long(values.get(f"{name}.{part}"), given) for part in ("users", "status"))
         question = name.removesuffix(_ANSWERS)
-        found += [_Answer(question, *one) for one in zip(given, map(key_of, users), statuses, strict=True)]
+        found += [_Answer(question, *one) for one in zip(given, map(row_values.key, users), statuses, strict=True)]
     return found
 
 
@@ -123,7 +122,7 @@ def _nested(question: str, answer: object) -> _Answer:
     """One entry of `responses`; one that is no object has no value that could be used."""
     if not isinstance(answer, dict):
         return _Answer(question, None, None, None)
-    return _Answer(question, answer.get("value"), key_of(answer.get("user_id")), answer.get("status"))
+    return _Answer(question, answer.get("value"), row_values.key(answer.get("user_id")), answer.get("status"))
 
 
 def _listed(value: object) -> Sequence[object]:
@@ -135,17 +134,17 @@ def _as_long(value: object, given: Sequence[object]) -> Sequence[object]:
     return value if isinstance(value, list) and len(value) == len(given) else [None] * len(given)
 
 
-def _rows(record: Record, shown: Shown, answer: _Answer) -> list[Feedback]:
+def _rows(record: Row, shown: Shown, answer: _Answer) -> list[Feedback]:
     """The rows of one answer."""
     if answer.status not in (None, "submitted"):
         raise Unusable("answer that was not submitted")
-    group = key_of(record.values.get("id")) or f"record {record.number}"
+    group = row_values.key(record.values.get("id")) or f"record {record.number}"
     if isinstance(answer.value, str):
         return [_choice(record.number, shown, answer, group)]
     if isinstance(answer.value, list):
         return [*_ranking(record.number, shown, answer.value, group, answer.annotator)]
-    score = number_of(answer.value, "answer")
-    place, aspect = rated_by(text_of(answer.question, "name of a question"), shown.names)
+    score = row_values.number(answer.value, "answer")
+    place, aspect = rated_by(row_values.text(answer.question, "name of a question"), shown.names)
     return [RatingRow(record.number, *shown.rated(place), group, aspect, score, answer.annotator)]
 
 
@@ -172,7 +171,9 @@ def _ranking(
     """A list of responses, best first, or with their ranks."""
     with_ranks = all(isinstance(one, dict) and one.get("rank") is not None for one in value)
     labels = [one.get("value") if isinstance(one, dict) else one for one in value]
-    ranks = [rank_of(one["rank"]) for one in value if isinstance(one, dict)] if with_ranks else range(len(value))
+    ranks = (
+        [row_values.rank(one["rank"]) for one in value if isinstance(one, dict)] if with_ranks else range(len(value))
+    )
     places = [meaning(label, shown.names) for label in labels]
     if len(places) < 2 or len(set(places)) < len(places):
         raise Unusable("a ranking without two different responses")

@@ -18,8 +18,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from tropism.ingest import Unusable, row_values
 from tropism.signals.sources.names import PARTS, PROMPTS, Fields, Shown, joined, told
-from tropism.signals.sources.record_values import Content, Unusable, content_of
 
 _SUFFIX = r"[ _-]*([0-9]+|[a-z])"
 _STRONG = "response|completion|generation|answer|output|reply|candidate|option"
@@ -63,11 +63,11 @@ def shown_of(values: Mapping[str, Any], questions: Sequence[Question], fields: F
     if not names:
         raise Unusable("no field of a response")
     if fields.prompt is not None:
-        prompt = content_of(values.get(fields.prompt), "prompt")
+        prompt = row_values.text_or_turns(values.get(fields.prompt), "prompt")
     else:
         rest = {name: value for name, value in filled.items() if name not in names and not _is_writer(name, value)}
         prompt = _prompt(rest, is_flat=is_flat)
-    return Shown(prompt, names, tuple(content_of(values.get(name), "response") for name in names))
+    return Shown(prompt, names, tuple(row_values.text_or_turns(values.get(name), "response") for name in names))
 
 
 def _responses(filled: Mapping[str, Any], questions: Sequence[Question]) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def _is_writer(name: str, value: object) -> bool:
     return is_line and _WRITER.fullmatch(name) is not None
 
 
-def _prompt(rest: Mapping[str, Any], *, is_flat: bool) -> Content:
+def _prompt(rest: Mapping[str, Any], *, is_flat: bool) -> row_values.Text:
     """Every part of the prompt, joined."""
     if is_flat:
         rest = {name: value for name, value in rest.items() if isinstance(value, str | list)}

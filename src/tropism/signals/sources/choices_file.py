@@ -14,19 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tropism.ingest import Unusable, row_values
 from tropism.ingest.choice_tables import opened_choices
 from tropism.signals.sources.feedback_rows import Aside, ChoiceRow, RankRow, Refused, Verdict
-from tropism.signals.sources.record_values import (
-    Content,
-    Unusable,
-    content_of,
-    key_of,
-    list_of,
-    number_of,
-    object_of,
-    text_of,
-    time_of,
-)
 
 _WORD = r"(?:left|right|top|bottom|first|second|third|one|two|three|best|worst|chosen|rejected|winner|loser)"
 _STEM = r"(?:response|answer|output|completion|candidate|option|choice|reply|text|side|sample|generation)"
@@ -108,7 +98,7 @@ def read_choices_file(path: Path) -> Iterator[ChoiceRow | RankRow | Aside | Refu
             try:
                 yield from _ranking(row, crowded) if ranked else _choice(row, known)
             except Unusable as reason:
-                yield Refused(row["number"], reason.reason)
+                yield Refused(row["number"], str(reason))
 
 
 def _text(stored: bytes) -> str:
@@ -120,7 +110,7 @@ class _Option(NamedTuple):
     """A response as an item holds it."""
 
     id: str
-    content: Content
+    content: row_values.Text
 
 
 class _Item(NamedTuple):
@@ -173,7 +163,7 @@ def _ranking(row: Mapping[str, Any], crowded: frozenset[object]) -> Iterator[Ran
     options = _options(row)
     if row["verdict"] in ("skip", "both_bad"):
         raise Unusable("skipped" if row["verdict"] == "skip" else "none of several responses was good")
-    prompt, group, annotator = _prompt(row), _group(row), key_of(row["annotator"])
+    prompt, group, annotator = _prompt(row), _group(row), row_values.key(row["annotator"])
     winner = _winner(row, options)
     if annotator and row["item_id"] in crowded:
         annotator = f"{annotator} on {row['item_id']}"
@@ -203,12 +193,12 @@ def _choice(row: Mapping[str, Any], known: frozenset[str]) -> Iterator[ChoiceRow
         response_a=first.content.text,
         response_b=second.content.text,
         choice=verdict,
-        annotator=key_of(row["annotator"]),
+        annotator=row_values.key(row["annotator"]),
         group=_group(row),
-        seconds=None if row["seconds"] is None else number_of(row["seconds"], "seconds"),
+        seconds=None if row["seconds"] is None else row_values.number(row["seconds"], "seconds"),
         source_a=first.id if first.id in known else None,
         source_b=second.id if second.id in known else None,
-        time=time_of(row["created_at"]),
+        time=row_values.time(row["created_at"]),
         shown_first={first.id: "a", second.id: "b"}.get(str(shown[0])) if isinstance(shown, list) and shown else None,  # type: ignore[arg-type]
         prompt_is_json=prompt.is_json,
         response_is_json=first.content.is_json,
@@ -217,7 +207,7 @@ def _choice(row: Mapping[str, Any], known: frozenset[str]) -> Iterator[ChoiceRow
 
 def _group(row: Mapping[str, Any]) -> str:
     """Key of the prompt."""
-    return key_of(row["group_id"]) or key_of(row["item_id"]) or f"row {row['number']}"
+    return row_values.key(row["group_id"]) or row_values.key(row["item_id"]) or f"row {row['number']}"
 
 
 def _winner(row: Mapping[str, Any], options: list[_Option]) -> str | None:
@@ -232,16 +222,21 @@ def _winner(row: Mapping[str, Any], options: list[_Option]) -> str | None:
 def _options(row: Mapping[str, Any]) -> list[_Option]:
     """The responses of an item."""
     found = []
-    for one in list_of(_loaded(row["responses"], "responses"), "responses"):
-        values = object_of(one, "response")
-        found.append(_Option(text_of(values.get("id"), "response id"), content_of(values.get("content"), "response")))
+    for one in row_values.listing(_loaded(row["responses"], "responses"), "responses"):
+        values = row_values.mapping(one, "response")
+        found.append(
+            _Option(
+                row_values.text(values.get("id"), "response id"),
+                row_values.text_or_turns(values.get("content"), "response"),
+            )
+        )
     if len(found) < 2 or len({option.id for option in found}) < len(found):
         raise Unusable("an item without two different responses")
     return found
 
 
-def _prompt(row: Mapping[str, Any]) -> Content:
-    return content_of(_loaded(row["prompt"], "prompt"), "prompt")
+def _prompt(row: Mapping[str, Any]) -> row_values.Text:
+    return row_values.text_or_turns(_loaded(row["prompt"], "prompt"), "prompt")
 
 
 def _loaded(text: object, name: str) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from ibis import Table
 
 from tropism.errors import DataError
+from tropism.ingest import NotRead
 from tropism.ingest.group_rows import json_texts
 from tropism.signals.engines.engine import open_file
 from tropism.signals.sources.contents import cleaned
@@ -45,16 +45,14 @@ class Flat:
         table: a row per piece of feedback, with `ROW`.
         kind: the type of its rows.
         is_json: whether prompts and responses are JSON text; then all of them are.
-        left_out: records that are no feedback or cannot be used: reason to number.
-        examples: a few record numbers for each reason.
+        not_read: records that are no feedback or cannot be used.
         numbers: the record that each row of the table comes from, in its order.
     """
 
     table: Table
     kind: type
     is_json: bool
-    left_out: Counter[str]
-    examples: dict[str, list[str]]
+    not_read: NotRead
     numbers: pa.ChunkedArray
 
 
@@ -77,16 +75,12 @@ def flattened(
     Raises:
         DataError: where no row is feedback, or a file mixes kinds of feedback.
     """
-    left_out: Counter[str] = Counter()
-    examples: dict[str, list[str]] = {}
+    not_read = NotRead()
 
     def wanted() -> Iterator[Feedback]:
         for row in rows:
             if isinstance(row, Aside | Refused):
-                reason = row.reason if isinstance(row, Refused) else row.kind
-                left_out[reason] += 1
-                if len(examples.setdefault(reason, [])) < 5:
-                    examples[reason].append(f"row {row.number}")
+                not_read.add(row.reason if isinstance(row, Refused) else row.kind, f"row {row.number}")
             else:
                 yield row
 
@@ -94,16 +88,15 @@ def flattened(
         path = Path(folder) / "rows.parquet"
         kind, is_json = _write(wanted(), path, source)
         if kind is None:
-            reasons = ", ".join(f"{number} x {reason}" for reason, number in left_out.items())
             raise DataError(
-                f"{source} holds no feedback that can be used ({reasons or 'no record'}).",
-                remedy="Check that the file is of the kind that --signal names.",
+                f"{source} holds no feedback that can be used ({not_read or 'no record'}).",
+                remedy="Check that the file is of the kind that `signal` names.",
             )
         if is_json or clean:
             path = _rewritten(path, is_json=is_json, clean=clean)
         names = [name for name in pq.read_schema(path).names if name != "number" and not name.endswith("_is_json")]
         numbers = pq.read_table(path, columns=["number"])["number"]
-        yield Flat(open_file(path, names, engine=engine), kind, is_json, left_out, examples, numbers)
+        yield Flat(open_file(path, names, engine=engine), kind, is_json, not_read, numbers)
 
 
 def _write(rows: Iterator[Feedback], path: Path, source: str) -> tuple[type | None, bool]:

@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tropism.ingest import Row, Unusable, read_rows, row_values
 from tropism.signals.sources.feedback_rows import RankRow, Refused
-from tropism.signals.sources.record_files import Record, read_records
-from tropism.signals.sources.record_values import Unusable, json_text, key_of, list_of, rank_of, text_of
 
 _OUTSIDE = re.compile(r"^[/\\~]|^[A-Za-z][A-Za-z0-9+.-]*:|(^|[/\\])\.\.([/\\]|$)")
 """A path that leaves its folder, or names a drive or an address."""
@@ -31,22 +30,22 @@ def read_imagereward(path: Path) -> Iterator[RankRow | Refused]:
     Raises:
         DataError: where the file cannot be read.
     """
-    for record in read_records(path):
-        if isinstance(record, Refused):
-            yield record
+    for record in read_rows(path):
+        if record.problem:
+            yield Refused(record.number, record.problem)
             continue
         try:
             yield from _ranking(record)
         except Unusable as reason:
-            yield Refused(record.number, reason.reason)
+            yield Refused(record.number, str(reason))
 
 
-def _ranking(record: Record) -> list[RankRow]:
+def _ranking(record: Row) -> list[RankRow]:
     """The images of one record."""
-    prompt = text_of(record.values.get("prompt"), "prompt")
-    group = key_of(record.values.get("id")) or f"record {record.number}"
-    images = list_of(record.values.get("generations"), "generations")
-    ranks = [rank_of(rank) for rank in list_of(record.values.get("ranking"), "ranking")]
+    prompt = row_values.text(record.values.get("prompt"), "prompt")
+    group = row_values.key(record.values.get("id")) or f"record {record.number}"
+    images = row_values.listing(record.values.get("generations"), "generations")
+    ranks = [row_values.rank(rank) for rank in row_values.listing(record.values.get("ranking"), "ranking")]
     if len(images) != len(ranks):
         raise Unusable("as many ranks as images were expected")
     responses = [_turn(image) for image in images]
@@ -62,7 +61,7 @@ def _ranking(record: Record) -> list[RankRow]:
 
 def _turn(image: object) -> str:
     """The assistant's turn that shows an image."""
-    place = text_of(image, "image")
+    place = row_values.text(image, "image")
     if _OUTSIDE.search(place):
         raise Unusable("an image outside the folder of images")
-    return json_text([{"role": "assistant", "content": [{"type": "image", "path": place}]}])
+    return row_values.json_text([{"role": "assistant", "content": [{"type": "image", "path": place}]}])

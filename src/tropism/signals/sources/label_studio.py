@@ -20,20 +20,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tropism.ingest import Row, Unusable, read_rows, row_values
 from tropism.signals.sources.feedback_rows import Aside, ChoiceRow, Feedback, RankRow, RatingRow, Refused, Verdict
 from tropism.signals.sources.names import Fields, Questions, Shown, meaning, prompt_in, rated_by, shown_in
-from tropism.signals.sources.record_files import Record, read_records
-from tropism.signals.sources.record_values import (
-    Content,
-    Unusable,
-    content_of,
-    encodable,
-    key_of,
-    list_of,
-    number_of,
-    object_of,
-    time_of,
-)
 
 PREDICTION = "prediction of a model"
 OTHER = "result that compares nothing"
@@ -63,16 +52,16 @@ def read_label_studio(
         DataError: where the file cannot be read.
     """
     questions = questions or Questions()
-    for record in read_records(path):
-        if isinstance(record, Refused):
-            yield record
+    for record in read_rows(path):
+        if record.problem:
+            yield Refused(record.number, record.problem)
             continue
         try:
-            data = object_of(record.values.get("data"), "data")
-            annotations = list_of(record.values.get("annotations"), "annotations")
+            data = row_values.mapping(record.values.get("data"), "data")
+            annotations = row_values.listing(record.values.get("annotations"), "annotations")
             prompt_in(data, fields)
         except Unusable as reason:
-            yield Refused(record.number, reason.reason)
+            yield Refused(record.number, str(reason))
             continue
         predictions = record.values.get("predictions")
         yield from (Aside(record.number, PREDICTION) for _ in (predictions if isinstance(predictions, list) else ()))
@@ -85,7 +74,7 @@ def read_label_studio(
 class _Task(NamedTuple):
     """A task: its record, its data, and which fields of them and which questions count."""
 
-    record: Record
+    record: Row
     data: Mapping[str, Any]
     fields: Fields
     questions: Questions
@@ -98,7 +87,7 @@ class _Task(NamedTuple):
     @property
     def group(self) -> str:
         """Key of the prompt."""
-        return key_of(self.record.values.get("id")) or f"record {self.number}"
+        return row_values.key(self.record.values.get("id")) or f"record {self.number}"
 
 
 class _By(NamedTuple):
@@ -112,21 +101,21 @@ class _By(NamedTuple):
 def _annotation(task: _Task, annotation: object) -> Iterator[Feedback | Aside | Refused]:
     """The results of one annotation."""
     try:
-        values = object_of(annotation, "annotation")
+        values = row_values.mapping(annotation, "annotation")
         if values.get("was_cancelled"):
             raise Unusable("skipped by the annotator")
-        results = list_of(values.get("result"), "result")
+        results = row_values.listing(values.get("result"), "result")
         by = _by(values)
         if not results:
             raise Unusable("annotation without a result")
     except Unusable as reason:
-        yield Refused(task.number, reason.reason)
+        yield Refused(task.number, str(reason))
         return
     for result in results:
         try:
-            yield from _rows(task, by, object_of(result, "result"))
+            yield from _rows(task, by, row_values.mapping(result, "result"))
         except Unusable as reason:
-            yield Refused(task.number, reason.reason)
+            yield Refused(task.number, str(reason))
 
 
 def _by(annotation: Mapping[str, Any]) -> _By:
@@ -135,9 +124,9 @@ def _by(annotation: Mapping[str, Any]) -> _By:
     if isinstance(person, dict):
         person = person.get("email") or person.get("id")
     return _By(
-        key_of(person),
-        None if seconds is None else number_of(seconds, "lead_time"),
-        time_of(annotation.get("created_at")),
+        row_values.key(person),
+        None if seconds is None else row_values.number(seconds, "lead_time"),
+        row_values.time(annotation.get("created_at")),
     )
 
 
@@ -146,8 +135,8 @@ def _rows(task: _Task, by: _By, result: Mapping[str, Any]) -> list[Feedback | As
     kind = result.get("type")
     if kind not in _KINDS:
         return [Aside(task.number, OTHER)]
-    value = object_of(result.get("value"), "value")
-    control = encodable(str(result.get("from_name") or kind))
+    value = row_values.mapping(result.get("value"), "value")
+    control = row_values.encodable(str(result.get("from_name") or kind))
     if kind == "ranker":
         ranked = [*_ranking(task, by, value)]
         return [*ranked] if task.questions.takes(control, "rankings") else [Aside(task.number, UNASKED)]
@@ -166,7 +155,7 @@ def _rows(task: _Task, by: _By, result: Mapping[str, Any]) -> list[Feedback | As
 
 def _labelled(value: Mapping[str, Any], shown: Shown) -> Verdict:
     """What the one label of a `choices` result says of two responses."""
-    labels = list_of(value.get("choices"), "choices")
+    labels = row_values.listing(value.get("choices"), "choices")
     if len(labels) != 1:
         raise Unusable("a choice of other than one label")
     shown.pair()
@@ -194,8 +183,8 @@ def _choice(task: _Task, by: _By, shown: Shown, choice: Verdict) -> ChoiceRow:
 
 def _rating(task: _Task, by: _By, result: Mapping[str, Any], shown: Shown) -> RatingRow:
     """Stars for a response that the control's name says, or else the name of what it belongs to."""
-    score = number_of(object_of(result.get("value"), "value").get("rating"), "rating")
-    control, target = (encodable(str(result.get(name) or "")) for name in ("from_name", "to_name"))
+    score = row_values.number(row_values.mapping(result.get("value"), "value").get("rating"), "rating")
+    control, target = (row_values.encodable(str(result.get(name) or "")) for name in ("from_name", "to_name"))
     try:
         place, aspect = rated_by(control, shown.names)
     except Unusable:
@@ -205,10 +194,10 @@ def _rating(task: _Task, by: _By, result: Mapping[str, Any], shown: Shown) -> Ra
 
 def _ranking(task: _Task, by: _By, value: Mapping[str, Any]) -> Iterator[RankRow]:
     """The items of the task's list in the order that they were left in."""
-    lists = object_of(value.get("ranker"), "ranker")
+    lists = row_values.mapping(value.get("ranker"), "ranker")
     if len(lists) != 1:
         raise Unusable("items sorted into buckets")
-    order = [key_of(one) for one in list_of(next(iter(lists.values())), "ranking")]
+    order = [row_values.key(one) for one in row_values.listing(next(iter(lists.values())), "ranking")]
     items = _items(task)
     if len(order) < 2 or len(set(order)) < len(order):
         raise Unusable("a ranking without two different responses")
@@ -229,13 +218,13 @@ def _ranking(task: _Task, by: _By, value: Mapping[str, Any]) -> Iterator[RankRow
         )
 
 
-def _items(task: _Task) -> dict[str, Content]:
+def _items(task: _Task) -> dict[str, row_values.Text]:
     """The items of the task's lists, by their ids; the first of `_TEXTS` that an item has is the response."""
     found = {}
     for value in task.data.values():
         for item in value if isinstance(value, list) else ():
-            name = key_of(item.get("id")) if isinstance(item, dict) else None
+            name = row_values.key(item.get("id")) if isinstance(item, dict) else None
             if name is not None:
                 text = next((item[key] for key in _TEXTS if item.get(key)), None)
-                found[name] = content_of(text, "response")
+                found[name] = row_values.text_or_turns(text, "response")
     return found

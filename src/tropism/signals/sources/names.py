@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from tropism.ingest import Unusable, row_values
 from tropism.signals.sources.feedback_rows import Aside, Feedback, Refused
-from tropism.signals.sources.record_values import Content, Unusable, content_of
 
 PROMPTS = ("prompt", "instruction", "question", "query", "input", "context", "chat", "conversation", "caption", "text")
 """Names of a prompt."""
@@ -72,11 +72,11 @@ class Questions:
 class Shown(NamedTuple):
     """What an annotator saw: the prompt, and the responses with their names in order."""
 
-    prompt: Content
+    prompt: row_values.Text
     names: tuple[str, ...]
-    responses: tuple[Content, ...]
+    responses: tuple[row_values.Text, ...]
 
-    def pair(self) -> tuple[Content, Content]:
+    def pair(self) -> tuple[row_values.Text, row_values.Text]:
         """Both responses of a pair."""
         if len(self.responses) != 2:
             raise Unusable("a choice that is not between two responses")
@@ -103,11 +103,11 @@ def shown_in(values: Mapping[str, Any], fields: Fields) -> Shown:
     names = _responses(values, fields)
     if not names:
         raise Unusable("no field of a response")
-    responses = tuple(content_of(values.get(name), "response") for name in names)
+    responses = tuple(row_values.text_or_turns(values.get(name), "response") for name in names)
     return Shown(prompt_in(values, fields), names, responses)
 
 
-def prompt_in(values: Mapping[str, Any], fields: Fields) -> Content:
+def prompt_in(values: Mapping[str, Any], fields: Fields) -> row_values.Text:
     """The prompt of a record: all its parts that have the name of one, in the record's order.
 
     Example:
@@ -115,7 +115,7 @@ def prompt_in(values: Mapping[str, Any], fields: Fields) -> Content:
         'To German:\\n\\nHello'
     """
     if fields.prompt is not None:
-        return content_of(values.get(fields.prompt), "prompt")
+        return row_values.text_or_turns(values.get(fields.prompt), "prompt")
     responses = _responses(values, fields)
     return joined(
         {
@@ -126,16 +126,16 @@ def prompt_in(values: Mapping[str, Any], fields: Fields) -> Content:
     )
 
 
-def joined(parts: Mapping[str, object]) -> Content:
+def joined(parts: Mapping[str, object]) -> row_values.Text:
     """The parts of a prompt, by their names, as one text with blank lines between them, or the turns of a dialogue."""
     if not parts:
         raise Unusable("no field of a prompt")
-    contents = [content_of(value, "prompt") for value in parts.values()]
+    contents = [row_values.text_or_turns(value, "prompt") for value in parts.values()]
     if len(contents) == 1:
         return contents[0]
     if any(content.is_json for content in contents):
         raise Unusable(f"a prompt of turns and text: {told(parts)}")
-    return Content("\n\n".join(content.text for content in contents))
+    return row_values.Text("\n\n".join(content.text for content in contents))
 
 
 def told(names: Iterable[str]) -> str:

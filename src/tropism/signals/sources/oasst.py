@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tropism.ingest import Unusable, read_rows, row_values
 from tropism.signals.sources.feedback_rows import Aside, RankRow, Refused
-from tropism.signals.sources.record_files import read_records
-from tropism.signals.sources.record_values import Unusable, key_of, object_of, rank_of, text_of
 
 PROMPTER = "message of a prompter"
 _READY = "ready_for_export"
@@ -36,14 +35,14 @@ def read_oasst(path: Path, *, keep_synthetic: bool = False) -> Iterator[RankRow 
     Raises:
         DataError: where the file cannot be read.
     """
-    for record in read_records(path):
-        if isinstance(record, Refused):
-            yield record
+    for record in read_rows(path):
+        if record.problem:
+            yield Refused(record.number, record.problem)
             continue
         try:
             yield from _tree(record.number, record.values, keep_synthetic=keep_synthetic)
         except Unusable as reason:
-            yield Refused(record.number, reason.reason)
+            yield Refused(record.number, str(reason))
 
 
 class _Message(NamedTuple):
@@ -58,7 +57,7 @@ def _tree(number: int, values: Mapping[str, Any], *, keep_synthetic: bool) -> It
     """Every message of a tree, each once."""
     if values.get("tree_state", _READY) != _READY:
         raise Unusable("tree is not ready for export")
-    root = object_of(values.get("prompt"), "prompt")
+    root = row_values.mapping(values.get("prompt"), "prompt")
     if root.get("role") != "prompter":
         raise Unusable("tree does not begin with a prompter")
     yield Aside(number, PROMPTER)
@@ -68,7 +67,7 @@ def _tree(number: int, values: Mapping[str, Any], *, keep_synthetic: bool) -> It
         replies = message.values.get("replies")
         replies = replies if isinstance(replies, list) else []
         dialogue = _dialogue(message)
-        group = key_of(message.values.get("message_id")) or f"tree {number}, message {place}"
+        group = row_values.key(message.values.get("message_id")) or f"tree {number}, message {place}"
         yield from _siblings(number, replies, dialogue, group=group, keep_synthetic=keep_synthetic)
         waiting += [
             _Message(reply, dialogue or (), lost=dialogue is None) for reply in replies if isinstance(reply, dict)
@@ -96,7 +95,7 @@ def _siblings(
                 raise Unusable("reply to a message that cannot be used")
             ranked.append(RankRow(number, prompt, response, group, rank, prompt_is_json=True))
         except Unusable as reason:
-            yield Refused(number, reason.reason)
+            yield Refused(number, str(reason))
     if len(ranked) == 1:
         yield Refused(number, "only ranked reply to its message")
     else:
@@ -105,17 +104,17 @@ def _siblings(
 
 def _ranked(reply: object, *, keep_synthetic: bool) -> tuple[str, int]:
     """Text and rank of a reply that people ranked."""
-    values = object_of(reply, "reply")
+    values = row_values.mapping(reply, "reply")
     if values.get("role") != "assistant":
         raise Unusable("reply of an unknown role")
     if _is_dropped(values):
         raise Unusable("deleted reply" if values.get("deleted") else "reply failed its review")
     if values.get("synthetic") and not keep_synthetic:
         raise Unusable("synthetic reply")
-    response = text_of(values.get("text"), "response")
+    response = row_values.text(values.get("text"), "response")
     if values.get("rank") is None:
         raise Unusable("unranked reply")
-    return response, rank_of(values["rank"])
+    return response, row_values.rank(values["rank"])
 
 
 def _dialogue(message: _Message) -> tuple[Mapping[str, str], ...] | None:
@@ -124,7 +123,7 @@ def _dialogue(message: _Message) -> tuple[Mapping[str, str], ...] | None:
     if message.lost or not isinstance(role, str) or role not in _ROLES or _is_dropped(message.values):
         return None
     try:
-        content = text_of(message.values.get("text"), "text")
+        content = row_values.text(message.values.get("text"), "text")
     except Unusable:
         return None
     return (*message.above, {"role": _ROLES[role], "content": content})

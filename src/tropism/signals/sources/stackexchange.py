@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from tropism.ingest import Row, Unusable, read_rows, row_values
+from tropism.ingest.json_records import parse_line
+from tropism.ingest.text_bytes import unpacked
 from tropism.signals.sources.feedback_rows import AnswerRow, Aside, Refused
 from tropism.signals.sources.markdown import TooLongError, to_markdown
-from tropism.signals.sources.record_files import Record, parsed, read_records, unpacked
-from tropism.signals.sources.record_values import Unusable, encodable, key_of, number_of, text_of, time_of
 
 QUESTION = "question"
 _RECENT = 10_000
@@ -39,15 +40,14 @@ def read_stack_exchange(path: Path) -> Iterator[AnswerRow | Aside | Refused]:
         questions = _find_questions(lines)
         with lines.open("rb") as file:
             library = _Library(file, questions)
-            for record in read_records(lines):
-                yield record if isinstance(record, Refused) else _post(record, library)
+            for record in read_rows(lines):
+                yield Refused(record.number, record.problem) if record.problem else _post(record, library)
 
 
 class _Question(NamedTuple):
-    """Where a question lies in the file, and what its answers need to know of it."""
+    """A question's record, without its values if its line can be read again, and what its answers need of it."""
 
-    offset: int
-    size: int
+    record: Row
     accepted: str | None
     asker: str | None
 
@@ -63,10 +63,11 @@ class _Library:
     def prompt(self, key: str) -> str:
         """Title and body of a question."""
         if key not in self._recent:
-            place = self.questions[key]
-            self._file.seek(place.offset)
-            values = parsed(self._file.read(place.size))
-            assert not isinstance(values, str), values
+            record = self.questions[key].record
+            values = record.values
+            if record.size:
+                self._file.seek(record.offset)
+                values = parse_line(self._file.read(record.size))
             if len(self._recent) == _RECENT:
                 del self._recent[next(iter(self._recent))]
             self._recent[key] = _question_text(values)
@@ -76,37 +77,37 @@ class _Library:
 def _find_questions(path: Path) -> dict[str, _Question]:
     """Where the questions of a file lie; the first of several with one key counts."""
     found: dict[str, _Question] = {}
-    for record in read_records(path):
-        if isinstance(record, Record) and record.values.get("type") == "question":
+    for record in read_rows(path):
+        if record.values.get("type") == "question":
             values = record.values
             key = _key(values, "post_id")
             if key is not None and key not in found:
                 accepted, asker = _key(values, "accepted_answer_id"), _key(values, "owner_user_id")
-                found[key] = _Question(record.offset, record.size, accepted, asker)
+                found[key] = _Question(record._replace(values={}) if record.size else record, accepted, asker)
     return found
 
 
-def _post(record: Record, library: _Library) -> AnswerRow | Aside | Refused:
+def _post(record: Row, library: _Library) -> AnswerRow | Aside | Refused:
     """What becomes of one record."""
     try:
         if record.values.get("type") == "question":
             return _question(record, library)
         return _answer(record, library)
     except Unusable as reason:
-        return Refused(record.number, reason.reason)
+        return Refused(record.number, str(reason))
 
 
-def _question(record: Record, library: _Library) -> Aside:
+def _question(record: Row, library: _Library) -> Aside:
     """A question is the prompt of others, once."""
     key = _key(record.values, "post_id")
     if key is None:
         raise Unusable("missing post_id")
-    if library.questions[key].offset != record.offset:
+    if library.questions[key].record.number != record.number:
         raise Unusable("question with the post_id of another")
     return Aside(record.number, QUESTION)
 
 
-def _answer(record: Record, library: _Library) -> AnswerRow:
+def _answer(record: Row, library: _Library) -> AnswerRow:
     """An answer beside its question."""
     values = record.values
     if values.get("type") != "answer":
@@ -121,10 +122,10 @@ def _answer(record: Record, library: _Library) -> AnswerRow:
     return AnswerRow(
         number=record.number,
         prompt=library.prompt(group),
-        response=_markdown(text_of(values.get("body_html"), "response"), "response"),
+        response=_markdown(row_values.text(values.get("body_html"), "response"), "response"),
         group=group,
-        score=number_of(values.get("score"), "score"),
-        time=time_of(values.get("created")),
+        score=row_values.number(values.get("score"), "score"),
+        time=row_values.time(values.get("created")),
         author=author,
         accepted=post is not None and post == question.accepted,
         by_asker=author is not None and author == question.asker,
@@ -135,10 +136,10 @@ def _question_text(values: Mapping[str, Any]) -> str:
     """Title, an empty line, and the body as Markdown; either may be missing."""
     title, body = values.get("title"), values.get("body_html")
     parts = [
-        " ".join(encodable(title).split()) if isinstance(title, str) else "",
-        _markdown(encodable(body), "", may_be_empty=True) if isinstance(body, str) else "",
+        " ".join(row_values.encodable(title).split()) if isinstance(title, str) else "",
+        _markdown(row_values.encodable(body), "", may_be_empty=True) if isinstance(body, str) else "",
     ]
-    return text_of("\n\n".join(part for part in parts if part), "prompt")
+    return row_values.text("\n\n".join(part for part in parts if part), "prompt")
 
 
 def _markdown(html: str, name: str, *, may_be_empty: bool = False) -> str:
@@ -147,10 +148,10 @@ def _markdown(html: str, name: str, *, may_be_empty: bool = False) -> str:
         text = to_markdown(html)
     except TooLongError:
         raise Unusable("a text longer than any post") from None
-    return text if may_be_empty else text_of(text, name)
+    return text if may_be_empty else row_values.text(text, name)
 
 
 def _key(values: Mapping[str, Any], name: str) -> str | None:
     """A key of a post or a person, with its site."""
-    key, site = key_of(values.get(name)), key_of(values.get("site"))
+    key, site = row_values.key(values.get(name)), row_values.key(values.get("site"))
     return f"{site}/{key}" if key and site else key
