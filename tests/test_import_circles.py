@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import tropism
@@ -17,8 +17,8 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(tree: ast.AST, package: str) -> Iterator[str]:
-    """Every module that code imports, and every name that may be one; what only type checkers read is no import."""
+def imported(tree: ast.AST, package: str, modules: Collection[str]) -> Iterator[str]:
+    """Every module that code imports, except for type checkers alone; `from package import module` is the module."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             continue
@@ -27,10 +27,12 @@ def imported(tree: ast.AST, package: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             up = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*up, *([node.module] if node.module else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            names = {f"{base}.{alias.name}" for alias in node.names}
+            yield from names
+            if not names.issubset(modules):
+                yield base
         else:
-            yield from imported(node, package)
+            yield from imported(node, package, modules)
 
 
 def graph() -> dict[str, set[str]]:
@@ -39,8 +41,7 @@ def graph() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, path in paths.items():
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        names = set(imported(ast.parse(path.read_text(encoding="utf-8")), package))
-        # `from package import module` needs the module alone, unless the package itself has the name
+        names = set(imported(ast.parse(path.read_text(encoding="utf-8")), package, paths.keys()))
         found[name] = {other for other in names if other in paths} - {name}
     return found
 

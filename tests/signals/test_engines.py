@@ -222,9 +222,7 @@ def test_a_header_without_end_is_refused_before_memory_is_full(tmp_path: Path, b
 def test_a_header_that_is_not_utf8_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("q,a,é\nx,1,2\n".encode("latin-1"))
-    with pytest.raises(
-        DataError, match=r"cannot be read: line 1: text that is not valid UTF-8 .*Save the file again"
-    ):
+    with pytest.raises(DataError, match=r"cannot be read: line 1: text that is not valid UTF-8 .*Save the file again"):
         open_file(path, ["q"])
     assert records(path, ["q", "a"], skip_bad=True) == [("x", "1", 1)]
 

@@ -16,7 +16,9 @@ import pytest
 
 from tropism.data.label_choices import ChoiceItem, Option, row_of_item
 from tropism.errors import DataError
+from tropism.ingest import Unusable, read_rows
 from tropism.ingest.choice_tables import CHOICES_SCHEMA, TABLES
+from tropism.ingest.row_values import time as time_of
 from tropism.signals.privacy.personal import scrub_text
 from tropism.signals.sources.argilla import read_argilla
 from tropism.signals.sources.aspects import weighed
@@ -28,8 +30,6 @@ from tropism.signals.sources.label_studio import read_label_studio
 from tropism.signals.sources.markdown import LONGEST, TooLongError, to_markdown
 from tropism.signals.sources.names import Fields, Questions, few_reasons, meaning, rated_by
 from tropism.signals.sources.oasst import read_oasst
-from tropism.ingest import Unusable, read_rows
-from tropism.ingest.row_values import time as time_of
 from tropism.signals.sources.stackexchange import read_stack_exchange
 
 Row = Feedback | Aside | Refused
