@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test test-browser test-spark check bench bench-signals bench-growth bench-memory bench-gpu docs pocket clean
+.PHONY: help setup quickstart test test-fast test-browser test-spark check bench bench-signals bench-growth bench-memory bench-gpu docs pocket clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,9 @@ quickstart: setup  ## The whole road on the embedded default: votes to a better 
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
+
+test-fast: setup  ## Run the tests that take under a second each: every package, for the daily round
+	$(BIN)/python -m pytest -m fast --numprocesses=2 --dist=worksteal tests
 
 test-browser: setup  ## Drive the label page and reports in a real Chromium (Debian's package `chromium`)
 	$(BIN)/python -m pytest tests/browser

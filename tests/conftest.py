@@ -22,3 +22,14 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("TROPISM_TEST_DATA is not set: no real data and weights on this machine")
     return Path(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test as fast unless `slow.txt` names it, or it needs a browser or Spark."""
+    tests = Path(__file__).parent
+    slow = {line for line in (tests / "slow.txt").read_text(encoding="utf-8").splitlines() if line[:1] != "#"}
+    for item in items:
+        path = item.path.relative_to(tests.parent).as_posix()
+        is_outside = path.startswith(("tests/browser/", "tests/spark/", "tests/peers/"))
+        if not is_outside and f"{path}::{getattr(item, 'originalname', item.name)}" not in slow:
+            item.add_marker(pytest.mark.fast)
