@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 from enum import Enum
 from pathlib import Path
@@ -43,7 +44,7 @@ def described(name: str, value: Any) -> str:
 
 
 def signature_of(value: Any) -> str:
-    """A signature without the memory addresses that some defaults show."""
+    """A signature that is the same in every process: sets in order, functions by name and not by address."""
     try:
         signature = inspect.signature(value)
     except (TypeError, ValueError):
@@ -51,10 +52,21 @@ def signature_of(value: Any) -> str:
     shown = []
     for parameter in signature.parameters.values():
         default = parameter.default
-        if default is not parameter.empty and " at 0x" in repr(default):
-            parameter = parameter.replace(default=getattr(default, "__name__", type(default).__name__))
+        if isinstance(default, set | frozenset):
+            parameter = parameter.replace(default=_Shown("{" + ", ".join(sorted(map(repr, default))) + "}"))
         shown.append(parameter)
-    return str(signature.replace(parameters=shown))
+    text = str(signature.replace(parameters=shown))
+    return re.sub(r"<function (\S+) at 0x[0-9a-f]+>", r"\1", text)
+
+
+class _Shown:
+    """A default as text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 def listing() -> str:

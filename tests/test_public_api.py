@@ -3,7 +3,6 @@
 import importlib
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 import tropism
 
 DOCS = Path(__file__).parents[1] / "docs"
+POCKET = Path(__file__).parents[1] / "src" / "tropism" / "applications" / "quickstart" / "pocket"
 
 
 def names_listed() -> dict[str, list[str]]:
@@ -49,17 +49,60 @@ def test_every_public_name_has_a_docstring():
                 assert value.__doc__, f"{module}.{name}"
 
 
-def test_import_loads_no_torch_and_takes_under_half_a_second():
-    code = "import sys, tropism; heavy = {'torch', 'transformers', 'ibis', 'duckdb'} & set(sys.modules); print(heavy or '')"
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - started)
-        assert done.stdout.strip() == ""
-    assert min(seconds) < 0.5 * 3  # the bound is for a quiet machine; benchmarks/import_time.py measures it
+def test_import_loads_nothing_heavy():
+    code = "import sys, tropism; print(*{'torch', 'transformers', 'ibis', 'duckdb', 'pyarrow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'tropism' has no attribute 'nothing'"):
         _ = tropism.nothing
+
+
+def test_five_lines_train_and_measure(tmp_path, monkeypatch):
+    monkeypatch.setenv("TROPISM_CACHE", str(tmp_path / "cache"))
+    groups = [
+        tropism.PreferenceGroup(
+            f"g{number}",
+            (f"How do I treat plant {number}?",),
+            (tropism.Response("a", f"Water number {number} it well."), tropism.Response("b", "No idea.")),
+            (tropism.Edge(0, 1),),
+        )
+        for number in range(24)
+    ]
+    assert tropism.save_groups(groups, tmp_path / "groups.parquet") == 24
+    loaded = tropism.load_groups(tmp_path / "groups.parquet")
+    policy = tropism.TextPolicy.from_pretrained(POCKET, template="chat", max_tokens=128)
+    before = policy.fingerprint()
+    run = tropism.train(
+        policy,
+        loaded,
+        output=tmp_path / "run",
+        holdout=0.3,
+        training_arguments={"max_steps": 2, "use_cpu": True},
+        evaluation={"prompts": 2, "max_new_tokens": 4},
+        alarms=False,
+    )
+    assert policy.fingerprint() == before
+    accuracy = run.evaluation["preference.pair_accuracy"]
+    assert 0 <= accuracy.low <= accuracy.value <= accuracy.high <= 1
+    assert run.stages[-1].steps == 2
+    assert tropism.report(run) == tmp_path / "run" / "report.html"
+    record = tropism.evaluate(tmp_path / "run", output=tmp_path / "eval")
+    assert record["preference.pair_accuracy"] == accuracy
+
+
+def test_groups_and_a_policy_in_memory_must_be_what_they_are_said_to_be(tmp_path):
+    with pytest.raises(tropism.ConfigError, match="`groups` must be a path or preference groups, got no group"):
+        tropism.train(POCKET, [], output=tmp_path / "run")
+    with pytest.raises(tropism.ConfigError, match="`groups` must be a path or preference groups, got 'a'"):
+        tropism.train(POCKET, ["a"], output=tmp_path / "run")
+
+
+def test_dropped_rows_are_told_with_their_reasons(tmp_path):
+    rows = '{"prompt": "p", "chosen": "a", "rejected": "b"}\n{"prompt": "q", "chosen": "a", "rejected": "a"}\n'
+    (tmp_path / "pairs.jsonl").write_text(rows, encoding="utf-8")
+    with pytest.warns(tropism.DroppedRowsWarning, match="2 rows read, 1 used; dropped: 1 "):
+        groups = tropism.load_groups(tmp_path / "pairs.jsonl")
+    assert repr(groups) == "<1 groups of 1 of 2 rows>"

@@ -1,1 +1,29 @@
 """Who decides which of two answers is better."""
+
+from typing import TYPE_CHECKING
+
+from tropism.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from tropism.judges.judge import Duel, Judge, ScoringJudge, Verdict, load_judge
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "tropism.judges.judge": (
+                "Duel",
+                "Judge",
+                "ScoringJudge",
+                "Verdict",
+                "load_judge",
+            ),
+        },
+    )
+
+__all__ = [
+    "Duel",
+    "Judge",
+    "ScoringJudge",
+    "Verdict",
+    "load_judge",
+]

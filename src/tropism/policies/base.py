@@ -63,6 +63,7 @@ class Policy(ABC, Generic[PreparedGroup]):
     Attributes:
         model: the module that is trained; `score` is handed it back, possibly wrapped by a distributed engine.
         name: what to call the model in a list of caches.
+        model_settings: what `open` was told; None for a policy that was made in another way.
         capabilities: what it can do.
         can_recompute: whether activations can be recomputed in the backward pass to save memory.
         settings_type: what a recipe's `policy` may say beside `kind`.
@@ -75,6 +76,7 @@ class Policy(ABC, Generic[PreparedGroup]):
     takes_adapter: ClassVar[bool] = False
     model: nn.Module
     name: str = ""
+    model_settings: ModelSettings | None = None
 
     @classmethod
     def open(cls, path: str, model: ModelSettings, settings: PolicySettings) -> Policy:

@@ -95,7 +95,9 @@ class RewardPolicy(TransformerPolicy):
                 remedy="It must be a sequence classifier, or a language model that can become one.",
             ) from None
         rules = render_rules(classifier, path, model)
-        return cls(classifier, tokenizer, Renderer(tokenizer, rules), layout=model.layout)
+        policy = cls(classifier, tokenizer, Renderer(tokenizer, rules), layout=model.layout)
+        policy.model_settings = model
+        return policy
 
     @torch.no_grad()
     def check_on_the_model(self) -> None:

@@ -106,7 +106,9 @@ class TextPolicy(TransformerPolicy):
             )
         renderer = Renderer(tokenizer, rules, stops=stops_of(language_model))
         trained = add_lora(language_model, model.lora) if model.lora is not None else language_model
-        return cls(trained, tokenizer, renderer, layout=model.layout)
+        policy = cls(trained, tokenizer, renderer, layout=model.layout)
+        policy.model_settings = model
+        return policy
 
     def check_on_the_model(self) -> None:
         """Check on a few tokens that scores are right."""
