@@ -46,10 +46,12 @@ check: setup  ## Lint, types, import layers, and whether the generated pages are
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python docs/make_cli.py --check
 	$(BIN)/python docs/make_map.py --check
+	$(BIN)/python docs/make_api.py --check
 
 docs: setup  ## Write docs/cli.md from the commands and docs/map.md from the modules
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_map.py
+	$(BIN)/python docs/make_api.py
 
 bench: setup  ## Measure a DPO step beside TRL's on three workloads (some forty minutes; results go to benchmarks/results)
 	$(BIN)/python benchmarks/step_cpu.py

@@ -75,7 +75,7 @@ def listing() -> str:
     for name in public_modules():
         module = importlib.import_module(name)
         lines += ["", name]
-        lines += [f"  {described(one, getattr(module, one))}" for one in sorted(module.__all__)]
+        lines += [f"  {described(one, getattr(module, one))}" for one in sorted(module.__all__) if one[0] != "_"]
     return "\n".join(lines) + "\n"
 
 
