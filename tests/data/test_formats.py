@@ -371,7 +371,7 @@ def test_a_fraction_takes_prompts_by_hash_and_counts_the_rest(write: Write) -> N
         ({"prompt": None, "chosen": "a", "rejected": "b"}, "'prompt' is missing"),
         ({"prompt": "p", "chosen": 3, "rejected": "b"}, "'chosen' is neither text nor messages"),
         ({"prompt": "p", "chosen": [], "rejected": "b"}, "'chosen' is empty"),
-        ({"prompt": "p", "chosen": ["a"], "rejected": "b"}, "'chosen' is no list of messages"),
+        ({"prompt": "p", "chosen": ["a"], "rejected": "b"}, "'chosen' is not a list of messages"),
         ({"prompt": "p", "chosen": [{"content": "a"}], "rejected": "b"}, "a turn of 'chosen' has no role"),
         ({"prompt": "p", "chosen": [{"role": "user"}], "rejected": "b"}, "a turn of 'chosen' has no content"),
         ({"prompt": "p", "chosen": "a", "rejected": "b", "weight": float("nan")}, "'weight' is not finite"),
@@ -380,7 +380,7 @@ def test_a_fraction_takes_prompts_by_hash_and_counts_the_rest(write: Write) -> N
         ({"prompt": "p", "chosen": "a", "rejected": "b", "prob": 2}, "'prob' is outside [0, 1]"),
         ({"prompt": "p", "chosen": "a", "rejected": "b", "tie": "x"}, "'tie' is not true or false"),
         ({"prompt": "p", "chosen": "a", "rejected": "b", "tools": "[{"}, "'tools' is not valid JSON"),
-        ({"prompt": "p", "chosen": "a", "rejected": "b", "tools": {"a": 1}}, "'tools' is no list"),
+        ({"prompt": "p", "chosen": "a", "rejected": "b", "tools": {"a": 1}}, "'tools' is not a list"),
         ({"prompt": "p", "chosen": "a\ud800", "rejected": "b"}, "text that is not valid UTF-8"),
         (
             {"prompt": "p", "chosen": "a", "rejected": "b", "images": ["x.png"]},
@@ -628,7 +628,7 @@ def test_broken_files_are_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "rows.parquet").write_bytes(b"PAR1 no PAR1")
     assert "is not a readable Parquet file" in problem(tmp_path / "rows.parquet")
     (tmp_path / "rows.jsonl.gz").write_bytes(b"no gzip")
-    assert "is named .gz, but is no gzip" in problem(tmp_path / "rows.jsonl.gz")
+    assert "is named .gz, but is not gzip" in problem(tmp_path / "rows.jsonl.gz")
     assert problem(tmp_path) == (
         f"{tmp_path} is a folder, but not one that datasets.save_to_disk wrote. Name a file in it, such as rows.json."
     )

@@ -219,7 +219,7 @@ def test_a_reward_file_knows_what_is_in_it(tmp_path):
     [
         ({"prompt": "Q", "answer": "a", "score": "high"}, "row 2 of .* is no score: 'score' is not a number"),
         ({"prompt": "Q", "answer": "a"}, "'score' is missing"),
-        ({"prompt": "Q", "score": 1}, "'answer' is no text"),
+        ({"prompt": "Q", "score": 1}, "'answer' is not text"),
         ({"prompt": "Q", "answer": "x", "score": 2}, "gives 2.0 to an answer that has 1.0 already"),
     ],
 )

@@ -113,7 +113,7 @@ HOSTILE = {
     "cut.csv.gz": Hostile(_PACKED[:-3], refused="is a damaged gzip: it was cut off"),
     "cut_early.csv.gz": Hostile(_PACKED[:12], refused="is a damaged gzip: it was cut off"),
     "flipped.csv.gz": Hostile(_PACKED[:10] + b"\xff" + _PACKED[11:], refused="is a damaged gzip: Error -3 while"),
-    "not_packed.csv.gz": Hostile(csv(record(1)), refused="is named .gz, but is no gzip"),
+    "not_packed.csv.gz": Hostile(csv(record(1)), refused="is named .gz, but is not gzip"),
     # JSON lines
     "plain.jsonl": Hostile(line(1) + line(2), TWO, is_fast=True),
     "no_end.ndjson": Hostile(line(1) + line(2)[:-1], TWO, is_fast=True),

@@ -42,7 +42,7 @@ def turns(value: object, name: str) -> Turns:
     if isinstance(value, dict):
         value = [value]
     if not isinstance(value, list | tuple):
-        raise Unusable(f"{name!r} is no list of messages")
+        raise Unusable(f"{name!r} is not a list of messages")
     found = tuple(_turn(item, name) for item in value)
     if not any(_says_something(turn) for turn in found):
         raise Unusable(f"{name!r} is empty")
@@ -55,7 +55,7 @@ def said(role: str, words: object) -> Message:
 
 
 def with_prompt(prompt: Content, answers: Sequence[Content]) -> tuple[Content, tuple[Content, ...]]:
-    """A prompt and its answers in one form: all text, or all turns where any of them is.
+    """A prompt and its answers in one form: all text, or all turns if any of them is.
 
     An answer may repeat the prompt's turns at its start; they are cut off. Dialogues in hh-rlhf's text become turns.
 
@@ -80,7 +80,7 @@ def without_prompt(answers: Sequence[Content]) -> tuple[Content, tuple[Content, 
     """The prompt that answers share at their start, and what follows it in each.
 
     Turns are cut between turns. Text is cut as TRL does: after the longest common beginning, or one space earlier
-    where that ends with a space; the shorter answer keeps at least one turn or letter.
+    if that ends with a space; the shorter answer keeps at least one turn or letter.
 
     Example:
         >>> without_prompt(["The sky is blue", "The sky is green"])
@@ -110,7 +110,7 @@ def is_hh(words: str) -> bool:
 
 
 def hh_turns(words: str) -> Turns:
-    r"""A dialogue in hh-rlhf's text as turns; of each turn only the one leading space is left out.
+    r"""A dialogue in hh-rlhf's text as turns; of each turn only the one leading space is removed.
 
     Example:
         >>> hh_turns("\n\nHuman: Hi\n\nAssistant: Hello ")
@@ -150,7 +150,7 @@ def _text(value: object, name: str) -> str:
 def _turn(item: object, name: str) -> Message:
     """One turn, without keys that hold nothing."""
     if not isinstance(item, Mapping):
-        raise Unusable(f"{name!r} is no list of messages")
+        raise Unusable(f"{name!r} is not a list of messages")
     turn: dict[str, Any] = {key: value for key, value in item.items() if value is not None}
     check_json(turn)
     if "role" not in turn and "from" in turn:

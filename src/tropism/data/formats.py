@@ -66,7 +66,7 @@ class OpenRows(NamedTuple):
 
     Args:
         rule: the name of its form, `groups` for a file that `write_groups` wrote.
-        is_whole: True where each row is a finished group.
+        is_whole: True if each row is a finished group.
         found: its rows, one after the other.
     """
 
@@ -86,7 +86,7 @@ def load(sources: Sequence[Source], *, seed: int = 0) -> Loaded:
         The groups, and a card per source with every row counted as used or dropped.
 
     Raises:
-        DataError: where a source is missing, in no known form, or leaves no usable row.
+        DataError: if a source is missing, in no known form, or leaves no usable row.
     """
     if not sources:
         raise DataError("no data was named.", remedy="Name at least one file.")
@@ -103,7 +103,7 @@ def open_rows(path: str, unread: dict[str, None]) -> OpenRows:
         unread: takes the names of the columns that go unread.
 
     Raises:
-        DataError: where the source is missing or in no known form.
+        DataError: if the source is missing or in no known form.
     """
     local = Path(path)
     if local.is_file() and local.suffix == ".parquet" and is_groups_file(local):
@@ -224,7 +224,7 @@ def groups_of_rows(rows: Iterable[Mapping[str, object]], *, source: str) -> tupl
         The groups, and an account of every row.
 
     Raises:
-        DataError: where the columns fit no form, or no row can be used.
+        DataError: if the columns fit no form, or no row can be used.
     """
     stream = iter(rows)
     first = list(islice(stream, NUM_ROWS_TO_FIND_FORM))
@@ -271,7 +271,7 @@ def _group(reading: Reading, extra: dict[str, object], source: str) -> Preferenc
 
 
 def _nothing_usable(path: str, tally: _Tally) -> DataError:
-    """The error for a source that leaves no row."""
+    """The error for a source without a usable row."""
     if not tally.num_read:
         return DataError(f"{path} holds no rows.", remedy="Name a file that holds rows.")
     return DataError(

@@ -47,7 +47,7 @@ class Form:
         name: what a data card calls it.
         columns: all of them must be there.
         read: turns a row into a reading.
-        optional: columns that are read where they are there.
+        optional: columns that are read if they are present.
         without: columns that show that the row means something else.
     """
 
@@ -67,7 +67,7 @@ def read_row(form: Form, values: Values) -> tuple[Reading, dict[str, Any]]:
     """One row as a reading and the `extra` that a chat template needs.
 
     Raises:
-        Unusable: where the row must be left out.
+        Unusable: if the row must be left out.
     """
     for name in form.columns:
         if name not in values:
@@ -78,10 +78,10 @@ def read_row(form: Form, values: Values) -> tuple[Reading, dict[str, Any]]:
 
 
 def find_form(rows: Sequence[Values], path: str) -> Form:
-    """The form that most of a file's first rows have; the earlier one in `FORMS` where two are as frequent.
+    """The form that most of a file's first rows have; the earlier one in `FORMS` if two are equally frequent.
 
     Raises:
-        DataError: where no row has the columns of any form.
+        DataError: if no row has the columns of any form.
     """
     found = Counter(form for values in rows if (form := next((f for f in FORMS if f.fits(values)), None)))
     if found:
@@ -132,7 +132,7 @@ def _ranking(column: str) -> Callable[[Values], Reading]:
     def read(values: Values) -> Reading:
         ranked = decoded(values[column], column)
         if not isinstance(ranked, list | tuple):
-            raise Unusable(f"{column!r} is missing" if ranked is None else f"{column!r} is no list")
+            raise Unusable(f"{column!r} is missing" if ranked is None else f"{column!r} is not a list")
         if not ranked:
             raise Unusable(f"{column!r} is empty")
         places = [_tied(entry) for entry in ranked]
@@ -140,7 +140,7 @@ def _ranking(column: str) -> Callable[[Values], Reading]:
         contents = [dialogues.content(value, column) for place in places for value in place]
         prompt, answers = dialogues.with_prompt(dialogues.content(values["prompt"], "prompt"), contents)
         if len({content_key(answer) for answer in answers}) < len(answers):
-            raise Unusable("an answer stands twice in the ranking")
+            raise Unusable("an answer occurs twice in the ranking")
         edges = tuple(
             Edge(better, worse, weight=weight(values))
             for better, worse in combinations(range(len(ranks)), 2)
@@ -195,7 +195,7 @@ def _plain(values: Values) -> Reading:
 
 
 def _dialogue(spoken: dialogues.Turns) -> Reading:
-    """A dialogue to learn from: the prompt is what stands before the assistant's first turn."""
+    """A dialogue to learn from: the prompt is all before the assistant's first turn."""
     prompt = dialogues.before_answer(spoken)
     if len(prompt) == len(spoken):
         raise Unusable("a dialogue without an assistant's turn")
@@ -239,7 +239,7 @@ def _instruction(values: Values) -> dialogues.Turns:
     history = decoded(values.get("history") or [], "history")
     for exchange in history if isinstance(history, list | tuple) else [history]:
         if not (isinstance(exchange, list | tuple) and len(exchange) == 2):
-            raise Unusable("'history' is no list of pairs")
+            raise Unusable("'history' is not a list of pairs")
         question, answer = (text(item, "history") for item in exchange)
         before += [said("user", question), said("assistant", answer)]
     return _after_system(values, (*before, said("user", words)))
@@ -253,7 +253,7 @@ def _after_system(values: Values, spoken: dialogues.Turns) -> dialogues.Turns:
 
 
 def _tied(entry: object) -> Sequence[object]:
-    """The answers of one place of a ranking: several where the entry is a list that is no dialogue."""
+    """The answers of one place of a ranking: several if the entry is a list but not a dialogue."""
     is_tie = isinstance(entry, list) and bool(entry) and not isinstance(entry[0], dict)
     return entry if is_tie and isinstance(entry, list) else [entry]
 
@@ -267,7 +267,7 @@ def _template_extra(values: Values) -> dict[str, Any]:
             continue
         check_json(value)
         if not isinstance(value, kind):
-            raise Unusable(f"{name!r} is no {'list' if kind is list else 'object'}")
+            raise Unusable(f"{name!r} is not {'a list' if kind is list else 'an object'}")
         extra[name] = value
     return extra
 

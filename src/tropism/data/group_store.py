@@ -36,7 +36,7 @@ def write_groups(groups: Iterable[PreferenceGroup], path: Path, *, card: DataCar
         How many groups were written.
 
     Raises:
-        OutputError: where the file cannot be written; an old file stays as it was.
+        OutputError: if the file cannot be written; an old file stays as it was.
     """
     import pyarrow as pa
 
@@ -71,7 +71,7 @@ def read_groups_file(path: Path) -> Iterator[PreferenceGroup]:
     """Read the groups that `write_groups` wrote, one after the other.
 
     Raises:
-        DataError: where the file is missing, no file of groups, or holds a group that is not valid.
+        DataError: if the file is missing, no file of groups, or holds a group that is not valid.
     """
     for row in _open(path).iter_batches(batch_size=GROUPS_PER_ROW_GROUP):
         yield from map(group_of, row.to_pylist())
@@ -81,7 +81,7 @@ def read_card(path: Path) -> DataCard | None:
     """The data card that was stored with the groups, if any.
 
     Raises:
-        DataError: where the file is missing or no file of groups.
+        DataError: if the file is missing or no file of groups.
     """
     stored = _open(path).schema_arrow.metadata.get(b"tropism.card")
     return DataCard.model_validate_json(stored) if stored else None
@@ -97,8 +97,8 @@ def write_pairs(groups: Iterable[PreferenceGroup], path: Path) -> int:
         How many pairs were written.
 
     Raises:
-        DataError: where an edge has no form as a pair (items, answers still to be generated, two prompts).
-        OutputError: where the file cannot be written; an old file stays as it was.
+        DataError: if an edge has no form as a pair (items, answers still to be generated, two prompts).
+        OutputError: if the file cannot be written; an old file stays as it was.
     """
     return _write_lines((_pair(group, edge) for group in groups for edge in group.edges), path)
 
@@ -113,8 +113,8 @@ def write_labels(groups: Iterable[PreferenceGroup], path: Path) -> int:
         How many labels were written.
 
     Raises:
-        DataError: where a labelled response is no text or dialogue (items, answers still to be generated).
-        OutputError: where the file cannot be written; an old file stays as it was.
+        DataError: if a labelled response is no text or dialogue (items, answers still to be generated).
+        OutputError: if the file cannot be written; an old file stays as it was.
 
     Reference: TRL's documentation, "Dataset formats and types", unpaired preference.
     """
@@ -125,7 +125,7 @@ def is_groups_file(path: Path) -> bool:
     """Whether a Parquet file carries our schema's version in its metadata.
 
     Raises:
-        DataError: where it is missing, no Parquet file, or of another version of the schema.
+        DataError: if it is missing, no Parquet file, or of another version of the schema.
     """
     version = (open_parquet(path).schema_arrow.metadata or {}).get(b"tropism.schema")
     if version not in (None, SCHEMA_VERSION.encode()):

@@ -31,7 +31,7 @@ class Choice(NamedTuple):
         winner: id of the response that was chosen; None unless the verdict is `win`.
         reasons: the tags that were ticked.
         created_at: when it was stored, ISO 8601 in UTC.
-        seconds: from showing the item to choosing, as the page measured it; None where unknown.
+        seconds: from showing the item to choosing, as the page measured it; None if unknown.
         is_check: whether the item was an attention check, whose answer is known beforehand.
     """
 
@@ -76,7 +76,7 @@ def read_choices(path: Path) -> Iterator[Choice]:
     """The choices that stand, attention checks and skips among them, in the order in which they were made.
 
     Raises:
-        DataError: where the file is missing, no file of choices, of another version, or holds what the label page
+        DataError: if the file is missing, no file of choices, of another version, or holds what the label page
             does not write.
     """
     return _read(path, f"{STANDING} ORDER BY c.rowid", choice_of)
@@ -95,7 +95,7 @@ def choice_of(row: Sequence[Any]) -> Choice:
     """A row of `choices` as a choice, in the columns of `STANDING`; an undo is one too, which never stands.
 
     Raises:
-        ValueError: where the label page writes no such row.
+        ValueError: if the label page writes no such row.
     """
     choice_id, item_id, annotator, shown, verdict, winner, reasons, created_at, seconds, is_check = row
     if verdict not in (*get_args(Verdict), "undo") or (verdict == "win") != isinstance(winner, str):
@@ -112,7 +112,7 @@ def item_of(row: Sequence[Any]) -> ChoiceItem:
     """A row of `items`, with what `checks` expects, as an item.
 
     Raises:
-        ValueError, TypeError, KeyError: where the label page writes no such row.
+        ValueError, TypeError, KeyError: if the label page writes no such row.
     """
     item_id, group_id, prompt, responses, expected = row
     options = tuple(Option(one["id"], _content(one["content"])) for one in json.loads(responses))

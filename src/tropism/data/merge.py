@@ -39,7 +39,7 @@ class Merger:
         Args:
             group: what a row says.
             source: the place of its source; a note says where sources share a prompt.
-            is_whole: True where a row is a group already: two such rows of one source stay two groups.
+            is_whole: True if a row is a group already: two such rows of one source stay two groups.
         """
         key = _merge_key(group)
         draft = self._by_key.get(key)

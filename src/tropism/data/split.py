@@ -23,8 +23,8 @@ def split_groups(
         The groups to train on and those held out, each in the order given and with its `split` filled in.
 
     Raises:
-        ConfigError: where `holdout` is no share.
-        DataError: where `holdout` > 0 and one side would be empty.
+        ConfigError: if `holdout` is no share.
+        DataError: if `holdout` > 0 and one side would be empty.
 
     Example:
         >>> from tropism.groups import Response

@@ -18,7 +18,7 @@ def valid_group(row: Mapping[str, Any]) -> PreferenceGroup:
     """A row of `groups.parquet` as a group, with contents that could be trained on.
 
     Raises:
-        Unusable: where the row breaks the rules of a group, or holds what JSON could not give back.
+        Unusable: if the row breaks the rules of a group, or holds what JSON could not give back.
     """
     try:
         group = group_of(row)

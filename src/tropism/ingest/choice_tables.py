@@ -1,7 +1,7 @@
 """`choices.sqlite` as tables: the schema that the label page writes, and a connection that reads it and trusts nothing.
 
 The file may come from anybody: it is opened read-only, only tables of stored values are read (no view, no virtual
-table, no generated column), and what is no file of choices is refused in words. Values come as they are stored; who
+table, no generated column), and any other file is refused with a reason. Values come as they are stored; who
 reads them says what they must be.
 """
 
@@ -80,7 +80,7 @@ def opened_choices(path: Path) -> Iterator[sqlite3.Connection]:
         path: a file that `tropism label` wrote; it may still be written to.
 
     Raises:
-        DataError: where the file is missing, no file of choices, or of another version; also for what SQLite finds
+        DataError: if the file is missing, no file of choices, or of another version; also for what SQLite finds
             wrong with it while it is read.
     """
     if not path.is_file():
@@ -121,7 +121,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _schema(connection: sqlite3.Connection) -> str | None:
-    """The schema that a file of choices names; None where it is no such file, or would have something run."""
+    """The schema that a file of choices names; None if it is no such file, or would have something run."""
     if not _has_stored_tables_only(connection):
         return None
     try:

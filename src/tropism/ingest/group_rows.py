@@ -61,7 +61,7 @@ def group_of(row: Mapping[str, Any]) -> PreferenceGroup:
     """A row of the table as a group.
 
     Raises:
-        DataError: where the row breaks the rules of a group.
+        DataError: if the row breaks the rules of a group.
     """
     return PreferenceGroup(
         id=row["group_id"],

@@ -22,7 +22,7 @@ _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 
 class Repeated:
-    """The value of a name that an object holds more than once: which one is meant, nobody can say."""
+    """The value of a name that an object holds more than once: which one is meant is unknown."""
 
     def __repr__(self) -> str:
         return "REPEATED"
@@ -131,7 +131,7 @@ def _objects(path: Path, text: str) -> Iterator[Row]:
 
 
 def _in_sequence(text: str) -> Iterator[Row]:
-    """Objects that follow one another; what is no JSON ends with its line."""
+    """Objects that follow one another; text that is not JSON ends with its line."""
     at = _end_of_spaces(text, 0)
     line = 1 + text.count("\n", 0, at)
     for number in count(1):

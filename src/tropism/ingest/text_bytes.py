@@ -100,7 +100,7 @@ def reading(path: Path) -> Iterator[None]:
     """Turn what goes wrong while a file is read into one sentence.
 
     Raises:
-        DataError: if the file cannot be read, is damaged, or is no gzip though it is named `.gz`.
+        DataError: if the file cannot be read, is damaged, or is not gzip although it is named `.gz`.
     """
     try:
         yield
@@ -108,7 +108,8 @@ def reading(path: Path) -> Iterator[None]:
         if "CRC" in str(error) or "length" in str(error):
             raise _damaged(path, "its checksum is wrong") from None
         raise DataError(
-            f"{path} is named .gz, but is no gzip, or has something else at its end.", remedy="Rename or pack it again."
+            f"{path} is named .gz, but is not gzip, or has something else at its end.",
+            remedy="Rename or pack it again.",
         ) from None
     except EOFError:
         raise _damaged(path, "it was cut off") from None

@@ -68,7 +68,7 @@ def load_reward_model(name: str) -> RewardModel:
     """Open `reward-model:FOLDER`.
 
     Raises:
-        ModelError: where the folder holds none.
+        ModelError: if the folder holds none.
     """
     return RewardModel(name, RewardPolicy.from_pretrained(name.removeprefix("reward-model:")))
 
@@ -77,7 +77,7 @@ def load_reward_file(name: str) -> RewardFile:
     """Read `reward-file:FILE`: rows with `prompt` (text or messages), `answer` and `score`, higher is better.
 
     Raises:
-        DataError: where the file is missing, a row lacks one of them, or an answer has two scores.
+        DataError: if the file is missing, a row lacks one of them, or an answer has two scores.
     """
     path = name.removeprefix("reward-file:")
     known: dict[tuple[str, str], float] = {}
@@ -88,7 +88,7 @@ def load_reward_file(name: str) -> RewardFile:
             prompt = dialogues.content(row.values.get("prompt"), "prompt")
             answer = row.values.get("answer")
             if not isinstance(answer, str):
-                raise Unusable("'answer' is no text")
+                raise Unusable("'answer' is not text")
             score = number(row.values.get("score"), "score")
         except Unusable as reason:
             raise DataError(

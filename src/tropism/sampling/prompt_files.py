@@ -52,7 +52,7 @@ def read_prompts(path: str) -> Prompts:
     do, and so will `messages` that end with what is to be answered.
 
     Raises:
-        DataError: where it is missing, in no known form, or leaves no usable prompt.
+        DataError: if it is missing, in no known form, or leaves no usable prompt.
     """
     first = list(islice((row for row in read_rows(path) if not row.problem), NUM_ROWS_TO_FIND_FORM))
     forms = {form.name for form in FORMS if any(form.fits(row.values) for row in first)}
@@ -71,7 +71,7 @@ def collect(source: str, found: Iterable[Found]) -> Prompts:
     """Each distinct prompt once, with an account of the rows.
 
     Raises:
-        DataError: where there is none.
+        DataError: if there is none.
     """
     prompts: dict[str, Content] = {}
     num_rows: Counter[str] = Counter()
@@ -126,7 +126,7 @@ def _to_answer(spoken: dialogues.Turns) -> Content:
     """A dialogue without the assistant's turns at its end: what they answered is asked again."""
     behind = len(list(takewhile(lambda turn: turn["role"] == "assistant", reversed(spoken))))
     if behind == len(spoken):
-        raise Unusable("a dialogue in which nobody asks anything")
+        raise Unusable("a dialogue without a question")
     return spoken[: len(spoken) - behind]
 
 

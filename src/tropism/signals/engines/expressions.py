@@ -33,7 +33,7 @@ _SLACK = 1e-14
 
 
 def filled(value: Value) -> StringValue:
-    """Text without blanks around it, or null where nothing is left."""
+    """Text without blanks around it, or null if nothing is left."""
     text = value.cast("string")
     # to strip is slow beside to look: most keys and names have no blanks around them
     return text.re_search(_AROUND).ifelse(text.strip(), text).nullif("")
@@ -59,7 +59,7 @@ def is_deleted(text: StringValue) -> BooleanValue:
 
 
 def number(value: Value) -> NumericValue:
-    """A number, or what a text spells in digits; null where it is none, NaN where it spells infinity or NaN."""
+    """A number, or what a text spells in digits; null if it is none, NaN if it spells infinity or NaN."""
     if value.type().is_numeric():
         return value.cast("float64")
     if value.type().is_boolean():
@@ -78,7 +78,7 @@ def seconds(value: Value) -> NumericValue:
     """Seconds since 1970 of a number, a timestamp, or a text of either kind (UTC unless it names a zone).
 
     Text may be a number or ISO 8601: a calendar date, then a time of hours, minutes or seconds with or without a
-    fraction, then a zone, each as far as it is known; with separators (2026-03-01T10:15:00Z) or, where there is a time,
+    fraction, then a zone, each as far as it is known; with separators (2026-03-01T10:15:00Z) or, if there is a time,
     without (20260301T101500Z). 24:00 is the next day, a leap second the second that follows it. Null for anything
     else; also for a bare 20260301, which is a date to one reader and a number of seconds to another.
     """
@@ -139,7 +139,7 @@ def words(text: StringValue) -> NumericValue:
 
 
 def _seconds_of(text: StringValue) -> NumericValue:
-    """Seconds since 1970 of a text in ISO 8601; null where it is none."""
+    """Seconds since 1970 of a text in ISO 8601; null if it is none."""
     separated = text.substr(0, 4) + "-" + text.substr(4, 2) + "-" + text.substr(6, 2)
     return ibis.cases(
         (text.re_search(EXTENDED_TIME), _moment(text.substr(0, 10), text.substr(10))),
@@ -174,7 +174,7 @@ def _digits(text: StringValue) -> NumericValue:
 
 
 def flag(value: Value) -> BooleanValue:
-    """True or false, or the usual words for them; null where it is neither."""
+    """True or false, or the usual words for them; null if it is neither."""
     if value.type().is_boolean():
         return value
     word = filled(value).lower()

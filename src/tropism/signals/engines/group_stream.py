@@ -39,7 +39,7 @@ class Threads:
         answers: thread, place, row (into `texts`), response_id, and where known score and rank.
         keys: thread, key, prompt_id.
         edges: thread, winner, loser (places), weight, margin, prob.
-        labels: thread, place, desirable, weight; None where there are none.
+        labels: thread, place, desirable, weight; None if there are none.
         texts: text_row, prompt, response.
         split: the keys that carry several prompts (`key`); the ids of their groups end in a hash of the prompt.
         is_json: whether contents are JSON text already: dialogues, image references.

@@ -201,7 +201,7 @@ def connect(master: str) -> Any:
     """A session of Ibis with Spark.
 
     Raises:
-        ConfigError: where PySpark or a Java runtime is missing.
+        ConfigError: if PySpark or a Java runtime is missing.
     """
     try:
         with warnings.catch_warnings():

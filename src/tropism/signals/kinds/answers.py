@@ -24,7 +24,7 @@ from tropism.signals.kinds.exclusions import Exclusions
 from tropism.signals.privacy.safety_gate import SafetyGate
 
 REPEATED = "repeated response"
-UNREAD = "record that cannot be read, or holds nothing"
+UNREAD = "record that holds nothing"
 ALONE = "only answer to its prompt"
 NO_PAIR = "no pair of its thread passes the rule"
 UNREADABLE = {

@@ -7,12 +7,12 @@ themselves, and for each question `NAME.responses`, `NAME.responses.users` and `
 | value of an answer | becomes |
 |---|---|
 | a text that names one of two responses, or tie, both bad, skip | a choice |
-| a list of responses, best first, or of `{value, rank}` | a ranking (its ties are lost where Argilla writes no ranks) |
+| a list of responses, best first, or of `{value, rank}` | a ranking (its ties are lost if Argilla writes no ranks) |
 | a number, of a question whose name ends in a response's | a rating; the rest of the name is its aspect |
 
 Which fields are the prompt and the responses: `argilla_fields.py`. Suggestions come from models and are passed over.
 A record does not say whether a text was picked from labels or written freely ("A is better"); `Questions` says which
-questions became choices, so that nobody takes a comment for one unasked.
+questions became choices, so that no comment is taken for one unasked.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def read_argilla(
 
     Yields:
         For each answer its row (its rows, for a ranking) or one refusal; an aside for each suggestion, and for each
-        answer that does not count; one refusal for a record that cannot be used, or that nobody answered.
+        answer that does not count; one refusal for a record that cannot be used, or that has no answer.
 
     Raises:
-        DataError: where the file cannot be read.
+        DataError: if the file cannot be read.
     """
     questions = questions or Questions()
     for record in read_rows(path):
@@ -86,7 +86,7 @@ class _Answer(NamedTuple):
 
 
 def _counted(rows: list[Feedback], question: str, questions: Questions) -> list[Feedback | Aside]:
-    """The rows of one answer, or an aside where its question does not count; ratings are chosen later."""
+    """The rows of one answer, or an aside if its question does not count; ratings are chosen later."""
     first = rows[0]
     if isinstance(first, ChoiceRow | RankRow):
         kind: Literal["choices", "rankings"] = "choices" if isinstance(first, ChoiceRow) else "rankings"
@@ -130,7 +130,7 @@ def _listed(value: object) -> Sequence[object]:
 
 
 def _as_long(value: object, given: Sequence[object]) -> Sequence[object]:
-    """A column beside the answers; nothing where it does not fit them."""
+    """A column beside the answers; nothing if it does not fit them."""
     return value if isinstance(value, list) and len(value) == len(given) else [None] * len(given)
 
 

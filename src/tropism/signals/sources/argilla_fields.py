@@ -1,13 +1,13 @@
 """Which fields of an Argilla record are the prompt and which are the responses.
 
 Annotators see all fields of a record together, so all text that is no response belongs to the prompt. A record of which
-that cannot be told is refused with the fields' names: half a prompt would teach something that nobody judged.
+that cannot be told is refused with the fields' names: half a prompt would teach something that was not judged.
 
 | field | is |
 |---|---|
 | what a label or a ranking names in full | a response |
-| `response-1`, `answer_b`, `chosen`, ...; one `response`, `output`, ... where none is numbered | a response |
-| where there is none of these: what rating questions end in; `text_1`, `item_2`, `model_a`, ... | a response |
+| `response-1`, `answer_b`, `chosen`, ...; one `response`, `output`, ... if none is numbered | a response |
+| if there is none of these: what rating questions end in; `text_1`, `item_2`, `model_a`, ... | a response |
 | `model`, `model_a`, `generator_1`, ... beside responses, of one short line | passed over: it says who wrote them |
 | any other text, in the order of the record | a part of the prompt, joined by a blank line |
 """
@@ -46,11 +46,11 @@ def shown_of(values: Mapping[str, Any], questions: Sequence[Question], fields: F
     Args:
         values: its fields, in the order of the record; in a flat export with its metadata.
         questions: its questions with their answers, which may name responses.
-        fields: the names of the prompt and of the responses, where they are known.
+        fields: the names of the prompt and of the responses, if they are known.
         is_flat: whether `values` may hold metadata, too.
 
     Raises:
-        Unusable: where the record lacks either, or does not say which field is what.
+        Unusable: if the record lacks either, or does not say which field is what.
 
     Example:
         >>> said = {"instruction": "To German:", "input": "Hello", "response-2": "B", "response-1": "A"}

@@ -1,4 +1,4 @@
-"""Which answers count where a file asks several questions; ratings of several aspects become one number, their mean.
+"""Which answers count if a file asks several questions; ratings of several aspects become one number, their mean.
 
 Who rates one answer helpful and another harmless rates two things, and some aspects are better when they are low; who
 prefers one answer for its help and the other for its harmlessness has no tie. So nothing is averaged or pooled that
@@ -33,10 +33,10 @@ def weighed(
 
     Args:
         rows: in the order of their records.
-        aspects: each that counts, with its weight, > 0; an aspect that somebody did not rate leaves its weight to the
-            others. None takes ratings as they are, and allows one aspect only.
+        aspects: each that counts, with its weight, > 0; the weight of an aspect that an annotator did not rate goes to
+            the others. None takes ratings as they are, and allows one aspect only.
         source: the file's name, for errors.
-        questions: of choices and rankings, which the reader of the rows fills; None where it has no questions.
+        questions: of choices and rankings, which the reader of the rows fills; None if it has no questions.
         notes: counts, at the end, the ratings that went into another's mean; None counts nothing.
 
     Yields:
@@ -45,7 +45,7 @@ def weighed(
 
     Raises:
         ConfigError: for a weight that is none, an aspect that the file does not have, or several aspects or questions
-            where none is named.
+            if none is named.
 
     Example:
         >>> both = [RatingRow(1, "Q", "a", "g", "helpful", 5.0, "ann"), RatingRow(1, "Q", "a", "g", "kind", 2.0, "ann")]

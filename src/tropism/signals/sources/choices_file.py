@@ -78,13 +78,13 @@ def read_choices_file(path: Path) -> Iterator[ChoiceRow | RankRow | Aside | Refu
 
     Yields:
         For each stored row: a choice between two responses; an aside for undone choices, their undoings and attention
-        checks; or a refusal. Where a best of three or more stands, every choice of the file is a ranking instead, in
+        checks; or a refusal. If a best of three or more stands, every choice of the file is a ranking instead, in
         which the winner has rank 0 and the others rank 1, or all rank 0 in a tie: a file is feedback of one kind. Which
-        response is a does not depend on the order shown. Responses of choices have a source where their ids say who
+        response is a does not depend on the order shown. Responses of choices have a source if their ids say who
         answered.
 
     Raises:
-        DataError: where the file is no such file.
+        DataError: if the file is no such file.
     """
     with opened_choices(path) as connection:
         connection.text_factory = _text
@@ -102,7 +102,7 @@ def read_choices_file(path: Path) -> Iterator[ChoiceRow | RankRow | Aside | Refu
 
 
 def _text(stored: bytes) -> str:
-    """Text as it is stored; what is not UTF-8 is told as such where it is read."""
+    """Text as it is stored; what is not UTF-8 is refused when it is read."""
     return stored.decode("utf-8", errors="surrogateescape")
 
 
@@ -133,7 +133,7 @@ def _shown(connection: sqlite3.Connection, items: dict[object, _Item]) -> Iterat
         try:
             options = _options(row)
         except Unusable:
-            continue  # told where a choice was made on it
+            continue  # refused when a choice was made on it
         items[row["item_id"]] = _Item(len(options), hash((_group(row), row["prompt"])))
         if not row["is_apart"]:
             yield _group(row), [(option.id, option.content.text) for option in options]
@@ -154,7 +154,7 @@ def _aside(row: Mapping[str, Any]) -> Aside | None:
 def _ranking(row: Mapping[str, Any], crowded: frozenset[object]) -> Iterator[RankRow | Aside]:
     """What becomes of one stored row in a file of rankings.
 
-    Where a prompt has several items (`crowded`), an annotator has a name for each: nobody compared across them.
+    If a prompt has several items (`crowded`), an annotator has a name for each: they were not compared.
     """
     aside = _aside(row)
     if aside:

@@ -76,6 +76,6 @@ def _names(value: object) -> bool:
 
 
 def _key(key: str, taken: dict[str, Any], clean: Callable[[str], str]) -> str:
-    """A key, changed where it is more than a word; with a number where two become one."""
+    """A key, changed if it is more than a word; with a number if two become one."""
     told = key if _WORD.fullmatch(key) else clean(key)
     return told if told not in taken else f"{told} {len(taken)}"

@@ -20,8 +20,8 @@ class AnswerRow(NamedTuple):
         response: Markdown.
         group: the question's key.
         score: votes, up minus down.
-        time: when it was written, in seconds since 1970 (UTC unless the file names a zone); None where unknown.
-        author: key of who wrote it; None where unknown.
+        time: when it was written, in seconds since 1970 (UTC unless the file names a zone); None if unknown.
+        author: key of who wrote it; None if unknown.
         accepted: whether the person who asked accepted it.
         by_asker: whether the person who asked wrote it.
     """
@@ -46,7 +46,7 @@ class RankRow(NamedTuple):
         response: the answer.
         group: key of the ranking's group; every annotator of a group ranks its responses anew.
         rank: 0 or more, the best is least; equal ranks are ties.
-        annotator: who ranked; None where the file does not say.
+        annotator: who ranked; None if the file does not say.
         prompt_is_json: whether `prompt` is the JSON text of a dialogue.
         response_is_json: whether `response` is.
     """
@@ -71,7 +71,7 @@ class RatingRow(NamedTuple):
         group: key of the prompt.
         aspect: what was rated, by the name of its question.
         score: the number that was given.
-        annotator: who gave it; None where the file does not say.
+        annotator: who gave it; None if the file does not say.
     """
 
     number: int
@@ -92,13 +92,13 @@ class ChoiceRow(NamedTuple):
         response_a: one answer; which is a and which is b does not depend on the annotator or on the sides of a page.
         response_b: the other.
         choice: the better one, or `tie`, `both_bad`, `skip`.
-        annotator: who chose; None where the file does not say.
+        annotator: who chose; None if the file does not say.
         group: key of the prompt.
-        seconds: how long it took; None where unknown.
-        source_a: key of what wrote a, such as a model; None where unknown.
+        seconds: how long it took; None if unknown.
+        source_a: key of what wrote a, such as a model; None if unknown.
         source_b: of what wrote b.
-        time: when it was chosen, in seconds since 1970; None where unknown.
-        shown_first: which of the two stood first; None where unknown.
+        time: when it was chosen, in seconds since 1970; None if unknown.
+        shown_first: which of the two stood first; None if unknown.
         prompt_is_json: whether `prompt` is the JSON text of a dialogue.
         response_is_json: whether both responses are.
     """
@@ -120,7 +120,7 @@ class ChoiceRow(NamedTuple):
 
 
 class Aside(NamedTuple):
-    """A record that was read and is no feedback by itself, such as a question that others answer."""
+    """A record that was read but is not feedback by itself, such as a question that others answer."""
 
     number: int
     kind: str

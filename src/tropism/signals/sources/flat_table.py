@@ -73,7 +73,7 @@ def flattened(
         clean: what is done to every text (and to the JSON text of every dialogue's turns) first; None does nothing.
 
     Raises:
-        DataError: where no row is feedback, or a file mixes kinds of feedback.
+        DataError: if no row is feedback, or a file mixes kinds of feedback.
     """
     not_read = NotRead()
 
@@ -125,7 +125,7 @@ def _write(rows: Iterator[Feedback], path: Path, source: str) -> tuple[type | No
 
 
 def _rewritten(path: Path, *, is_json: bool, clean: Callable[[str], str] | None) -> Path:
-    """The file again with every text cleaned and, where one is JSON, all of them JSON."""
+    """The file again with every text cleaned and, if one is JSON, all of them JSON."""
     target = path.with_name("contents.parquet")
     file = pq.ParquetFile(path)
     with pq.ParquetWriter(target, file.schema_arrow) as writer:

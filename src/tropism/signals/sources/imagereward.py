@@ -28,7 +28,7 @@ def read_imagereward(path: Path) -> Iterator[RankRow | Refused]:
         A row for each image of a record, or one refusal for the record.
 
     Raises:
-        DataError: where the file cannot be read.
+        DataError: if the file cannot be read.
     """
     for record in read_rows(path):
         if record.problem:

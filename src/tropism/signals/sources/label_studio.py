@@ -46,10 +46,10 @@ def read_label_studio(
 
     Yields:
         For each result its row (its rows, for a ranking), an aside or one refusal; an aside for each prediction; one
-        refusal for an annotation without results, and for a task that cannot be used or that nobody annotated.
+        refusal for an annotation without results, and for a task that cannot be used or without annotations.
 
     Raises:
-        DataError: where the file cannot be read.
+        DataError: if the file cannot be read.
     """
     questions = questions or Questions()
     for record in read_rows(path):

@@ -31,7 +31,7 @@ def to_markdown(html: str) -> str:
     """Render HTML as Markdown.
 
     Raises:
-        TooLongError: where it has more than `LONGEST` characters.
+        TooLongError: if it has more than `LONGEST` characters.
 
     Example:
         >>> print(to_markdown('<p>Use <b>fresh</b> <a href="https://a.org/x">beans</a>:</p><ol><li>a<li>b</ol>'))

@@ -217,7 +217,7 @@ def rated_by(question: str, names: Sequence[str]) -> tuple[int, str]:
 
 
 def _responses(values: Mapping[str, Any], fields: Fields) -> tuple[str, ...]:
-    """The names of the responses, in order; a `text` is the prompt where nothing else is."""
+    """The names of the responses, in order; a `text` is the prompt if nothing else is."""
     prompt = fields.prompt or next((name for name in PROMPTS if values.get(name) is not None), None)
     found = (name for name in values if name != prompt and _RESPONSE.fullmatch(name))
     return fields.responses or tuple(sorted(found, key=_order))

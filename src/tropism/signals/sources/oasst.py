@@ -29,11 +29,11 @@ def read_oasst(path: Path, *, keep_synthetic: bool = False) -> Iterator[RankRow 
 
     Yields:
         One row, aside or refusal for each message of each tree, all with the number of the tree's line. Replies are
-        refused where they are deleted, failed their review, are synthetic, have no rank, or are left without a
-        second one; a tree as a whole where it is not ready for export.
+        refused if they are deleted, failed their review, are synthetic, have no rank, or are left without a
+        second one; a tree as a whole if it is not ready for export.
 
     Raises:
-        DataError: where the file cannot be read.
+        DataError: if the file cannot be read.
     """
     for record in read_rows(path):
         if record.problem:
@@ -118,7 +118,7 @@ def _ranked(reply: object, *, keep_synthetic: bool) -> tuple[str, int]:
 
 
 def _dialogue(message: _Message) -> tuple[Mapping[str, str], ...] | None:
-    """The turns up to and with a message; None where one of them cannot be used."""
+    """The turns up to and with a message; None if one of them cannot be used."""
     role = message.values.get("role")
     if message.lost or not isinstance(role, str) or role not in _ROLES or _is_dropped(message.values):
         return None

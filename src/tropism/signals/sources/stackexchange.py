@@ -1,7 +1,7 @@
 """Stack Exchange posts, questions and answers in one file in any order, to answers with their votes.
 
 A line is a post: `post_id`, `type` (`question` or `answer`), `parent_id` of an answer, `accepted_answer_id` and
-`title` of a question, `created`, `score`, `body_html`, `owner_user_id`, and `site` where a file holds several.
+`title` of a question, `created`, `score`, `body_html`, `owner_user_id`, and `site` if a file holds several.
 
 The file is read twice: once for where each question lies, once for the answers, each of which looks its question up.
 So what is held in memory is an entry per question, not its text.
@@ -31,10 +31,10 @@ def read_stack_exchange(path: Path) -> Iterator[AnswerRow | Aside | Refused]:
 
     Yields:
         One row, aside (a question) or refusal for each record, in the order of the file. Keys of groups and authors
-        begin with the site where the file names one.
+        begin with the site if the file names one.
 
     Raises:
-        DataError: where the file cannot be read.
+        DataError: if the file cannot be read.
     """
     with unpacked(path) as lines:
         questions = _find_questions(lines)
