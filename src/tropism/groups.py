@@ -1,6 +1,6 @@
 """The nouns: a group holds the responses to one prompt and what people thought of them.
 
-Every object here is frozen and validated where it is made, so the code behind may trust it. No torch.
+Every object here is frozen and validated where it is made, so later code can rely on it. No torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Message: TypeAlias = Mapping[str, Any]
 """One turn of a dialogue: at least `role` and `content`."""
 
 Content: TypeAlias = str | tuple[Message, ...] | int | None
-"""Text, the turns of a dialogue, the id of an item, or None where it is generated on policy."""
+"""Text, the turns of a dialogue, the id of an item, or None if it is generated on policy."""
 
 Split: TypeAlias = Literal["train", "eval"]
 
@@ -28,7 +28,7 @@ class Response:
 
     Args:
         id: stable inside its group.
-        content: text, messages or an item id; None where it is generated on policy.
+        content: text, messages or an item id; None if it is generated on policy.
         prompt: index into its group's `prompts`.
         rank: place in a ranking, 0 is best; equal ranks are ties.
         score: the raw number that people gave it (votes, stars), if any.
@@ -43,7 +43,7 @@ class Response:
     def __post_init__(self) -> None:
         if self.score is not None and not math.isfinite(self.score):
             raise DataError(
-                f"the score of response {self.id!r} must be finite, not {self.score}.",
+                f"the score of response {self.id!r} must be finite, got {self.score}.",
                 remedy="Remove the row or give it a number.",
             )
 
@@ -69,20 +69,20 @@ class Edge:
     def __post_init__(self) -> None:
         if self.winner == self.loser:
             raise DataError(
-                f"an edge needs two different responses, not {self.winner} twice.", remedy="Remove the edge."
+                f"an edge must have two different responses, got {self.winner} twice.", remedy="Remove the edge."
             )
         if not (math.isfinite(self.weight) and self.weight >= 0):
             raise DataError(
-                f"an edge's weight must be finite and >= 0, not {self.weight}.", remedy="Use 0 to switch an edge off."
+                f"an edge's weight must be finite and >= 0, got {self.weight}.", remedy="Use 0 to switch an edge off."
             )
         if not math.isfinite(self.margin):
             raise DataError(
-                f"an edge's margin must be finite, not {self.margin}.", remedy="Use 0 for a plain comparison."
+                f"an edge's margin must be finite, got {self.margin}.", remedy="Use 0 for a plain comparison."
             )
         if not 0.5 <= self.prob <= 1.0:
             raise DataError(
-                f"an edge's prob must lie in [0.5, 1], not {self.prob}.",
-                remedy="Swap winner and loser where the probability is below one half.",
+                f"an edge's prob must be in [0.5, 1], got {self.prob}.",
+                remedy="Swap winner and loser if the probability is below one half.",
             )
 
 
@@ -92,7 +92,7 @@ class Label:
 
     Args:
         response: index of the response.
-        desirable: True where people wanted it.
+        desirable: True if people wanted it.
         weight: how much the label counts, >= 0.
     """
 
@@ -103,7 +103,7 @@ class Label:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight >= 0):
             raise DataError(
-                f"a label's weight must be finite and >= 0, not {self.weight}.", remedy="Use 0 to switch it off."
+                f"a label's weight must be finite and >= 0, got {self.weight}.", remedy="Use 0 to switch it off."
             )
 
 
@@ -113,12 +113,12 @@ class PreferenceGroup:
 
     Args:
         id: the key that the group was built from.
-        prompts: at least one; more where variants of a prompt are compared (a cropped image).
+        prompts: at least one; more if variants of a prompt are compared (a cropped image).
         responses: at least one.
         edges: comparisons between responses of this group.
         labels: unpaired feedback on responses of this group.
         source: where the group came from (a file, a community).
-        split: `train`, `eval`, or None where it is not decided yet.
+        split: `train`, `eval`, or None if it is not decided yet.
         extra: what an application or a chat template needs (`tools`, `chat_template_kwargs`, levels, styles).
 
     Example:
@@ -140,7 +140,7 @@ class PreferenceGroup:
         num_responses = len(self.responses)
         if not self.prompts or not num_responses:
             raise DataError(
-                f"group {self.id!r} needs a prompt and a response, not {len(self.prompts)} and {num_responses}.",
+                f"group {self.id!r} must have a prompt and a response, got {len(self.prompts)} and {num_responses}.",
                 remedy="Remove the group.",
             )
         if len({response.id for response in self.responses}) != num_responses:
@@ -164,13 +164,13 @@ class PreferenceGroup:
                 )
         if self.split not in (None, "train", "eval"):
             raise DataError(
-                f"the split of group {self.id!r} must be 'train', 'eval' or nothing, not {self.split!r}.",
+                f"the split of group {self.id!r} must be 'train', 'eval' or None, got {self.split!r}.",
                 remedy="Leave it empty to let the recipe decide.",
             )
 
 
 def content_key(content: Content) -> str:
-    """A text that is equal exactly where two contents are equal.
+    """A text that is equal if and only if two contents are equal.
 
     Example:
         >>> content_key("a") == content_key(({"role": "user", "content": "a"},))
@@ -207,7 +207,7 @@ def gravity_margin(
         schedule: `linear` j - i; `bilateral` (j - i) (k - 1 - i).
 
     Returns:
-        The unscaled offset; 0 where both obey the same level (a calibration row).
+        The unscaled offset; 0 if both obey the same level (a calibration row).
 
     Reference: gravity-weighted DPO, the authors' released code.
 
@@ -217,7 +217,7 @@ def gravity_margin(
     """
     if not 0 <= winner_level <= loser_level < num_levels:
         raise DataError(
-            f"levels must be 0 <= winner <= loser < {num_levels}, not {winner_level} and {loser_level}.",
+            f"levels must be 0 <= winner <= loser < {num_levels}, got {winner_level} and {loser_level}.",
             remedy="Swap them: the level with more authority (the smaller number) must win.",
         )
     gap = loser_level - winner_level

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from tropism.data.audit.audit import audit
-from tropism.data.audit.audited_rows import Sources, Unit, row_names
+from tropism.data.audit.audited_rows import AuditedRow, AuditSources, row_names
 from tropism.data.audit.contract import CHECKS
-from tropism.data.audit.contradictions import Verdicts, find_circle
-from tropism.data.audit.findings import Ledger, Place
+from tropism.data.audit.contradictions import RowVerdicts, find_circle
+from tropism.data.audit.findings import Ledger, RowPlace
 from tropism.data.audit.fix import repaired
 from tropism.data.audit.marks import KNOWN_MARKS, escaped, marks_in
 from tropism.data.audit.row_texts import normal, runs
@@ -28,14 +28,14 @@ from tropism.metrics.near_duplicates import is_near
 from tropism.testing import pair
 
 
-def unit(ordinal: int, group: PreferenceGroup) -> Unit:
-    return Unit(Place(ordinal, f"row{ordinal}"), group, "", None, False, True, Path(), 0)
+def unit(ordinal: int, group: PreferenceGroup) -> AuditedRow:
+    return AuditedRow(RowPlace(ordinal, f"row{ordinal}"), group, "", None, False, True, Path(), 0)
 
 
 def verdicts_on(*groups: PreferenceGroup) -> Ledger:
-    ledger, verdicts = Ledger(), Verdicts()
+    ledger, verdicts = Ledger(), RowVerdicts()
     for ordinal, group in enumerate(groups):
-        ledger.register(Place(ordinal, f"row{ordinal}"))
+        ledger.register(RowPlace(ordinal, f"row{ordinal}"))
         verdicts.add(unit(ordinal, group), group)
     verdicts.report(ledger)
     return ledger
@@ -142,7 +142,7 @@ def test_near_rows_prompts_and_leaks_are_those_that_comparing_all_pairs_finds(tm
         for n, row in enumerate(rows)
     )
     write_groups(groups, path)
-    found = audit(Sources((str(path),)))
+    found = audit(AuditSources((str(path),)))
 
     near_rows, near_prompts, leaked, dropped = set(), set(), set(), set()
     prompts = [plain_runs(row.prompt) for row in rows]
@@ -179,7 +179,7 @@ def test_every_one_of_many_near_prompts_is_taken_from_training(tmp_path: Path) -
     groups.append(replace(pair("held", f"{long} held", "yes", "no"), split="eval"))
     path = tmp_path / "rows.parquet"
     write_groups(groups, path)
-    found = audit(Sources((str(path),)))
+    found = audit(AuditSources((str(path),)))
     assert found.repairs.rows == dict.fromkeys(range(40), "leaked-near-prompts")
 
 
@@ -251,7 +251,7 @@ def test_the_order_of_rows_changes_no_count(tmp_path_factory: pytest.TempPathFac
     for number in range(2):
         path = folder / f"{number}.parquet"
         write_groups(groups, path)
-        found = audit(Sources((str(path),))).findings
+        found = audit(AuditSources((str(path),))).findings
         counts.append([(finding.check, finding.count, finding.n, finding.interval) for finding in found])
         random_.shuffle(groups)
     assert counts[0] == counts[1]
@@ -272,9 +272,9 @@ def test_rows_of_several_files_carry_their_files_names() -> None:
 
 
 def test_wrong_settings_are_refused_in_words() -> None:
-    with pytest.raises(ConfigError, match="there is no check 'lenght'"):
-        audit(Sources(("x.jsonl",)), skip=frozenset(["lenght"]))
+    with pytest.raises(ConfigError, match="unknown check 'lenght' in `skip`"):
+        audit(AuditSources(("x.jsonl",)), skip=frozenset(["lenght"]))
     with pytest.raises(ConfigError, match="both to train and to evaluate on"):
-        Sources(("x",), ("x",))
-    with pytest.raises(DataError, match="no data was named"):
-        Sources(())
+        AuditSources(("x",), ("x",))
+    with pytest.raises(DataError, match="`train` must hold at least one file"):
+        AuditSources(())

@@ -12,9 +12,9 @@ import pytest
 from tests.audit.planter import EXPECTED, MAX_TOKENS, NUM_BASE, NUM_HELD, Planted, plant
 from tropism.cli import run
 from tropism.data.audit.audit import Audit, audit
-from tropism.data.audit.audited_rows import Sources
+from tropism.data.audit.audited_rows import AuditSources
 from tropism.data.audit.contract import CHECKS
-from tropism.data.audit.findings import Finding
+from tropism.data.audit.findings import AuditFinding
 from tropism.policies.token_facts import open_token_reader
 
 MODELS_OF_WORDS = {"separable-by-words", "separable-by-first-word"}
@@ -32,7 +32,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 def audited(files: Planted) -> Audit:
     tokens = open_token_reader(str(files.model), max_tokens=MAX_TOKENS, min_response_tokens=16, template="auto")
-    sources = Sources((str(files.groups), str(files.rows)), (str(files.evaluation),))
+    sources = AuditSources((str(files.groups), str(files.rows)), (str(files.evaluation),))
     return audit(sources, tokens=tokens)
 
 
@@ -42,7 +42,7 @@ def report(planted: Planted) -> Audit:
 
 
 @pytest.fixture(scope="module")
-def found(report: Audit) -> dict[str, Finding]:
+def found(report: Audit) -> dict[str, AuditFinding]:
     return {finding.check: finding for finding in report.findings}
 
 
@@ -51,13 +51,13 @@ def test_every_check_of_the_contract_is_planted() -> None:
 
 
 @pytest.mark.parametrize("check", EXPECTED)
-def test_a_planted_fault_is_found_with_its_count(found: dict[str, Finding], check: str) -> None:
+def test_a_planted_fault_is_found_with_its_count(found: dict[str, AuditFinding], check: str) -> None:
     assert found[check].count == EXPECTED[check]
     assert 1 <= len(found[check].examples) <= 3
 
 
 @pytest.mark.parametrize("check", sorted(MODELS_OF_WORDS))
-def test_a_model_of_words_separates_planted_winners(found: dict[str, Finding], check: str) -> None:
+def test_a_model_of_words_separates_planted_winners(found: dict[str, AuditFinding], check: str) -> None:
     finding = found[check]
     assert finding.count >= 0.96 * finding.n
     assert finding.n > NUM_BASE
@@ -67,7 +67,7 @@ def test_a_model_of_words_separates_planted_winners(found: dict[str, Finding], c
 
 
 def test_every_check_runs_on_the_planted_files_and_each_example_is_a_row_of_them(
-    planted: Planted, report: Audit, found: dict[str, Finding]
+    planted: Planted, report: Audit, found: dict[str, AuditFinding]
 ) -> None:
     assert (report.not_run, report.num_rows) == ({}, planted.num_rows)
     assert found["leaked-prompts"].examples == ("held.parquet:g319", "held.parquet:g320", "held.parquet:g321")

@@ -96,12 +96,12 @@ def test_leaks_are_taken_from_the_side_that_is_named(folder: Path, capsys: pytes
         (["nothing.jsonl"], 2, "there is no file nothing.jsonl."),
         (["pairs.jsonl", "--max-tokens", "99"], 2, "--max-tokens has no effect without --model."),
         (["pairs.jsonl", "--min-response-tokens", "9"], 2, "--min-response-tokens has no effect without --model."),
-        (["pairs.jsonl", "--skip", "spelling"], 2, "there is no check 'spelling'."),
+        (["pairs.jsonl", "--skip", "spelling"], 2, "unknown check 'spelling' in --skip."),
         (["pairs.jsonl", "--model", "nowhere/at/all"], 2, "the model folder nowhere/at/all does not exist."),
         (
             ["pairs.jsonl", "--fix", "-o", "fixed.jsonl"],
             2,
-            "--output must end in .parquet (groups), not 'fixed.jsonl'.",
+            "--output must end in .parquet, got 'fixed.jsonl'.",
         ),
         (["pairs.jsonl", "--fix", "-o", "sound.parquet"], 3, "sound.parquet exists."),
     ],
@@ -165,5 +165,5 @@ def test_what_only_a_repair_needs_is_refused_without_one(
 ) -> None:
     option = {"-o": "--output"}.get(given[0], given[0])
     assert run(["audit", "pairs.jsonl", *given]) == 2
-    expected = f"error: {option} has no effect without --fix. Add --fix, or leave {option} away.\n"
+    expected = f"error: {option} has no effect without --fix. Add --fix, or omit {option}.\n"
     assert capsys.readouterr().err == expected

@@ -1,4 +1,4 @@
-"""`tropism audit`: what is wrong with preference data, before any training minute is spent on it."""
+"""`tropism audit`: checks preference data before training."""
 
 from __future__ import annotations
 
@@ -13,45 +13,49 @@ from tropism.cli.output import JSON, Output, account_rows
 
 if TYPE_CHECKING:
     from tropism.data.audit.audit import Audit
-    from tropism.data.audit.audited_rows import Sources
-    from tropism.data.audit.findings import Finding
+    from tropism.data.audit.audited_rows import AuditSources
+    from tropism.data.audit.findings import AuditFinding
     from tropism.data.audit.token_faults import Tokens
     from tropism.records import DataCard
 
 FAILED = 1
-"""Exit status where the data do not pass."""
+"""Exit status if the data do not pass."""
 ROWS_PER_UPDATE = 500
 AUDITED = Path("audited.parquet")
 
 
 def audit(
     files: list[str] = typer.Argument(help="Data in any form that `tropism train` reads, or groups.parquet."),
-    model: str = typer.Option(None, "--model", help="Model folder or hub id; adds what only a tokenizer can tell."),
+    model: str = typer.Option(None, "--model", help="Model folder or hub id; adds the checks that need a tokenizer."),
     evaluation: list[str] = typer.Option(
         (), "--eval", help="Data that is only evaluated on, for leaks; may be repeated."
     ),
-    max_tokens: int = typer.Option(None, min=2, help="Prompt and response together; 1,024, or the model's context."),
-    min_response_tokens: int = typer.Option(None, min=1, help="A response is never cut below this; 16."),
-    template: Literal["auto", "chat", "dialogue", "plain"] = typer.Option(
-        None, help="How text and turns are written, as data.template in a recipe; auto."
+    max_tokens: int = typer.Option(
+        None, min=2, help="Maximum of prompt and response together (default 1,024, or the model's context)."
     ),
-    fix: bool = typer.Option(False, "--fix", help="Write a new file without what can be put right."),
+    min_response_tokens: int = typer.Option(None, min=1, help="A response is never cut below this (default 16)."),
+    template: Literal["auto", "chat", "dialogue", "plain"] = typer.Option(
+        None, help="How text and turns are written, as data.template in a recipe (default auto)."
+    ),
+    fix: bool = typer.Option(
+        False, "--fix", help="Write a new file without the faults that can be fixed automatically."
+    ),
     target: Path = typer.Option(
-        None, "--output", "-o", help="With --fix: the file of groups to write; audited.parquet."
+        None, "--output", "-o", help="With --fix: the groups file to write (default audited.parquet)."
     ),
     leaks_from: Literal["train", "eval"] = typer.Option(
-        None, help="With --fix: the side that loses leaked prompts; train."
+        None, help="With --fix: the side from which leaked prompts are removed (default train)."
     ),
-    skip: list[str] = typer.Option((), "--skip", metavar="CHECK", help="Leave out a check; may be repeated."),
-    strict: bool = typer.Option(False, "--strict", help="Warnings fail, too."),
+    skip: list[str] = typer.Option((), "--skip", metavar="CHECK", help="Omit a check; may be repeated."),
+    strict: bool = typer.Option(False, "--strict", help="Warnings fail too."),
     overwrite: bool = typer.Option(False, "--overwrite", help="With --fix: replace the output file."),
     for_programs: bool = JSON,
 ) -> None:
-    """Check data against what training assumes; exit with 1 where an error is found."""
+    """Check data before training; exits with status 1 if an error is found."""
     output = Output(for_programs)
-    from tropism.data.audit.audited_rows import Sources
+    from tropism.data.audit.audited_rows import AuditSources
 
-    sources = Sources(tuple(files), tuple(evaluation))
+    sources = AuditSources(tuple(files), tuple(evaluation))
     if not fix:
         refuse_without_fix({"--output": target, "--leaks-from": leaks_from, "--overwrite": overwrite or None})
     target, leaks_from = target or AUDITED, leaks_from or "train"
@@ -67,9 +71,9 @@ def audit(
 
         card = write_fixed(sources, found, target.resolve())
         output.table(f"Fixed: {target}", account_rows(card.account))
-        fixed = Sources((str(target),), sources.evaluation)
+        fixed = AuditSources((str(target),), sources.evaluation)
         left = run_audit(output, fixed, tokens, skip=skipped, leaks_from=leaks_from)
-        show(output, left, title=f"What is left in {target}", strict=strict)
+        show(output, left, title=f"Remaining findings in {target}", strict=strict)
     passed = left.passes(strict=strict)
     output.finish(
         payload(found, left=left if fix else None, card=card, target=target, passed=passed),
@@ -89,10 +93,10 @@ def refuse_without_fix(given: dict[str, object]) -> None:
 
     for option, value in given.items():
         if value is not None:
-            raise ConfigError(f"{option} has no effect without --fix.", remedy=f"Add --fix, or leave {option} away.")
+            raise ConfigError(f"{option} has no effect without --fix.", remedy=f"Add --fix, or omit {option}.")
 
 
-def check_fix(sources: Sources, target: Path, *, leaks_from: str, overwrite: bool) -> None:
+def check_fix(sources: AuditSources, target: Path, *, leaks_from: str, overwrite: bool) -> None:
     """Refuse a target that `--fix` could not or should not write.
 
     Raises:
@@ -102,9 +106,7 @@ def check_fix(sources: Sources, target: Path, *, leaks_from: str, overwrite: boo
     from tropism.errors import ConfigError, OutputError
 
     if target.suffix != ".parquet":
-        raise ConfigError(
-            f"--output must end in .parquet (groups), not {target.name!r}.", remedy="Use audited.parquet."
-        )
+        raise ConfigError(f"--output must end in .parquet, got {target.name!r}.", remedy="Use audited.parquet.")
     if target.resolve() in {Path(path).resolve() for path in (*sources.train, *sources.evaluation)}:
         raise ConfigError(f"--output would replace its own input {target}.", remedy="Name another file.")
     if leaks_from == "eval" and sources.evaluation:
@@ -115,9 +117,7 @@ def check_fix(sources: Sources, target: Path, *, leaks_from: str, overwrite: boo
     if target.is_dir():
         raise OutputError(f"{target} is a folder.", remedy="Name a file with --output.")
     if target.exists() and not overwrite:
-        raise OutputError(
-            f"{target} exists.", remedy="Name another file with --output, or replace it with --overwrite."
-        )
+        raise OutputError(f"{target} exists.", remedy="Use another --output, or add --overwrite to replace it.")
 
 
 def open_tokens(
@@ -142,13 +142,13 @@ def open_tokens(
         if value is not None:
             from tropism.errors import ConfigError
 
-            raise ConfigError(f"{name} has no effect without --model.", remedy="Name the model, or leave it away.")
+            raise ConfigError(f"{name} has no effect without --model.", remedy=f"Add --model, or omit {name}.")
     return None
 
 
 def run_audit(
     output: Output,
-    sources: Sources,
+    sources: AuditSources,
     tokens: Tokens | None,
     *,
     skip: frozenset[str],
@@ -167,7 +167,7 @@ def run_audit(
         return run(sources, tokens=tokens, skip=skip, leaks_from=leaks_from, progress=progress)
 
 
-def title(sources: Sources, model: str | None) -> str:
+def title(sources: AuditSources, model: str | None) -> str:
     """What is audited, in one line."""
     held = f" against {', '.join(sources.evaluation)}" if sources.evaluation else ""
     return f"Audit of {', '.join(sources.train)}{held}{f' for {model}' if model else ''}"
@@ -194,7 +194,7 @@ def show(output: Output, found: Audit, *, title: str, strict: bool) -> None:
     )
 
 
-def described(finding: Finding) -> list[str]:
+def described(finding: AuditFinding) -> list[str]:
     """One finding in three lines."""
     interval = f" [{finding.interval[0]:.1%}, {finding.interval[1]:.1%}]" if finding.interval else ""
     share = f"{finding.count:,} of {finding.n:,} {finding.of} ({finding.share:.1%}{interval})"
@@ -205,7 +205,7 @@ def described(finding: Finding) -> list[str]:
     ]
 
 
-def next_command(found: Audit, sources: Sources, model: str | None, target: Path, *, fix: bool) -> str:
+def next_command(found: Audit, sources: AuditSources, model: str | None, target: Path, *, fix: bool) -> str:
     """What to run next: the repair where it would do something, else training."""
     if not fix and any(finding.fix for finding in found.findings):
         options = [
@@ -231,6 +231,6 @@ def payload(found: Audit, *, left: Audit | None, card: DataCard | None, target: 
     }
 
 
-def of_finding(finding: Finding) -> dict[str, Any]:
+def of_finding(finding: AuditFinding) -> dict[str, Any]:
     """A finding for programs."""
     return {**asdict(finding), "share": finding.share}

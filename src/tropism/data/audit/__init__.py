@@ -1,1 +1,1 @@
-"""The data contract: what is wrong with preference data, found and put right before it costs a training run."""
+"""Checks of preference data before training, and repairs."""

@@ -1,4 +1,4 @@
-"""The whole audit: all checks over all rows."""
+"""Runs all checks over all rows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tropism.data.audit.audited_rows import Sources, Unit, read_units
+from tropism.data.audit.audited_rows import AuditedRow, AuditSources, read_units
 from tropism.data.audit.contract import CHECKS
-from tropism.data.audit.contradictions import Verdicts
+from tropism.data.audit.contradictions import RowVerdicts
 from tropism.data.audit.duplicates import DuplicateRows
-from tropism.data.audit.findings import Finding, Ledger, Repairs
-from tropism.data.audit.leakage import LeaksFrom, Prompts
+from tropism.data.audit.findings import AuditFinding, Ledger, Repairs
+from tropism.data.audit.leakage import LeaksFrom, PromptLeaks
 from tropism.data.audit.marks import KNOWN_MARKS
 from tropism.data.audit.row_faults import check_problem, check_row
 from tropism.data.audit.row_texts import row_text
@@ -28,18 +28,18 @@ class Audit:
 
     Args:
         findings: errors first, then warnings, then notes.
-        not_run: checks that could not run, with the reason.
+        not_run: skipped check to reason.
         num_rows: rows read.
-        num_unreadable: of these, the rows that no training would see.
+        num_unreadable: rows that cannot be read.
         num_prompts: different prompts.
-        num_responses: responses, counted in every row.
-        num_edges: comparisons.
-        num_labels: labels of single responses.
-        repairs: what `--fix` would leave out.
-        marks: what `--fix` would escape.
+        num_responses: responses, summed over rows.
+        num_edges: number of comparisons.
+        num_labels: number of labels.
+        repairs: what a repair would remove.
+        marks: what a repair would escape.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
     not_run: dict[str, str]
     num_rows: int
     num_unreadable: int
@@ -55,12 +55,12 @@ class Audit:
         return sum(finding.severity == severity for finding in self.findings)
 
     def passes(self, *, strict: bool) -> bool:
-        """Whether there is no error, and where it is strict no warning either."""
+        """Whether there is no error and, if strict, no warning."""
         return not self.count("error") and not (strict and self.count("warning"))
 
 
 def audit(
-    sources: Sources,
+    sources: AuditSources,
     *,
     tokens: Tokens | None = None,
     skip: frozenset[str] = frozenset(),
@@ -71,18 +71,18 @@ def audit(
 
     Args:
         sources: the files.
-        tokens: the model; without it the checks that need one do not run.
-        skip: names of checks to leave out.
-        leaks_from: the side that a repair takes leaked prompts from.
+        tokens: the model; without it, checks that need one do not run.
+        skip: names of checks to omit.
+        leaks_from: the side from which a repair removes leaked prompts.
         progress: called after each row with the number of rows so far.
 
     Raises:
         ConfigError: for an unknown name in `skip`.
-        DataError: where a file is missing, in no known form, or empty.
+        DataError: if a file is missing, empty, or of an unknown form.
     """
     unknown = sorted(skip - CHECKS.keys())
     if unknown:
-        raise ConfigError(f"there is no check {unknown[0]!r}.", remedy=f"Choose among {', '.join(CHECKS)}.")
+        raise ConfigError(f"unknown check {unknown[0]!r} in `skip`.", remedy=f"Available: {', '.join(CHECKS)}.")
     survey = _Survey(Ledger(skip), tokens)
     for unit in read_units(sources):
         survey.add(unit)
@@ -92,21 +92,21 @@ def audit(
 
 
 class _Survey:
-    """All that an audit remembers while rows go by."""
+    """The state of an audit while it reads rows."""
 
     def __init__(self, ledger: Ledger, tokens: Tokens | None) -> None:
         self.ledger = ledger
         self.tokens = tokens
         self.counts: Counter[str] = Counter()
         self.rows = DuplicateRows()
-        self.prompts = Prompts()
-        self.verdicts = Verdicts()
+        self.prompts = PromptLeaks()
+        self.verdicts = RowVerdicts()
         self.stock = StockTexts()
         self.shortcuts = Shortcuts()
         self._has_evaluation = False
 
-    def add(self, unit: Unit) -> None:
-        """Take a row."""
+    def add(self, unit: AuditedRow) -> None:
+        """Add a row."""
         self.ledger.register(unit.place)
         self.counts["rows"] += 1
         if unit.group is None:
@@ -117,7 +117,7 @@ class _Survey:
         self._add_group(unit, unit.group)
 
     def result(self, leaks_from: LeaksFrom) -> Audit:
-        """All that was found."""
+        """The result."""
         ledger = self.ledger
         ledger.totals["rows"] = self.counts["rows"]
         for collector in (self.verdicts, self.stock, self.rows):
@@ -133,8 +133,8 @@ class _Survey:
             self._marks(),
         )  # fmt: skip
 
-    def _add_group(self, unit: Unit, group: PreferenceGroup) -> None:
-        """Take a row that can be read."""
+    def _add_group(self, unit: AuditedRow, group: PreferenceGroup) -> None:
+        """Add a readable row."""
         ledger, text = self.ledger, row_text(group)
         self.counts.update(responses=len(group.responses), edges=len(group.edges), labels=len(group.labels))
         check_row(ledger, unit, group, text, special_texts=self.tokens.special_texts if self.tokens else ())
@@ -148,13 +148,13 @@ class _Survey:
             check_tokens(ledger, unit, group, facts, num_embeddings=self.tokens.num_embeddings)
 
     def _marks(self) -> tuple[str, ...]:
-        """What a repair escapes."""
+        """The marks that a repair escapes."""
         special = self.tokens.special_texts if self.tokens else ()
         known = tuple(mark for mark in KNOWN_MARKS if mark not in special)
         return (*special, *known) if "turn-marks" not in self.ledger.skip else special
 
     def _not_run(self) -> dict[str, str]:
-        """Checks that lacked what they need."""
+        """Checks whose needs were not met, with the reason."""
         lacking = {
             "a model": "" if self.tokens else "no --model",
             "an evaluation side": "" if self._has_evaluation else "no --eval, and no row says split: eval",

@@ -1,4 +1,4 @@
-"""The rows that are audited: every row of every file as a group of its own, as often as they are asked for."""
+"""Reads the rows to audit: each row of each file as a group of its own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tropism.data.audit.findings import Place
+from tropism.data.audit.findings import RowPlace
 from tropism.data.formats import open_rows
 from tropism.errors import ConfigError, DataError
 from tropism.groups import PreferenceGroup, Split
 
 
 @dataclass(frozen=True)
-class Sources:
+class AuditSources:
     """The files of an audit.
 
     Args:
@@ -27,7 +27,7 @@ class Sources:
     def __post_init__(self) -> None:
         same = set(self.train) & set(self.evaluation)
         if not self.train:
-            raise DataError("no data was named.", remedy="Name at least one file.")
+            raise DataError("`train` must hold at least one file, got none.", remedy="Add a file.")
         if same:
             raise ConfigError(
                 f"{sorted(same)[0]} is named both to train and to evaluate on.", remedy="Name another file with --eval."
@@ -35,7 +35,7 @@ class Sources:
 
 
 @dataclass(frozen=True)
-class Unit:
+class AuditedRow:
     """One row.
 
     Args:
@@ -49,7 +49,7 @@ class Unit:
         source: the position of its file.
     """
 
-    place: Place
+    place: RowPlace
     group: PreferenceGroup | None
     problem: str
     side: Split | None
@@ -59,7 +59,7 @@ class Unit:
     source: int
 
 
-def read_units(sources: Sources) -> Iterator[Unit]:
+def read_units(sources: AuditSources) -> Iterator[AuditedRow]:
     """All rows of all files, in order; files to evaluate on come last.
 
     Raises:
@@ -76,8 +76,8 @@ def read_units(sources: Sources) -> Iterator[Unit]:
             group = None if isinstance(found, str) else found
             name = group.id if group and opened.is_whole else str(number)
             side: Split | None = "eval" if is_held else group.split if group and group.split else None
-            yield Unit(
-                Place(ordinal, names[index] + name),
+            yield AuditedRow(
+                RowPlace(ordinal, names[index] + name),
                 group,
                 found if isinstance(found, str) else "",
                 side or ("train" if sources.evaluation else None),

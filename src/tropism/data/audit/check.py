@@ -1,4 +1,4 @@
-"""What a check is: how bad its finding is, what it says, what to do, and whether a program can do it."""
+"""One check: its severity, sentence, remedy and automatic repair."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ Severity: TypeAlias = Literal["error", "warning", "note"]
 Needs: TypeAlias = Literal["nothing", "a model", "an evaluation side", "enough pairs"]
 
 SMALL_SHARE = 0.01
-"""Below this share a fault that training survives is a note."""
+"""Below this share, a fault that training tolerates is a note."""
 
 
 @dataclass(frozen=True)
-class Check:
+class AuditCheck:
     """One thing that can be wrong.
 
     Args:
-        severity: an `error` spoils training or its evaluation, a `warning` bends them, a `note` is good to know.
+        severity: an `error` invalidates training or its evaluation, a `warning` biases them, a `note` is information.
         of: what is counted, in the plural.
         says: what was found, as a sentence.
         remedy: what to do about it.
-        fix: what `--fix` does about it; empty where only a person can.
-        needs: what the check cannot run without.
+        fix: what a repair does; empty if only a person can fix it.
+        needs: what the check needs to run.
         note_below: the share under which a warning is only a note.
     """
 

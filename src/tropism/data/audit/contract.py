@@ -1,256 +1,256 @@
-"""The data contract: one literal table with the severity, the sentence and the remedy of every check."""
+"""The table of checks: severity, sentence and remedy of each."""
 
 from __future__ import annotations
 
-from tropism.data.audit.check import SMALL_SHARE, Check
+from tropism.data.audit.check import SMALL_SHARE, AuditCheck
 
-CHECKS: dict[str, Check] = {
-    "unreadable-rows": Check(
+CHECKS: dict[str, AuditCheck] = {
+    "unreadable-rows": AuditCheck(
         "warning",
         "rows",
-        "Rows that no training would see, because they cannot be read.",
-        "Repair them at their source.",
+        "Rows that cannot be read and would not be trained on.",
+        "Fix them at their source.",
         fix="drops the row",
         note_below=SMALL_SHARE,
     ),
-    "empty-responses": Check(
+    "empty-responses": AuditCheck(
         "error",
         "rows",
-        "A response without words: whichever side it is on, it teaches to say nothing, or merely not to.",
+        "A response without words, which teaches the model to answer nothing, or merely not to.",
         "Remove it.",
         fix="drops the response",
     ),
-    "equal-responses": Check(
+    "equal-responses": AuditCheck(
         "error",
         "rows",
-        "Winner and loser are the same text but for case and blanks, so the comparison says nothing.",
+        "Winner and loser are equal except for case and whitespace, so the comparison has no content.",
         "Remove the comparison.",
         fix="drops the comparison",
     ),
-    "near-equal-responses": Check(
+    "near-equal-responses": AuditCheck(
         "warning",
         "rows",
-        "Winner and loser share at least 80 % of their five-word runs; the loss pushes their common words both ways.",
-        "Keep them where the small difference is what matters (a wrong number); dpop is the safer loss then.",
+        "Winner and loser share at least 80 % of their five-word sequences; the loss pushes these both ways.",
+        "Keep them if the small difference matters (a wrong number); dpop is the safer loss then.",
         note_below=0.1,
     ),
-    "ties-only": Check(
+    "ties-only": AuditCheck(
         "note",
         "rows",
         "All comparisons of the row are ties, which most losses cannot learn from.",
-        "Use a loss that honours `prob` (`tropism losses`), or leave these rows out.",
+        "Use a loss that reads `prob` (`tropism losses`), or remove these rows.",
     ),
-    "special-tokens": Check(
+    "special-tokens": AuditCheck(
         "error",
         "rows",
-        "A text spells one of the model's special tokens; tokenised it could forge a turn, so training drops the row.",
+        "A text contains one of the model's special tokens and could forge a turn, so training drops the row.",
         "Escape it.",
-        fix="puts a blank into the token",
+        fix="inserts a space into the token",
         needs="a model",
     ),
-    "turn-marks": Check(
+    "turn-marks": AuditCheck(
         "warning",
         "rows",
-        "A text spells the turn marks of a chat template (not this model's); with another model it could forge a turn.",
-        "Escape them, or split the text into turns where it is a whole dialogue.",
-        fix="puts a blank into the mark",
+        "A text contains turn marks of another chat template; with that template it could forge a turn.",
+        "Escape them, or split the text into turns if it is a dialogue.",
+        fix="inserts a space into the mark",
     ),
-    "missing-images": Check(
+    "missing-images": AuditCheck(
         "error",
         "rows",
-        "An image that the row names is not there.",
-        "Put the images beside the file, or correct their paths.",
+        "An image of the row is missing.",
+        "Put the images into the file's folder, or correct their paths.",
         fix="drops the row",
     ),
-    "contradictory-edges": Check(
+    "contradictory-edges": AuditCheck(
         "warning",
         "pairs of responses",
-        "Both answers of a pair were preferred to each other.",
-        "Keep the verdict with more weight, or say how sure people are with `prob`.",
-        fix="keeps the heavier verdict, neither where they weigh the same",
+        "Each answer of a pair was preferred to the other.",
+        "Keep the comparison with more weight, or set `prob` to the share of people who agree.",
+        fix="keeps the comparison with more weight, neither if the weights are equal",
     ),
-    "preference-cycles": Check(
+    "preference-cycles": AuditCheck(
         "warning",
         "prompts",
-        "Preferences run in a circle (a over b over c over a), which no ranking can satisfy.",
-        "Drop the lightest comparison of each circle.",
-        fix="drops the lightest comparison of each circle",
+        "Preferences form a cycle (a over b over c over a), which no ranking can satisfy.",
+        "Drop the comparison with the least weight in each cycle.",
+        fix="drops the comparison with the least weight in each cycle",
     ),
-    "contradictory-labels": Check(
+    "contradictory-labels": AuditCheck(
         "warning",
         "labelled responses",
-        "A response is labelled both wanted and unwanted.",
+        "A response is labelled both desirable and undesirable.",
         "Keep the label with more weight.",
-        fix="keeps the heavier label, neither where they weigh the same",
+        fix="keeps the label with more weight, neither if the weights are equal",
     ),
-    "duplicate-rows": Check(
+    "duplicate-rows": AuditCheck(
         "warning",
         "rows",
         "The row repeats an earlier one, so it counts twice.",
-        "Keep one. Where several people said the same, keep all (--skip duplicate-rows) or write `weight`.",
+        "Keep one. If several people made the same choice, keep all (--skip duplicate-rows) or set a weight.",
         fix="keeps the first",
     ),
-    "near-duplicate-rows": Check(
+    "near-duplicate-rows": AuditCheck(
         "warning",
         "rows",
-        "Prompt and responses share at least 80 % of their five-word runs with an earlier row's.",
+        "Prompt and responses share at least 80 % of their five-word sequences with an earlier row.",
         "Keep one.",
         fix="keeps the first",
     ),
-    "near-duplicate-prompts": Check(
+    "near-duplicate-prompts": AuditCheck(
         "note",
         "prompts",
-        "The prompt shares at least 80 % of its five-word runs with another one, so a hash may part them on two sides.",
-        "Decide `split` by what they have in common (a template, a dialogue) before you trust a held-out score.",
+        "The prompt shares at least 80 % of its five-word sequences with another one; a hash may separate them.",
+        "Split by what they have in common (a template, a dialogue) before you trust a held-out score.",
     ),
-    "leaked-prompts": Check(
+    "leaked-prompts": AuditCheck(
         "error",
         "evaluation rows",
-        "The prompt is trained on as well, so its held-out score is none.",
+        "The prompt is also trained on, so its score is not a held-out score.",
         "Remove it from one side.",
         fix="drops the row from the side that --leaks-from names (train)",
         needs="an evaluation side",
     ),
-    "leaked-near-prompts": Check(
+    "leaked-near-prompts": AuditCheck(
         "warning",
         "evaluation rows",
-        "A prompt that shares at least 80 % of its five-word runs is trained on.",
+        "A prompt that shares at least 80 % of its five-word sequences is trained on.",
         "Remove it from one side.",
         fix="drops the row from the side that --leaks-from names (train)",
         needs="an evaluation side",
     ),
-    "leaked-authors": Check(
+    "leaked-authors": AuditCheck(
         "warning",
         "evaluation rows",
-        "An author of the row is trained on as well: a model can know whom people like instead of what.",
+        "An author of the row is also trained on: a model can learn whom people like instead of what they like.",
         "Split by author.",
         needs="an evaluation side",
     ),
-    "shortcut-length": Check(
+    "shortcut-length": AuditCheck(
         "warning",
         "probed pairs of unequal length",
-        "Winners are {direction} than losers, so length alone tells most of them.",
-        "Match lengths, or use a loss that divides by length (simpo) or desensitises it (`ld_alpha`).",
+        "Winners are {direction} than losers, so length alone predicts most of them.",
+        "Match lengths, or use a loss that divides by length (simpo) or reduces its effect (`ld_alpha`).",
         needs="enough pairs",
     ),
-    "shortcut-bullets": Check(
+    "shortcut-bullets": AuditCheck(
         "warning",
         "probed pairs that differ in it",
         "{direction} use bullet lists.",
-        "Write both sides in one style, or compare within it.",
+        "Write both sides in the same style, or compare only answers of the same style.",
         needs="enough pairs",
     ),
-    "shortcut-markdown": Check(
+    "shortcut-markdown": AuditCheck(
         "warning",
         "probed pairs that differ in it",
         "{direction} use Markdown (headings, bold, code).",
-        "Write both sides in one style, or compare within it.",
+        "Write both sides in the same style, or compare only answers of the same style.",
         needs="enough pairs",
     ),
-    "shortcut-exclamation": Check(
+    "shortcut-exclamation": AuditCheck(
         "warning",
         "probed pairs that differ in it",
         "{direction} use exclamation marks.",
-        "Write both sides in one style, or compare within it.",
+        "Write both sides in the same style, or compare only answers of the same style.",
         needs="enough pairs",
     ),
-    "shortcut-refusal": Check(
+    "shortcut-refusal": AuditCheck(
         "warning",
         "probed pairs that differ in it",
-        "{direction} are refusals by their wording.",
-        "Add pairs in which refusing is the other answer, and measure over-refusal.",
+        "{direction} are worded as refusals.",
+        "Add pairs in which the other side refuses, and measure over-refusal.",
         needs="enough pairs",
     ),
-    "separable-by-words": Check(
+    "separable-by-words": AuditCheck(
         "warning",
         "probed pairs",
-        "A bag of words tells winner from loser on prompts it has not seen, so there is little else to learn.",
+        "A bag-of-words model separates winners from losers on unseen prompts, so there is little else to learn.",
         "Take losers from the same source as winners, such as the model's own samples.",
         needs="enough pairs",
     ),
-    "separable-by-first-word": Check(
+    "separable-by-first-word": AuditCheck(
         "warning",
         "probed pairs",
-        "The first word alone tells winner from loser on prompts it has not seen.",
-        "Cut the opening that gives it away.",
+        "The first word alone separates winners from losers on unseen prompts.",
+        "Remove the opening that reveals the winner.",
         needs="enough pairs",
     ),
-    "stock-winners": Check(
+    "stock-winners": AuditCheck(
         "warning",
         "comparisons",
-        "Winners that are one text under many prompts ({detail}).",
-        "Cap how often a text may win.",
+        "Winners that repeat one text for many prompts ({detail}).",
+        "Limit how often a text wins.",
         note_below=0.05,
     ),
-    "stock-losers": Check(
+    "stock-losers": AuditCheck(
         "warning",
         "comparisons",
-        "Losers that are one text under many prompts ({detail}).",
-        "Cap how often a text may lose; a model learns to avoid it after a few.",
+        "Losers that repeat one text for many prompts ({detail}).",
+        "Limit how often a text loses; a model learns to avoid it after a few.",
         note_below=0.05,
     ),
-    "not-rendered": Check(
+    "not-rendered": AuditCheck(
         "error",
         "rows",
         "The model's template cannot write the row ({detail}).",
-        "Repair the turns, or choose another --template.",
+        "Fix the turns, or use another --template.",
         fix="drops the row",
         needs="a model",
     ),
-    "token-boundary": Check(
+    "token-boundary": AuditCheck(
         "note",
         "rows",
-        "Tokenised as one text, a token would reach from the prompt into the response. Here that never happens.",
-        "For other toolkits, let the prompt end without a blank and the response begin with one.",
+        "Tokenized as one text, a token would span prompt and response. Tropism tokenizes them separately.",
+        "For other toolkits, end the prompt without a space and begin the response with one.",
         needs="a model",
     ),
-    "glued-text": Check(
+    "glued-text": AuditCheck(
         "warning",
         "rows",
-        "Nothing stands between prompt and response, not even a blank: the model reads them as one word.",
-        "Use --template chat or dialogue (data.template in the recipe), or begin the responses with a blank.",
+        "There is no space between prompt and response, so the model reads them as one word.",
+        "Use --template chat or dialogue (data.template in the recipe), or begin the responses with a space.",
         needs="a model",
     ),
-    "double-bos": Check(
+    "double-bos": AuditCheck(
         "error",
         "rows",
-        "The sequence begins with two beginning-of-sequence tokens, as no model was trained on.",
-        "Take the token out of the text or out of the template.",
-        fix="puts a blank into the token of the text",
+        "The sequence begins with two beginning-of-sequence tokens, unlike any training data.",
+        "Remove the token from the text or from the template.",
+        fix="inserts a space into the token of the text",
         needs="a model",
     ),
-    "missing-eos": Check(
+    "missing-eos": AuditCheck(
         "warning",
         "rows",
-        "The chat template ends answers without a token that generation stops at. Training adds one, servers may not.",
+        "The chat template ends answers without an end-of-turn token. Training adds one; servers may not.",
         "Add the end-of-turn token to the template.",
         needs="a model",
     ),
-    "prompt-cut": Check(
+    "prompt-cut": AuditCheck(
         "warning",
         "rows",
-        "The prompt loses turns on its left to fit.",
+        "The prompt loses its first turns to fit.",
         "Raise --max-tokens (data.max_tokens in the recipe).",
         needs="a model",
         note_below=SMALL_SHARE,
     ),
-    "chosen-cut": Check(
+    "chosen-cut": AuditCheck(
         "warning",
         "rows",
-        "A winner (or a wanted answer) is cut on the right and loses its end of sequence.",
+        "A winner (or a desirable answer) is cut at its end and loses its end-of-sequence token.",
         "Raise --max-tokens (data.max_tokens in the recipe).",
         needs="a model",
         note_below=SMALL_SHARE,
     ),
-    "rejected-cut": Check(
+    "rejected-cut": AuditCheck(
         "warning",
         "rows",
-        "A loser (or an unwanted answer) is cut on the right and loses its end of sequence.",
+        "A loser (or an undesirable answer) is cut at its end and loses its end-of-sequence token.",
         "Raise --max-tokens (data.max_tokens in the recipe).",
         needs="a model",
         note_below=SMALL_SHARE,
     ),
-    "too-long": Check(
+    "too-long": AuditCheck(
         "warning",
         "rows",
         "The prompt leaves no room for an answer, so training drops the row.",
@@ -259,19 +259,19 @@ CHECKS: dict[str, Check] = {
         needs="a model",
         note_below=SMALL_SHARE,
     ),
-    "collapsed-pairs": Check(
+    "collapsed-pairs": AuditCheck(
         "warning",
         "rows",
-        "Winner and loser are the same tokens once they are cut to length, so training drops the comparison.",
+        "Winner and loser have the same tokens after truncation, so training drops the comparison.",
         "Raise --max-tokens (data.max_tokens in the recipe).",
         fix="drops the comparison",
         needs="a model",
     ),
-    "beyond-vocabulary": Check(
+    "beyond-vocabulary": AuditCheck(
         "error",
         "rows",
         "A token id has no embedding in the model.",
-        "Use the tokenizer that belongs to the model, or resize its embeddings.",
+        "Use the model's own tokenizer, or resize its embeddings.",
         needs="a model",
     ),
 }

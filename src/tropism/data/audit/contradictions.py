@@ -1,4 +1,4 @@
-"""Verdicts that contradict each other: both ways between two responses, in circles, or in labels."""
+"""Finds comparisons and labels that contradict each other: in both directions, in cycles, or in labels."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from tropism.data.audit.audited_rows import Unit
-from tropism.data.audit.findings import Ledger, Place
+from tropism.data.audit.audited_rows import AuditedRow
+from tropism.data.audit.findings import Ledger, RowPlace
 from tropism.data.audit.row_texts import number_of
 from tropism.data.group_keys import group_key
 from tropism.groups import PreferenceGroup, content_key
@@ -19,7 +19,7 @@ Arc: TypeAlias = tuple[int, int]
 """A winner and a loser, each by the hash of what it says."""
 
 
-class Verdict(NamedTuple):
+class RowVerdict(NamedTuple):
     """One edge or label of one row."""
 
     ordinal: int
@@ -27,14 +27,14 @@ class Verdict(NamedTuple):
     weight: float
 
 
-class Verdicts:
+class RowVerdicts:
     """Collects the edges and labels of all rows, about 50 bytes each, and finds what contradicts what."""
 
     def __init__(self) -> None:
         self._edges = _Table()
         self._labels = _Table()
 
-    def add(self, unit: Unit, group: PreferenceGroup) -> None:
+    def add(self, unit: AuditedRow, group: PreferenceGroup) -> None:
         """Take the verdicts of a row; ties are none."""
         prompt = number_of(group_key(group))
         sides = [number_of(f"{response.prompt}\x1f{content_key(response.content)}") for response in group.responses]
@@ -58,7 +58,7 @@ class Verdicts:
             _label_conflicts(ledger, labels)
 
 
-def _contradictions(ledger: Ledger, arcs: dict[Arc, list[Verdict]]) -> None:
+def _contradictions(ledger: Ledger, arcs: dict[Arc, list[RowVerdict]]) -> None:
     """Take out of the arcs what a heavier verdict contradicts."""
     for arc in [arc for arc in arcs if arc[0] < arc[1] and arc[::-1] in arcs]:
         sides = (arc, arc[::-1])
@@ -69,7 +69,7 @@ def _contradictions(ledger: Ledger, arcs: dict[Arc, list[Verdict]]) -> None:
                 _leave_out(ledger, "contradictory-edges", arcs.pop(side))
 
 
-def _circles(ledger: Ledger, arcs: dict[Arc, list[Verdict]]) -> None:
+def _circles(ledger: Ledger, arcs: dict[Arc, list[RowVerdict]]) -> None:
     """Take the lightest arc out of each circle."""
     weights = {arc: sum(verdict.weight for verdict in verdicts) for arc, verdicts in arcs.items()}
     circle = find_circle(weights)
@@ -82,7 +82,7 @@ def _circles(ledger: Ledger, arcs: dict[Arc, list[Verdict]]) -> None:
         circle = find_circle(weights)
 
 
-def _label_conflicts(ledger: Ledger, labels: dict[Arc, list[Verdict]]) -> None:
+def _label_conflicts(ledger: Ledger, labels: dict[Arc, list[RowVerdict]]) -> None:
     """Labels of one response that differ."""
     for response in [response for response, wanted in labels if wanted and (response, 0) in labels]:
         sides = (labels[(response, 0)], labels[(response, 1)])
@@ -103,16 +103,16 @@ class _Table:
         self._numbers.extend((*keys, *place))
         self._weights.append(weight)
 
-    def by_prompt(self) -> Iterator[dict[Arc, list[Verdict]]]:
+    def by_prompt(self) -> Iterator[dict[Arc, list[RowVerdict]]]:
         """For each prompt, its verdicts by their two keys, in the order of the rows."""
         numbers = np.array(self._numbers, dtype=np.int64).reshape(-1, 5)
         order = np.argsort(numbers[:, 0], kind="stable")
         cuts = np.flatnonzero(np.diff(numbers[order, 0])) + 1
         for rows in np.split(order, cuts) if len(order) else ():
-            arcs: dict[Arc, list[Verdict]] = defaultdict(list)
+            arcs: dict[Arc, list[RowVerdict]] = defaultdict(list)
             for row in rows:
                 _, one, other, ordinal, index = (int(number) for number in numbers[row])
-                arcs[(one, other)].append(Verdict(ordinal, index, self._weights[row]))
+                arcs[(one, other)].append(RowVerdict(ordinal, index, self._weights[row]))
             yield dict(arcs)
 
 
@@ -149,18 +149,18 @@ def find_circle(arcs: Mapping[Arc, float]) -> list[Arc]:
     return list(zip(circle[1:], circle[:-1], strict=True))
 
 
-def _completed_by(ledger: Ledger, *verdicts: list[Verdict]) -> Place:
+def _completed_by(ledger: Ledger, *verdicts: list[RowVerdict]) -> RowPlace:
     """The row that completed a contradiction: of the earliest row of each side, the last."""
     return ledger.place(max(min(verdict.ordinal for verdict in side) for side in verdicts))
 
 
-def _leave_out(ledger: Ledger, check: str, verdicts: list[Verdict]) -> None:
+def _leave_out(ledger: Ledger, check: str, verdicts: list[RowVerdict]) -> None:
     """Have edges left out."""
     for verdict in verdicts:
         ledger.drop_edge(check, ledger.place(verdict.ordinal), verdict.part)
 
 
-def _lighter(one: list[Verdict], other: list[Verdict]) -> tuple[bool, bool]:
+def _lighter(one: list[RowVerdict], other: list[RowVerdict]) -> tuple[bool, bool]:
     """Which of two sides weighs less; both where they weigh the same."""
     gap = sum(verdict.weight for verdict in one) - sum(verdict.weight for verdict in other)
     return gap <= 0, gap >= 0

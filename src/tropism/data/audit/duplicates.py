@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tropism.data.audit.audited_rows import Unit
-from tropism.data.audit.findings import Ledger, Place
+from tropism.data.audit.audited_rows import AuditedRow
+from tropism.data.audit.findings import Ledger, RowPlace
 from tropism.data.audit.row_texts import RowText, number_of
 from tropism.data.group_keys import group_key
 from tropism.groups import PreferenceGroup, Split, content_key
@@ -20,10 +20,10 @@ class DuplicateRows:
 
     def __init__(self) -> None:
         self._keys: set[int] = set()
-        self._rows: list[tuple[Place, Split | None]] = []
+        self._rows: list[tuple[RowPlace, Split | None]] = []
         self._answers, self._prompts = NearTexts(), NearTexts()
 
-    def add(self, ledger: Ledger, unit: Unit, group: PreferenceGroup, text: RowText) -> None:
+    def add(self, ledger: Ledger, unit: AuditedRow, group: PreferenceGroup, text: RowText) -> None:
         """Take a row."""
         key = _row_key(unit, group)
         if key in self._keys:
@@ -51,7 +51,7 @@ class DuplicateRows:
         return any(other.are_near(row, earlier) for earlier in found)
 
 
-def _row_key(unit: Unit, group: PreferenceGroup) -> int:
+def _row_key(unit: AuditedRow, group: PreferenceGroup) -> int:
     """Equal where two rows of one side say the same, whatever they are called."""
     edges = [(edge.winner, edge.loser, edge.weight, edge.margin, edge.prob) for edge in group.edges]
     labels = [(label.response, label.desirable, label.weight) for label in group.labels]

@@ -1,4 +1,4 @@
-"""What was found, where, and what would put it right."""
+"""What an audit found, in which rows, and what would fix it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tropism.data.audit.contract import CHECKS
 NUM_EXAMPLES = 3
 
 
-class Place(NamedTuple):
+class RowPlace(NamedTuple):
     """A row: its position among all rows that are audited, and what a reader calls it."""
 
     ordinal: int
@@ -20,7 +20,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditFinding:
     """One check that found something.
 
     Args:
@@ -86,15 +86,15 @@ class Ledger:
         self._examples: dict[str, list[str]] = {}
         self._ids: dict[int, str] = {}
 
-    def register(self, place: Place) -> None:
+    def register(self, place: RowPlace) -> None:
         """Remember what a row is called, so that a check needs only its ordinal."""
         self._ids[place.ordinal] = place.id
 
-    def place(self, ordinal: int) -> Place:
+    def place(self, ordinal: int) -> RowPlace:
         """The row with this ordinal."""
-        return Place(ordinal, self._ids[ordinal])
+        return RowPlace(ordinal, self._ids[ordinal])
 
-    def found(self, check: str, place: Place, *, detail: str = "") -> None:
+    def found(self, check: str, place: RowPlace, *, detail: str = "") -> None:
         """Count something that nothing but a person can put right."""
         if check in self.skip:
             return
@@ -105,31 +105,31 @@ class Ledger:
         if detail:
             self.details.setdefault(check, Counter())[detail] += 1
 
-    def drop_row(self, check: str, place: Place) -> None:
+    def drop_row(self, check: str, place: RowPlace) -> None:
         """Have a row left out."""
         if check not in self.skip:
             self.repairs.rows.setdefault(place.ordinal, check)
 
-    def drop_response(self, check: str, place: Place, index: int) -> None:
+    def drop_response(self, check: str, place: RowPlace, index: int) -> None:
         """Have a response left out, and what is said of it."""
         if check not in self.skip:
             self.repairs.responses.setdefault(place.ordinal, {}).setdefault(index, check)
 
-    def drop_edge(self, check: str, place: Place, index: int) -> None:
+    def drop_edge(self, check: str, place: RowPlace, index: int) -> None:
         """Have a comparison left out."""
         if check not in self.skip:
             self.repairs.edges.setdefault(place.ordinal, {}).setdefault(index, check)
 
-    def drop_label(self, check: str, place: Place, index: int) -> None:
+    def drop_label(self, check: str, place: RowPlace, index: int) -> None:
         """Have a label left out."""
         if check not in self.skip:
             self.repairs.labels.setdefault(place.ordinal, {}).setdefault(index, check)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[AuditFinding]:
         """All that was counted, as findings."""
         return [self._finding(check) for check in CHECKS if self._counts[check]]
 
-    def _finding(self, check: str) -> Finding:
+    def _finding(self, check: str) -> AuditFinding:
         """One check's count as a finding."""
         entry, count = CHECKS[check], self._counts[check]
         n = max(self.totals[entry.of], count)
@@ -137,7 +137,7 @@ class Ledger:
             f"{detail}: {times:,}" for detail, times in self.details.get(check, Counter()).most_common(3)
         )
         says = entry.says.format(detail=details) if "{detail}" in entry.says else entry.says
-        return Finding(
+        return AuditFinding(
             check,
             entry.severity_at(count / n),
             count,

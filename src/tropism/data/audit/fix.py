@@ -1,4 +1,4 @@
-"""Puts right what an audit found and a program can: a new file of groups, and an account of every row."""
+"""Writes a repaired file of groups from an audit, with an account of every row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tropism.data.audit.audit import Audit
-from tropism.data.audit.audited_rows import Sources, Unit, read_units
+from tropism.data.audit.audited_rows import AuditedRow, AuditSources, read_units
 from tropism.data.audit.marks import escaped, marks_in
 from tropism.data.audit.row_faults import images_of, is_local
 from tropism.data.group_store import write_groups
@@ -21,7 +21,7 @@ ESCAPED = "texts whose turn marks were escaped"
 """The note on the card for rows that were changed."""
 
 
-def fix(sources: Sources, found: Audit, target: Path) -> DataCard:
+def fix(sources: AuditSources, found: Audit, target: Path) -> DataCard:
     """Write what is trained on again, without what the audit would leave out.
 
     Rows of one prompt become one group, as they do in training.
@@ -51,7 +51,7 @@ def fix(sources: Sources, found: Audit, target: Path) -> DataCard:
     if not repair.made["groups"]:
         raise DataError(
             f"no row would be left of {', '.join(sources.train)}: {repair.reasons()}.",
-            remedy="Leave checks out with --skip, or repair the data at its source.",
+            remedy="Omit checks with `skip`, or fix the data at their source.",
         )
     card = DataCard(source=", ".join(sources.train), rule="tropism audit --fix", account=repair.account())
     write_groups(merger.groups(), target, card=card)
@@ -95,15 +95,15 @@ def repaired(group: PreferenceGroup, leave_out: Mapping[str, Mapping[int, str]])
     return replace(group, responses=tuple(group.responses[old] for old in place), edges=edges, labels=labels)
 
 
-def _check_images(unit: Unit, group: PreferenceGroup, target: Path) -> None:
+def _check_images(unit: AuditedRow, group: PreferenceGroup, target: Path) -> None:
     """Refuse to write images' paths where they would mean other files."""
     if target.parent.resolve() == unit.folder.resolve():
         return
     for path in images_of(group):
         if is_local(path) and not Path(path).is_absolute():
             raise DataError(
-                f"row {unit.place.id} names the image {path!r}, which {target} would look for in another folder.",
-                remedy=f"Write the new file beside the old one: --output {unit.folder / target.name}.",
+                f"row {unit.place.id} names the image {path!r}, which is not in the folder of {target}.",
+                remedy=f"Use `target={unit.folder / target.name}`.",
             )
 
 
@@ -119,7 +119,7 @@ class _Repair:
         self._marks = found.marks
         self._examples: dict[str, list[str]] = {}
 
-    def kept(self, unit: Unit) -> Iterator[PreferenceGroup]:
+    def kept(self, unit: AuditedRow) -> Iterator[PreferenceGroup]:
         """The row as it shall be, or nothing where it is left out."""
         ordinal = unit.place.ordinal
         if unit.group is None:
@@ -141,7 +141,7 @@ class _Repair:
             group = escaped(group, self._marks)
         return iter([group])
 
-    def _drop(self, unit: Unit, reason: str) -> Iterator[PreferenceGroup]:
+    def _drop(self, unit: AuditedRow, reason: str) -> Iterator[PreferenceGroup]:
         """Count a row that is left out."""
         self.dropped[reason] += 1
         examples = self._examples.setdefault(reason, [])

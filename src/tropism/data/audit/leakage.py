@@ -1,4 +1,4 @@
-"""What stands on both sides of a split: prompts, near-duplicates of prompts, authors."""
+"""Finds prompts, near-duplicates of prompts, and authors on both sides of a split."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tropism.data.audit.audited_rows import Unit
-from tropism.data.audit.findings import Ledger, Place
+from tropism.data.audit.audited_rows import AuditedRow
+from tropism.data.audit.findings import Ledger, RowPlace
 from tropism.data.audit.row_texts import RowText, number_of
 from tropism.groups import PreferenceGroup, Split
 from tropism.metrics.near_duplicates import NearTexts
@@ -23,15 +23,15 @@ LeaksFrom: TypeAlias = Literal["train", "eval"]
 class _Sides:
     """Rows by the side they are on; rows without one are trained on, or held out by a hash that knows prompts only."""
 
-    trained: list[Place] = field(default_factory=list)
-    held: list[Place] = field(default_factory=list)
+    trained: list[RowPlace] = field(default_factory=list)
+    held: list[RowPlace] = field(default_factory=list)
 
-    def on(self, side: Split) -> list[Place]:
+    def on(self, side: Split) -> list[RowPlace]:
         """The rows of a side."""
         return self.held if side == "eval" else self.trained
 
 
-class Prompts:
+class PromptLeaks:
     """Finds prompts that come nearly twice, and what stands on both sides."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Prompts:
         self._texts = NearTexts()
         self._keys: list[tuple[int, Split]] = []
 
-    def add(self, unit: Unit, group: PreferenceGroup, text: RowText) -> None:
+    def add(self, unit: AuditedRow, group: PreferenceGroup, text: RowText) -> None:
         """Take a row."""
         key = number_of(text.prompt)
         rows = self._rows[key]
@@ -91,7 +91,7 @@ class Prompts:
         for place in self._rows_near(is_trained, "eval", is_only_held) if leaks_from == "train" else leaked:
             ledger.drop_row("leaked-near-prompts", place)
 
-    def _rows_near(self, chosen: NDArray[np.bool_], side: Split, others: NDArray[np.bool_]) -> list[Place]:
+    def _rows_near(self, chosen: NDArray[np.bool_], side: Split, others: NDArray[np.bool_]) -> list[RowPlace]:
         """The rows of the chosen prompts that are near one of others on the other side."""
         found = [n for n in np.flatnonzero(chosen).tolist() if self._is_near_any(n, side, lambda n: others[n])]
         return sorted(place for n in found for place in self._rows[self._keys[n][0]].on(self._keys[n][1]))
@@ -120,7 +120,7 @@ def authors_of(group: PreferenceGroup) -> list[str]:
     return sorted({str(author) for author in [group.extra.get("author"), *listed] if author not in (None, "")})
 
 
-def _leak(ledger: Ledger, check: str, held: list[Place], trained: list[Place], leaks_from: LeaksFrom) -> None:
+def _leak(ledger: Ledger, check: str, held: list[RowPlace], trained: list[RowPlace], leaks_from: LeaksFrom) -> None:
     """Evaluation rows that training knows."""
     if held and trained:
         for place in held:

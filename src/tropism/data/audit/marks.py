@@ -1,4 +1,4 @@
-"""Texts that could forge a turn: finding the marks of chat templates in what people wrote, and escaping them."""
+"""Finds and escapes marks of chat templates in texts, which could forge a turn."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What is wrong inside one row: empty, equal and nearly equal responses, ties only, forged turns, missing images."""
+"""Checks of one row: empty, equal and nearly equal responses, ties only, forged turns, missing images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tropism.data.audit.audited_rows import Unit
+from tropism.data.audit.audited_rows import AuditedRow
 from tropism.data.audit.findings import Ledger
 from tropism.data.audit.marks import KNOWN_MARKS, contents, marks_in
 from tropism.data.audit.row_texts import RowText, image_names, said
@@ -23,7 +23,7 @@ READERS_REASONS = {
 """What readers leave out of a training run, under the name that the audit has for it."""
 
 
-def check_problem(ledger: Ledger, unit: Unit) -> None:
+def check_problem(ledger: Ledger, unit: AuditedRow) -> None:
     """A row that the reader leaves out."""
     check = READERS_REASONS.get(unit.problem, "unreadable-rows")
     ledger.found(check, unit.place, detail=unit.problem if check == "unreadable-rows" else "")
@@ -31,7 +31,7 @@ def check_problem(ledger: Ledger, unit: Unit) -> None:
 
 
 def check_row(
-    ledger: Ledger, unit: Unit, group: PreferenceGroup, text: RowText, *, special_texts: tuple[str, ...]
+    ledger: Ledger, unit: AuditedRow, group: PreferenceGroup, text: RowText, *, special_texts: tuple[str, ...]
 ) -> None:
     """A row that can be read.
 
@@ -81,7 +81,7 @@ def _is_missing(path: str, folder: Path) -> bool:
         return True
 
 
-def _empty(ledger: Ledger, unit: Unit, group: PreferenceGroup) -> None:
+def _empty(ledger: Ledger, unit: AuditedRow, group: PreferenceGroup) -> None:
     """Responses that say nothing."""
     empty = [index for index, response in enumerate(group.responses) if _is_empty(response.content)]
     if empty:
@@ -102,7 +102,7 @@ def _is_empty(content: Content) -> bool:
     )
 
 
-def _equal(ledger: Ledger, unit: Unit, group: PreferenceGroup, text: RowText) -> None:
+def _equal(ledger: Ledger, unit: AuditedRow, group: PreferenceGroup, text: RowText) -> None:
     """Comparisons of a text with itself, or nearly."""
     equal = [
         index

@@ -1,4 +1,4 @@
-"""When two texts are the same or nearly: their normal form, their words, and the runs of these."""
+"""The normal form of a row's texts, their words, and sequences of words, to find equal and nearly equal texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Can a linear model of words, which cannot read, tell winners from losers of prompts that it has not seen?"""
+"""Whether a linear bag-of-words model separates winners from losers on unseen prompts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a winner can be told without reading what it says: by its length, its style, its words alone."""
+"""How well length, style or single words predict the winner."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from tropism.data.audit.audited_rows import Unit
+from tropism.data.audit.audited_rows import AuditedRow
 from tropism.data.audit.check import Severity
 from tropism.data.audit.contract import CHECKS
-from tropism.data.audit.findings import NUM_EXAMPLES, Finding, Ledger, Place
+from tropism.data.audit.findings import NUM_EXAMPLES, AuditFinding, Ledger, RowPlace
 from tropism.data.audit.row_texts import normal, number_of, spoken, words
 from tropism.data.audit.separability import held_out_margins
 from tropism.data.group_keys import group_key
@@ -43,10 +43,10 @@ STYLES: dict[str, Callable[[str], bool]] = {
 }
 
 
-class Probe(NamedTuple):
+class ProbedPair(NamedTuple):
     """One comparison."""
 
-    place: Place
+    place: RowPlace
     prompt: int
     winner: str
     loser: str
@@ -60,18 +60,18 @@ class Shortcuts:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[int, tuple[int, Probe]] = {}
+        self._kept: dict[int, tuple[int, ProbedPair]] = {}
         self._last: list[int] = []
 
-    def add(self, unit: Unit, group: PreferenceGroup) -> None:
+    def add(self, unit: AuditedRow, group: PreferenceGroup) -> None:
         """Take a row's comparisons; ties, and texts compared with themselves, are none."""
         prompt = number_of(group_key(group))
         for edge in group.edges:
             winner, loser = (spoken(group.responses[index].content) for index in (edge.winner, edge.loser))
             if edge.prob > 0.5 and winner != loser:
-                self._keep(Probe(unit.place, prompt, winner, loser))
+                self._keep(ProbedPair(unit.place, prompt, winner, loser))
 
-    def findings(self, ledger: Ledger) -> Iterator[Finding]:
+    def findings(self, ledger: Ledger) -> Iterator[AuditFinding]:
         """What tells winners from losers; nothing where there are fewer than fifty prompts."""
         probes = [probe for _, probe in sorted(self._kept.values(), key=lambda kept: kept[1].place)]
         if len(probes) < FEWEST_PROBED:
@@ -97,7 +97,7 @@ class Shortcuts:
         """Number of prompts with a comparison, 5,000 at most."""
         return len(self._kept)
 
-    def _keep(self, probe: Probe) -> None:
+    def _keep(self, probe: ProbedPair) -> None:
         """Keep a comparison where its prompt's hash is among the least, and its own is the least of its prompt."""
         rank = number_of(f"{probe.winner}\x1f{probe.loser}")
         if probe.prompt in self._kept:
@@ -114,8 +114,8 @@ class Shortcuts:
 
 
 def _lopsided(
-    check: str, probes: list[Probe], sides: Sequence[tuple[float, float]], directions: tuple[str, str]
-) -> Iterator[Finding]:
+    check: str, probes: list[ProbedPair], sides: Sequence[tuple[float, float]], directions: tuple[str, str]
+) -> Iterator[AuditFinding]:
     """A feature that winners have more often than losers, or the other way round."""
     more = [probe for probe, (winner, loser) in zip(probes, sides, strict=True) if winner > loser]
     less = [probe for probe, (winner, loser) in zip(probes, sides, strict=True) if winner < loser]
@@ -128,7 +128,9 @@ def _lopsided(
         yield _finding(check, found, n, interval, says, "warning" if interval[0] > STRONG else "note")
 
 
-def _separable(check: str, probes: list[Probe], features: Callable[[str], frozenset[str]]) -> Iterator[Finding]:
+def _separable(
+    check: str, probes: list[ProbedPair], features: Callable[[str], frozenset[str]]
+) -> Iterator[AuditFinding]:
     """Winners that a model of words tells from losers."""
     winners, losers = (
         [features(normal(text)) for text in texts] for texts in zip(*(probe[2:] for probe in probes), strict=True)
@@ -141,12 +143,12 @@ def _separable(check: str, probes: list[Probe], features: Callable[[str], frozen
 
 
 def _finding(
-    check: str, found: list[Probe], n: int, interval: tuple[float, float], says: str, severity: Severity
-) -> Finding:
+    check: str, found: list[ProbedPair], n: int, interval: tuple[float, float], says: str, severity: Severity
+) -> AuditFinding:
     """What was probed, as a finding."""
     entry = CHECKS[check]
     examples = tuple(probe.place.id for probe in found[:NUM_EXAMPLES])
-    return Finding(check, severity, len(found), n, entry.of, examples, says, entry.remedy, entry.fix, interval)
+    return AuditFinding(check, severity, len(found), n, entry.of, examples, says, entry.remedy, entry.fix, interval)
 
 
 def wilson(count: int, n: int) -> tuple[float, float]:

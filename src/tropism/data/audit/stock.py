@@ -1,4 +1,4 @@
-"""Texts that win or lose under many prompts: a refusal template, a constant, an error message."""
+"""Finds texts that win or lose for many prompts: a refusal template, a constant, an error message."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from array import array
 
 import numpy as np
 
-from tropism.data.audit.audited_rows import Unit
+from tropism.data.audit.audited_rows import AuditedRow
 from tropism.data.audit.findings import Ledger
 from tropism.data.audit.row_texts import RowText, number_of
 from tropism.groups import PreferenceGroup
@@ -25,7 +25,7 @@ class StockTexts:
         self._shown: dict[int, str] = {}
         self._prompts: set[int] = set()
 
-    def add(self, unit: Unit, group: PreferenceGroup, text: RowText) -> None:
+    def add(self, unit: AuditedRow, group: PreferenceGroup, text: RowText) -> None:
         """Take a row's comparisons; ties are none."""
         prompt = number_of(text.prompt)
         for edge in group.edges:

@@ -1,11 +1,11 @@
-"""What a model's tokenizer makes of a row, as plain facts that come from outside, and which of them are faults."""
+"""Facts about a row in token ids, and which of them are faults."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from tropism.data.audit.audited_rows import Unit
+from tropism.data.audit.audited_rows import AuditedRow
 from tropism.data.audit.findings import Ledger
 from tropism.groups import PreferenceGroup
 
@@ -54,7 +54,9 @@ class Tokens(Protocol):
         """What becomes of a row."""
 
 
-def check_tokens(ledger: Ledger, unit: Unit, group: PreferenceGroup, facts: TokenFacts, *, num_embeddings: int) -> None:
+def check_tokens(
+    ledger: Ledger, unit: AuditedRow, group: PreferenceGroup, facts: TokenFacts, *, num_embeddings: int
+) -> None:
     """Say which facts are faults.
 
     Args:
