@@ -112,9 +112,9 @@ def audit(*paths: AnyPath, evaluation: Sequence[AnyPath] = (), skip: Iterable[st
         DataError: if a file cannot be read.
     """
     from tropism.data.audit.audit import audit as run_audit
-    from tropism.data.audit.audited_rows import Sources
+    from tropism.data.audit.audited_rows import AuditSources
 
-    sources = Sources(tuple(map(str, paths)), tuple(map(str, evaluation)))
+    sources = AuditSources(tuple(map(str, paths)), tuple(map(str, evaluation)))
     return run_audit(sources, skip=frozenset(skip))
 
 
