@@ -26,6 +26,8 @@ def page() -> str:
     ]
     for name in names:
         parts.append(f"## tropism {name}\n\n{help_of([name])}")
+        kinds = getattr(get_command(app).commands[name], "commands", {})  # type: ignore[attr-defined]
+        parts += [f"### tropism {name} {kind}\n\n{help_of([name, kind])}" for kind in kinds]
         keys = "\n".join(f"| `{key}` | {meaning} |" for key, meaning in JSON_KEYS[name].items())
         parts.append(f"Keys of `--json`:\n\n| key | meaning |\n|---|---|\n{keys}\n")
     parts.append(

@@ -41,6 +41,7 @@ def test_build_ends_with_one_json_line(folder: Path, capsys: pytest.CaptureFixtu
     assert report.pop("pairs_per_thread") == {"mean": 1.0, "median": 1.0, "most": 1.0, "share of the top 1 %": 1.0}
     assert tables == []
     assert report == {
+        "kind": "votes",
         "rows_read": 4,
         "rows_used": 3,
         "dropped": {"deleted response": 1},
@@ -51,7 +52,7 @@ def test_build_ends_with_one_json_line(folder: Path, capsys: pytest.CaptureFixtu
         "ties": 0,
         "notes": {"responses without an edge": 1, "pairs over the cap": 1},
         "split_keys": 0,
-        "rule": "gap: the winner leads by at least 1; at most 1 edge of a thread, the largest gaps first",
+        "rule": "gap: the winner leads by at least 1; at most 1 edge per thread, the largest gaps first",
         "output": "new/g.parquet",
     }
     assert confounds["chosen_longer"]["value"] == 1.0
@@ -68,7 +69,7 @@ def test_build_writes_pairs(folder: Path) -> None:
 
 def test_build_writes_labels_as_trl_reads_them(folder: Path) -> None:
     (folder / "thumbs.csv").write_text("prompt,response,label\nQ,good,up\nQ,bad,down\nQ,good,up\n")
-    assert run(["build", "thumbs.csv", "--signal", "labels", "--weight", "count", "-o", "labels.jsonl"]) == 0
+    assert run(["build", "labels", "thumbs.csv", "--weight", "count", "-o", "labels.jsonl"]) == 0
     lines = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
     assert sorted(lines, key=lambda line: line["completion"]) == [
         {"prompt": "Q", "completion": "bad", "label": False},
@@ -93,7 +94,7 @@ def test_votes_of_prompts_are_asked_for_in_the_rule_and_unknown_ones_pass(
     assert run([*SHP, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["edges"], report["dropped"]) == (1, {"prompt has fewer than 3 votes": 2})
-    assert report["rule"].endswith("; prompts have at least 3 votes where that is known")
+    assert report["rule"].endswith("; prompts have at least 3 votes if that is known")
 
 
 @pytest.mark.parametrize("number", ["nan", "inf"])
@@ -101,7 +102,7 @@ def test_votes_of_prompts_are_finite(number: str, folder: Path, capsys: pytest.C
     (folder / "asked.csv").write_text(f"prompt,response,score,when,asked\nQ,a,5,2,{number}\nQ,b,2,1,9\n")
     assert run(SHP) == 2
     problem = capsys.readouterr().err
-    assert problem.startswith("error: row 1: column 'asked' must hold a finite number, not ")
+    assert problem.startswith("error: row 1: column 'asked' must hold a finite number, got ")
 
 
 def test_build_never_replaces_a_file_unasked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,123 +119,198 @@ def test_build_never_replaces_a_file_unasked(folder: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ("votes --min-ratio 2", "--min-ratio has no effect with --rule gap. Omit it, or use rule ratio or shp."),
+        ("votes --salt x", "--salt has no effect without --private. Add --private."),
+        ("votes --private --salt=", "--salt must not be empty. Omit it to draw a new salt."),
         (
-            ["--min-ratio", "2"],
-            "--min-ratio has no effect with --rule gap. Leave it away, or use --rule ratio or shp.",
-        ),
-        (["--rank", "r"], "--rank has no effect with --signal votes. Leave it away; it belongs to rankings."),
-        (["--weight", "count"], "--weight count has no meaning for votes. Use one or gap."),
-        (["--salt", "x"], "--salt has no effect without --private. Add --private."),
-        (["--private", "--salt", ""], "--salt must not be empty. Leave it away to have one drawn."),
-        (
-            ["--rule", "shp", "--time", "when", "--min-prompt-score", "3"],
-            "--min-prompt-score has no effect without --prompt-score. Name a column with --prompt-score.",
+            "votes --rule shp --time when --min-prompt-score 3",
+            "--min-prompt-score has no effect without --prompt-score. Name the column with --prompt-score.",
         ),
         (
-            ["--prompt-score", "when"],
-            "--prompt-score has no effect with --rule gap. Leave it away, or use --rule shp.",
+            "votes --prompt-score when",
+            "--prompt-score has no effect with the rule gap. Omit it, or use the rule shp.",
         ),
-        (["--accepted", "when"], "--accepted has no effect with --rule gap. Leave it away, or use --rule log2."),
-        (["--keep-bots"], "--keep-bots has no effect without --author. Name a column with --author."),
+        ("votes --accepted when", "--accepted has no effect with the rule gap. Omit it, or use the rule log2."),
+        ("votes --keep-bots", "--keep-bots has no effect without --author. Name the column with --author."),
+        ("votes --cap 0", "--cap must be at least 1, got 0. Omit it for no cap."),
+        ("votes --min-gap 0", "--min-gap must be a number above 0, got 0.0. Use 1, one vote, for every lead."),
         (
-            ["--signal", "choices", "--keep-bots"],
-            "--keep-bots has no effect with --signal choices. "
-            "Leave it away; it belongs to votes, ratings, rankings, labels.",
-        ),
-        (
-            ["--posts", "--keep-bots"],
-            "--keep-bots has no effect with --signal posts. "
-            "Leave it away; it belongs to votes, ratings, rankings, labels.",
+            "ratings --pairing best-random --min-score 2",
+            "--min-score has no effect with --pairing best-random, which makes one untied pair per thread. Omit it.",
         ),
         (
-            ["--signal", "ratings", "--pairing", "best-random", "--min-score", "2"],
-            "--min-score has no effect with --pairing best-random, which makes one untied pair of a thread. "
-            "Leave --min-score away.",
-        ),
-        (
-            ["--signal", "ratings", "--score", "who"],
-            "row 1: column 'who' must hold a number, not 'ann' (2 such rows). "
+            "ratings --score who",
+            "row 1: column 'who' must hold a number, got 'ann' (2 such rows). "
             "Correct it, or drop and count such rows with --skip-bad.",
         ),
         (
-            ["--signal", "rankings", "--rank", "score", "--truth", "majority"],
-            "--truth majority has no effect on rankings whose annotators are not known: votes.csv is read as one "
-            "ranking. Name a column with --annotator, or leave it away.",
+            "rankings --rank score --truth majority",
+            "--truth majority has no effect on rankings without annotators: votes.csv is read as one ranking per "
+            "thread. Name the column with --annotator, or omit it.",
         ),
         (
-            ["--signal", "rankings", "--rank", "score", "--weight", "count"],
-            "--weight count has no effect on rankings whose annotators are not known: votes.csv is read as one "
-            "ranking. Name a column with --annotator, or leave it away.",
+            "rankings --rank score --weight count",
+            "--weight count has no effect on rankings without annotators: votes.csv is read as one ranking per "
+            "thread. Name the column with --annotator, or omit it.",
         ),
         (
-            ["--holdout", "0.5", "-o", "pairs.jsonl"],
+            "votes --holdout 0.5 -o pairs.jsonl",
             "--holdout has no effect with pairs.jsonl: TRL's columns do not say what is held out. "
-            "Use -o groups.parquet, or leave --holdout away.",
+            "Use -o groups.parquet, or omit --holdout.",
         ),
-        (["--holdout", "1.5"], "--holdout must lie between 0 and 1, not 1.5. Use 0.1, say."),
+        ("votes --holdout 1.5", "--holdout must be between 0 and 1, got 1.5. Use 0.1, for example."),
         (
-            ["--score", "a", "--score", "b"],
-            "votes have one --score, not several. Use --signal ratings for several aspects.",
+            "votes --rule shp --later --time when",
+            "--later has no effect on the rule shp: its winner is never earlier. Omit it.",
         ),
+        ("votes --asker who", "--asker has no effect without --author. Name the column with --author."),
+        ("votes --drop-if who --drop-if who", "--drop-if names the column 'who' twice. Name it once."),
         (
-            ["--signal", "labels", "--min-gap", "1"],
-            "--min-gap has no effect with --signal labels. Leave it away; it belongs to votes, ratings, posts.",
+            "votes --drop-if nsfw",
+            "votes.csv has no column 'nsfw'; its columns are prompt, response, score, when, who. Name one of them "
+            "with --drop-if.",
         ),
-        (["--posts", "--signal", "votes"], "--posts and --signal votes exclude each other. Give one of them."),
+        ("votes --as-of 2026-03-01", "--as-of has no effect without --settled. Set --settled to 7 days."),
         (
-            ["--rule", "shp", "--later", "--time", "when"],
-            "--later has no effect with --rule shp. "
-            "Leave it away, or use --rule gap or lead or ratio or log2 or quantile.",
-        ),
-        (["--asker", "who"], "--asker has no effect without --author. Name a column with --author."),
-        (["--drop-if", "who", "--drop-if", "who"], "--drop-if names the column 'who' twice. Name it once."),
-        (
-            ["--drop-if", "nsfw"],
-            "votes.csv has no column 'nsfw'; its columns are prompt, response, score, when, who. Name one of them.",
-        ),
-        (["--as-of", "2026-03-01"], "--as-of has no effect without --settled. Add --settled 7, say."),
-        (
-            ["--time", "when", "--settled", "7", "--as-of", "today"],
-            "--as-of must be a time (ISO 8601, or seconds since 1970), not 'today'. Use 2026-03-01, say.",
+            "votes --time when --settled 7 --as-of today",
+            "--as-of must be a time (ISO 8601, or seconds since 1970), got 'today'. Use 2026-03-01, for example.",
         ),
         (
-            ["--signal", "choices", "--settled", "7"],
-            "--settled has no effect with --signal choices. "
-            "Leave it away; it belongs to votes, ratings, rankings, labels, posts.",
-        ),
-        (
-            ["--posts", "--parent", "who"],
-            "--parent has no effect with --signal posts. "
-            "Leave it away; it belongs to votes, ratings, rankings, labels.",
-        ),
-        (
-            ["-o", "groups.csv"],
-            "--output must end in .parquet (groups) or .jsonl (pairs or labels), not 'groups.csv'. "
+            "votes -o groups.csv",
+            "--output must end in .parquet (groups) or .jsonl (pairs or labels), got 'groups.csv'. "
             "Use groups.parquet for `tropism train`.",
         ),
         (
-            ["--score", "scores"],
+            "votes --score scores",
             "votes.csv has no column 'scores'; its columns are prompt, response, score, when, who. "
-            "Did you mean 'score'?",
+            "Did you mean 'score'? Name it with --score.",
         ),
         (
-            ["--score", "response"],
+            "votes --score response",
             "--response and --score both name the column 'response'. "
-            "Give --score a column of its own or, where it may, leave it away.",
+            "Give --score another column or, if it is optional, omit it.",
         ),
         (
-            ["--score", "who"],
-            "row 1: column 'who' must hold a number, not 'ann' (2 such rows). "
+            "votes --score who",
+            "row 1: column 'who' must hold a number, got 'ann' (2 such rows). "
             "Correct it, or drop and count such rows with --skip-bad.",
+        ),
+        (
+            "--rank place",
+            "votes.csv has no column 'place'; its columns are prompt, response, score, when, who. "
+            "Name one of them with --rank.",
         ),
     ],
 )
 def test_build_ends_in_one_clear_error_and_leaves_nothing(
-    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: str, message: str
 ) -> None:
-    assert run(["build", "votes.csv", *arguments]) == 2
+    kind, *options = arguments.split()
+    called = [kind, "votes.csv", *options] if kind.isalpha() else ["votes.csv", kind, *options]
+    assert run(["build", *called]) == 2
     assert capsys.readouterr().err == f"error: {message}\n"
     assert [path.name for path in folder.iterdir() if path.is_file()] == ["votes.csv"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "foreign"),
+    [
+        ("votes", "--rank r"),
+        ("votes", "--weight count"),
+        ("choices", "--keep-bots"),
+        ("choices", "--settled 7"),
+        ("choices", "--author who"),
+        ("labels", "--min-gap 1"),
+        ("labels", "--cap 3"),
+        ("rankings", "--rule gap"),
+        ("ratings", "--truth soft"),
+    ],
+)
+def test_a_kind_only_has_the_options_that_mean_something_for_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], kind: str, foreign: str
+) -> None:
+    assert run(["build", kind, "votes.csv", *foreign.split()]) == 2
+    assert foreign.split()[0] in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir() if path.is_file()] == ["votes.csv"]
+
+
+@pytest.mark.parametrize("kind", ["votes", "ratings", "rankings", "choices", "labels"])
+def test_help_of_a_kind_is_one_screen_with_an_example(
+    kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["build", kind, "--help"]) == 0
+    lines = capsys.readouterr().out.rstrip().splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    assert lines[-1].startswith(f"Example: tropism build {kind} ")
+
+
+KINDS = {
+    "votes": "prompt,response,score\nQ,a,3\nQ,b,1\n",
+    "rankings": "prompt,response,rank\nQ,a,1\nQ,b,2\n",
+    "choices": "prompt,response_a,response_b,choice\nQ,a,b,a\n",
+    "labels": "prompt,response,label\nQ,a,up\nQ,b,down\n",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kind_is_found_by_the_columns_and_told(kind: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "found.csv").write_text(KINDS[kind])
+    assert run(["build", "found.csv", "-o", "found.parquet", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["kind"] == kind
+    assert f"found.csv is read as {kind} (columns prompt, " in shown.err
+
+
+def test_named_columns_and_weights_decide_the_kind(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "other.csv").write_text("q,a,stars,tone\nQ,a,3,1\nQ,b,1,1\n")
+    columns = ["--prompt", "q", "--response", "a"]
+    assert run(["build", "other.csv", *columns, "--score", "stars", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "votes"
+    aspects = ["--score", "stars=2", "--score=tone"]
+    assert run(["build", *columns, *aspects, "other.csv", "--overwrite", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "ratings"
+
+
+def test_a_file_of_no_kind_says_what_to_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "other.csv").write_text("q,a,stars\nQ,a,3\n")
+    assert run(["build", "other.csv"]) == 2
+    problem = capsys.readouterr().err
+    assert "other.csv has the columns q, a, stars, and no kind of feedback has all of its columns there" in problem
+    assert "tropism build votes other.csv --prompt COLUMN --response COLUMN --score COLUMN" in problem
+
+
+@pytest.mark.parametrize("kind", [[], ["votes"], ["choices"]])
+def test_pairs_need_no_build(kind: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "pairs.jsonl").write_text('{"prompt": "Q", "chosen": "a", "rejected": "b"}\n')
+    assert run(["build", *kind, "pairs.jsonl"]) == 2
+    assert capsys.readouterr().err == (
+        "error: pairs.jsonl holds pairs (columns chosen, rejected): no build is needed. Train on it directly: tropism "
+        "train RECIPE.yaml data.train=pairs.jsonl.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "form", "edges"),
+    [
+        ("stackexchange_coffee.jsonl", "votes", "posts", 150),
+        ("oasst_en_100_trees.jsonl", "rankings", "oasst", 732),
+    ],
+)
+def test_files_of_other_tools_are_found_by_their_form(
+    name: str, kind: str, form: str, edges: int, folder: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(real_data / "data" / name)
+    assert run(["build", path, "--json"]) == 0
+    shown = capsys.readouterr()
+    report = json.loads(shown.out)
+    assert (report["kind"], report["edges"]) == (kind, edges)
+    assert f"{path} is read as {kind} (form {form})." in shown.err
+    assert run(["build", "labels", path, "--overwrite"]) == 2
+    assert f"{name} is a file of the form {form}, which does not hold labels." in capsys.readouterr().err
+    assert run(["build", kind, path, "--prompt", "text", "--overwrite"]) == 2
+    assert f"--prompt has no effect on {name}: a file of the form {form} has known columns." in capsys.readouterr().err
 
 
 def test_build_leaves_out_what_it_is_told_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -268,7 +344,7 @@ def test_build_leaves_out_what_it_is_told_to(folder: Path, capsys: pytest.Captur
         "younger than 1 day on 1970-01-03T00:00:00Z": 1,
     }
     assert report["rule"].endswith(
-        "; left out: marked distinguished, marked edited, written by the asker, author missing or deleted, replies to "
+        "; excluded: marked distinguished, marked edited, written by the asker, author missing or deleted, replies to "
         "another answer, fewer than 2 words, more than 2 words, younger than 1 day on 1970-01-03T00:00:00Z"
     )
     (group,) = read_groups_file(folder / "groups.parquet")
@@ -301,12 +377,12 @@ def test_scores_choose_and_weigh_the_aspects_of_another_tools_file(
     weights: list[str], winner: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scores = [part for weight in weights for part in ("--score", weight)]
-    assert run(["build", str(aspects_file(folder)), "--signal", "argilla", *scores, "--json"]) == 0
+    assert run(["build", "ratings", str(aspects_file(folder)), *scores, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     told = ", ".join(f"{one.partition('=')[0]} ({one.partition('=')[2] or 1})" for one in weights)
     assert report["rule"] == f"lead: the better rated is preferred; rated by the mean of {told}"
     assert report["rows_read"] == report["rows_used"] + sum(report["dropped"].values())
-    left_out = {"rating of an aspect that --score does not name": 4} if len(weights) == 1 else {}
+    left_out = {"rating of another aspect": 4} if len(weights) == 1 else {}
     assert report["dropped"] == left_out
     merged = {"ratings of further aspects in the mean of the same annotator and response": 4}
     assert report["notes"] == ({} if len(weights) == 1 else merged)
@@ -321,13 +397,16 @@ def test_scores_choose_and_weigh_the_aspects_of_another_tools_file(
         (
             [],
             "argilla.json holds ratings of 2 aspects, which mean different things: 'helpful', 'honest'. Name those "
-            "that count: --score 'helpful', or several with weights: --score 'helpful=2' --score 'honest'.",
+            "that count with --score: 'helpful' alone, or weights for several, such as helpful=2 and honest=1.",
         ),
-        (["kind"], "--score names 'kind', which argilla.json holds no rating of. Use 'helpful', 'honest'."),
+        (
+            ["kind"],
+            "argilla.json holds no answer to 'kind', which --score or `question` names. Use 'helpful', 'honest'.",
+        ),
         (
             ["honest=-1"],
-            "the weight of the aspect 'honest' must be a number above 0, not -1.0. "
-            "Leave the aspect away to give it no weight.",
+            "the weight of 'honest' in --score must be a number above 0, got -1.0. "
+            "Omit the aspect to give it no weight.",
         ),
     ],
 )
@@ -335,7 +414,7 @@ def test_aspects_are_never_averaged_unasked(
     scores: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = [part for score in scores for part in ("--score", score)]
-    assert run(["build", str(aspects_file(folder)), "--signal", "argilla", *given]) == 2
+    assert run(["build", "ratings", str(aspects_file(folder)), *given]) == 2
     assert capsys.readouterr().err == f"error: {message}\n"
     assert not (folder / "groups.parquet").exists()
 
@@ -374,12 +453,12 @@ def test_score_names_the_one_question_of_choices_or_rankings_that_counts(
     questions: tuple[str, ...], score: str, winner: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = argilla_file(folder, *questions)
-    assert run(["build", str(path), "--signal", "argilla", "--score", score, "--json"]) == 0
+    assert run(["build", str(path), "--score" if score == "helpful" else "--question", score, "--json"]) == 0
     (group,) = read_groups_file(folder / "groups.parquet")
     (edge,) = group.edges
     assert (group.responses[edge.winner].content, edge.prob) == (winner, 1.0)
     report = json.loads(capsys.readouterr().out)
-    others = {"answer to a question that --score does not name"} if score != "helpful" else set()
+    others = {"answer to another question"} if score != "helpful" else set()
     assert others <= report["dropped"].keys()
     assert report["rows_read"] == report["rows_used"] + sum(report["dropped"].values())
 
@@ -389,58 +468,53 @@ def test_score_names_the_one_question_of_choices_or_rankings_that_counts(
     [
         (
             ("preference", "harmless"),
-            [],
+            ["choices"],
             "argilla.json holds choices of 2 questions, which mean different things: 'preference', 'harmless'. Name "
-            "the one that counts: --score 'preference'. A comment that reads like a label may be one of them.",
+            "the one that counts: --question preference. A comment that reads like a label may be one of them.",
         ),
         (
             ("preference", "comment"),
-            [],
+            ["choices"],
             "argilla.json holds choices of 2 questions, which mean different things: 'preference', 'comment'. Name "
-            "the one that counts: --score 'preference'. A comment that reads like a label may be one of them.",
+            "the one that counts: --question preference. A comment that reads like a label may be one of them.",
         ),
         (
             ("order", "order_of_tone"),
-            [],
+            ["rankings"],
             "argilla.json holds rankings of 2 questions, which mean different things: 'order', 'order_of_tone'. Name "
-            "the one that counts: --score 'order'. A comment that reads like a label may be one of them.",
+            "the one that counts: --question order. A comment that reads like a label may be one of them.",
         ),
         (
             ("preference",),
-            ["--score", "preference=2"],
-            "--score weighs ratings only, and argilla.json holds choices of 'preference'. "
-            "Give --score 'preference' alone.",
+            ["choices", "--question", "order"],
+            "argilla.json holds no answer to 'order', which `score` or --question names. Use 'preference'.",
         ),
-        (
-            ("preference",),
-            ["--pairing", "best-random"],
-            "--pairing best-random has no effect on choices, which argilla.json holds. Leave it away.",
-        ),
-        (
-            tuple(RATED),
-            ["--truth", "majority"],
-            "--truth majority has no effect on ratings, which argilla.json holds. Leave it away.",
-        ),
-        (
-            tuple(RATED),
-            ["--weight", "agreement"],
-            "--weight agreement has no effect on ratings, which argilla.json holds. Leave it away.",
-        ),
+        (("preference",), ["ratings"], "argilla.json holds choices, not ratings. Build choices."),
+        (tuple(RATED), ["choices"], "argilla.json holds ratings, not choices. Build ratings."),
     ],
 )
 def test_what_an_export_does_not_say_or_cannot_use_is_refused(
     questions: tuple[str, ...], given: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["build", str(argilla_file(folder, *questions)), "--signal", "argilla", *given]) == 2
-    assert capsys.readouterr().err == f"error: {message}\n"
+    assert run(["build", *given[:1], str(argilla_file(folder, *questions)), *given[1:]]) == 2
+    assert capsys.readouterr().err == f"error: {message}\n".replace(str(folder), "")
     assert not (folder / "groups.parquet").exists()
+
+
+def test_an_export_of_two_kinds_asks_which(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = argilla_file(folder, "preference", *RATED)
+    assert run(["build", str(path)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: argilla.json holds ratings and choices. Say which: tropism build ratings {path}, or tropism build "
+        f"choices {path}.\n"
+    )
 
 
 def test_a_rated_aspect_may_be_called_as_a_column_is(folder: Path) -> None:
     fields = {"prompt": "Q", "response_1": "a", "response_2": "b"}
     answers = {f"prompt_response_{n}": [{"value": n, "user_id": "u"}] for n in (1, 2)}
     (folder / "argilla.json").write_text(json.dumps([{"id": "r", "fields": fields, "responses": answers}]))
-    assert run(["build", "argilla.json", "--signal", "argilla", "--score", "prompt"]) == 0
+    assert run(["build", "ratings", "argilla.json", "--score", "prompt"]) == 0
     (group,) = read_groups_file(folder / "groups.parquet")
     assert [group.responses[edge.winner].content for edge in group.edges] == ["b"]
 
@@ -500,7 +574,7 @@ def test_recipes_of_the_docs_leave_out_what_they_say(
 
 def test_build_never_replaces_its_input(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "votes.jsonl").write_text("{}\n")
-    assert run(["build", "votes.jsonl", "-o", "votes.jsonl", "--overwrite"]) == 2
+    assert run(["build", "votes", "votes.jsonl", "-o", "votes.jsonl", "--overwrite"]) == 2
     assert "--output would replace its own input votes.jsonl. Name another file." in capsys.readouterr().err
 
 

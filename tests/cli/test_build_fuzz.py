@@ -19,7 +19,7 @@ FEEDBACK: dict[str, tuple[str, ...]] = {
     "choices": ("prompt", "response_a", "response_b", "choice", "annotator"),
     "labels": ("prompt", "response", "label"),
 }
-"""Signals of `tropism build` whose columns it finds by their names, or is told."""
+"""Kinds of `tropism build` and the columns of their rows."""
 OPTIONS = ("--skip-bad", "--json", "-o")
 NAMED = {"time": "--time", "author": "--author", "annotator": "--annotator"}
 
@@ -51,7 +51,7 @@ def test_build_accounts_for_every_row_of_broken_values(
     rows = [broken_row(feedback_row(columns, random_), random_) for _ in range(NUM_ROWS)]
     path, target = tmp_path / "fuzzed.jsonl", tmp_path / "groups.parquet"
     path.write_text("".join(sound_line(row) for row in rows), encoding="utf-8")
-    assert run(["build", str(path), "--signal", signal, *named(columns), *OPTIONS, str(target)]) == 0
+    assert run(["build", signal, str(path), *named(columns), *OPTIONS, str(target)]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["rows_read"] == report["rows_used"] + sum(report["dropped"].values()) == NUM_ROWS
     assert len(list(read_groups_file(target))) == report["groups"] > 0
@@ -65,7 +65,7 @@ def test_build_uses_or_reports_every_row(
     random_, columns = random.Random(signal), FEEDBACK[signal]
     path, target = tmp_path / f"fuzzed{ending}", tmp_path / "groups.parquet"
     WRITERS[ending]([broken_row(feedback_row(columns, random_), random_) for _ in range(NUM_ROWS)], path, random_)
-    status = run(["build", str(path), "--signal", signal, *named(columns), *OPTIONS, str(target)])
+    status = run(["build", signal, str(path), *named(columns), *OPTIONS, str(target)])
     report = json.loads(capsys.readouterr().out)
     if status == 0:
         assert report["rows_read"] == report["rows_used"] + sum(report["dropped"].values()) == NUM_ROWS

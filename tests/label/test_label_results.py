@@ -21,7 +21,8 @@ from tropism.label.results import (
     results_of,
     strength_table,
 )
-from tropism.signals.build import Settings, build_foreign
+from tropism.signals.build import build_groups
+from tropism.signals.kinds.choices import ChoiceSettings
 
 
 def item(name: str, *, ids: tuple[str, ...] = ("large", "small")) -> ChoiceItem:
@@ -175,7 +176,7 @@ def test_build_says_the_same_of_the_same_choices(make_service: Callable[..., Lab
     page = results_of(service)
     assert [line.name for line in page.strengths.lines] == ["model-x", "model-y"]
     firsts = [line.first_chosen for line in page.annotators if line.first_chosen]
-    with build_foreign(tmp_path / "choices.sqlite", "label-page", Settings()) as made:
+    with build_groups(tmp_path / "choices.sqlite", ChoiceSettings()) as made:
         card = made.card
     assert page.alpha is not None
     assert page.raw is not None
@@ -210,7 +211,7 @@ def test_build_says_the_same_of_a_file_with_pairs_and_bests_of_three(tmp_path: P
             answer = drawn.choice([str(best), str(best), str(best), "1", "2", "tie", "both_bad"])
             service.choose(name, SubmittedChoice(f"{name}-{place}-0000", served.item.item_id, answer))
     page = results_of(service)
-    with build_foreign(tmp_path / "choices.sqlite", "label-page", Settings()) as made:
+    with build_groups(tmp_path / "choices.sqlite", ChoiceSettings()) as made:
         found = made.card.confounds
     store.close()
     assert page.alpha is not None

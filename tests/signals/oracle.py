@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tropism.signals.kinds.rules import GapRule, Log2Rule, QuantileRule, RatioRule, ShpRule, VoteRule
+from tropism.signals.kinds.vote_rules import GapRule, Log2Rule, QuantileRule, RatioRule, ShpRule, VoteRule
 
 
 class Answer(NamedTuple):

@@ -14,10 +14,14 @@ from hypothesis import strategies as st
 from tropism.data.group_store import read_card, read_groups_file, write_groups, write_tables
 from tropism.errors import ConfigError, DataError
 from tropism.ingest.group_rows import json_texts, to_json
-from tropism.signals.build import Settings, build_file, build_foreign
+from tropism.signals.build import build_groups
 from tropism.signals.engines import group_stream as stream
+from tropism.signals.kinds.choices import ChoiceSettings
 from tropism.signals.kinds.columns import ChoiceColumns, VoteColumns
-from tropism.signals.kinds.rules import GapRule, Log2Rule
+from tropism.signals.kinds.rankings import RankingSettings
+from tropism.signals.kinds.signal_settings import SignalSettings
+from tropism.signals.kinds.vote_rules import GapRule, Log2Rule
+from tropism.signals.kinds.votes import VoteSettings
 
 VOTES = VoteColumns("q", "a", "score", "thread")
 
@@ -42,25 +46,25 @@ def forum(num_threads: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("signal", "name", "settings", "edges", "groups"),
+    ("name", "settings", "edges", "groups"),
     [
-        ("posts", "stackexchange_coffee.jsonl", Settings(), 150, 76),
-        ("posts", "stackexchange_coffee.jsonl", Settings(rule=GapRule(1, later=True)), 41, 33),
-        ("imagereward", "imagereward_rankings.json", Settings(), 6399, 466),
-        ("oasst", "oasst_en_100_trees.jsonl", Settings(), 732, 207),
+        ("stackexchange_coffee.jsonl", VoteSettings(), 150, 76),
+        ("stackexchange_coffee.jsonl", VoteSettings(rule=GapRule(1, later=True)), 41, 33),
+        ("imagereward_rankings.json", RankingSettings(), 6399, 466),
+        ("oasst_en_100_trees.jsonl", RankingSettings(), 732, 207),
     ],
 )
 def test_real_files_make_the_counted_edges(
-    real_data: Path, signal: str, name: str, settings: Settings, edges: int, groups: int
+    real_data: Path, name: str, settings: SignalSettings, edges: int, groups: int
 ) -> None:
-    with build_foreign(real_data / "data" / name, signal, settings) as made:
+    with build_groups(real_data / "data" / name, settings) as made:
         found = list(made.groups)
     account = made.card.account
     assert (account.edges, account.groups) == (edges, groups)
     assert sum(len(group.edges) for group in found) == edges
     assert account.rows_read == account.rows_used + sum(account.dropped.values())
     assert {"bag_of_words_accuracy", "near_duplicate_edges"} <= made.card.confounds.keys()
-    if signal == "oasst":
+    if name.startswith("oasst"):
         assert all(isinstance(group.prompts[0], tuple) for group in found)
 
 
@@ -72,7 +76,7 @@ def test_written_tables_are_the_groups_one_by_one(
     monkeypatch.setattr(stream, "GROUPS_PER_BUCKET", per_bucket)
     monkeypatch.setattr(stream, "BYTES_PER_BUCKET", text)
     path = write_rows(tmp_path / "votes.jsonl", forum(60))
-    with build_file(path, VOTES, Settings(rule=GapRule(1), holdout=0.3)) as made:
+    with build_groups(path, VoteSettings(columns=VOTES, rule=GapRule(1), holdout=0.3)) as made:
         groups = list(made.groups)
         assert len(groups) > 30
         assert [group.id for group in groups] == sorted(group.id for group in groups)
@@ -94,7 +98,7 @@ def test_json_by_the_column_is_json_by_the_text(texts: list[str | None]) -> None
 def test_marked_groups_stay_on_their_side_when_rows_are_added(tmp_path: Path) -> None:
     def sides(num_threads: int) -> dict[str, str | None]:
         path = write_rows(tmp_path / f"{num_threads}.jsonl", forum(num_threads)[::-1])
-        with build_file(path, VOTES, Settings(rule=GapRule(1), holdout=0.3)) as made:
+        with build_groups(path, VoteSettings(columns=VOTES, rule=GapRule(1), holdout=0.3)) as made:
             return {group.id: group.split for group in made.groups}
 
     few, many = sides(40), sides(80)
@@ -114,8 +118,8 @@ def test_private_builds_hold_no_names_and_no_keys(tmp_path: Path) -> None:
         {"q": "Who is @jo_1984?", "a": "No idea", "score": 1, "thread": 7},
     ]
     path = write_rows(tmp_path / "votes.jsonl", rows)
-    settings = Settings(rule=GapRule(1), private=True)
-    with build_file(path, VOTES, settings) as made:
+    settings = VoteSettings(columns=VOTES, rule=GapRule(1), private=True)
+    with build_groups(path, settings) as made:
         (group,) = made.groups
     assert group.prompts == ("Who is [USER]?",)
     assert group.responses[group.edges[0].winner].content == "Write to [EMAIL] or see [URL]"
@@ -124,7 +128,7 @@ def test_private_builds_hold_no_names_and_no_keys(tmp_path: Path) -> None:
     assert (notes["replaced: email"], notes["replaced: url"], notes["replaced: user"]) == (1, 1, 2)
     ids = []
     for salt in ("a", "a", "b", None):
-        with build_file(path, VOTES, replace(settings, salt=salt)) as again:
+        with build_groups(path, replace(settings, salt=salt)) as again:
             ids.append(next(iter(again.groups)).id)
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
@@ -136,19 +140,19 @@ def test_sources_that_are_hashed_are_counted(tmp_path: Path) -> None:
         for place in range(3)
     ]
     path = write_rows(tmp_path / "choices.jsonl", rows)
-    columns = ChoiceColumns("q", "x", "y", "said", first_source="by_x", second_source="by_y")
+    columns = ChoiceColumns("q", "x", "y", "said", source_a="by_x", source_b="by_y")
     for private, hashed in ((True, 3), (False, None)):
-        with build_file(path, columns, Settings(private=private)) as made:
+        with build_groups(path, ChoiceSettings(columns=columns, private=private)) as made:
             assert made.card.account.notes.get("hashed: names of sources that hold personal data") == hashed
 
 
 def test_rankings_of_nobody_in_particular_know_no_truth(tmp_path: Path) -> None:
     lists = [{"id": "x", "prompt": "a cat", "generations": ["a", "b"], "ranking": [1, 2]}]
     (tmp_path / "images.json").write_text(json.dumps(lists))
-    for settings in (Settings(truth="dawid-skene"), Settings(weight="agreement")):
+    for settings in (RankingSettings(truth="dawid-skene"), RankingSettings(weight="agreement")):
         with (
-            pytest.raises(ConfigError, match=r"no effect on rankings whose annotators are not known"),
-            build_foreign(tmp_path / "images.json", "imagereward", settings),
+            pytest.raises(ConfigError, match=r"no effect on rankings without annotators"),
+            build_groups(tmp_path / "images.json", settings),
         ):
             pass
 
@@ -160,10 +164,10 @@ def test_bots_are_dropped_and_counted_unless_they_are_kept(tmp_path: Path) -> No
     ]
     columns = VoteColumns("q", "a", "score", "thread", author="who")
     path = write_rows(tmp_path / "votes.jsonl", rows)
-    with build_file(path, columns, Settings(rule=GapRule(1))) as made:
+    with build_groups(path, VoteSettings(columns=columns, rule=GapRule(1))) as made:
         assert made.card.account.dropped == {"author is a bot": 2}
         assert made.card.account.edges == 3
-    with build_file(path, columns, Settings(rule=GapRule(1), keep_bots=True)) as made:
+    with build_groups(path, VoteSettings(columns=columns, rule=GapRule(1), keep_bots=True)) as made:
         assert made.card.account.edges == 10
 
 
@@ -174,7 +178,7 @@ def test_gate_of_words_is_read_from_a_file(tmp_path: Path) -> None:
         {"q": "Q", "a": "call a friend", "score": 2, "thread": 1},
     ]
     path = write_rows(tmp_path / "votes.jsonl", rows)
-    with build_file(path, VOTES, Settings(rule=GapRule(1), gate=str(tmp_path / "words.txt"))) as made:
+    with build_groups(path, VoteSettings(columns=VOTES, rule=GapRule(1), gate=str(tmp_path / "words.txt"))) as made:
         (group,) = made.groups
         assert group.responses[group.edges[0].winner].content == "call a friend"
         assert made.card.account.notes["edges turned round: the safety gate stops the winner"] == 1
@@ -189,11 +193,11 @@ def test_accepted_answers_count_in_posts(tmp_path: Path) -> None:
         for name, score in (("2", 1), ("3", 1))
     ]  # fmt: skip
     path = write_rows(tmp_path / "posts.jsonl", [*answers, question])
-    with build_foreign(path, "posts", Settings(rule=Log2Rule())) as made:
+    with build_groups(path, VoteSettings(rule=Log2Rule())) as made:
         (group,) = made.groups
         assert group.responses[group.edges[0].winner].content == "3"
         assert made.card.account.dropped == {"question": 1}
-    with pytest.raises(DataError, match="no pair passes the rule"), build_foreign(path, "posts", Settings()):
+    with pytest.raises(DataError, match="no pair passes the rule"), build_groups(path, VoteSettings()):
         pass
 
 
@@ -201,10 +205,13 @@ def test_settings_that_nothing_knows_are_refused(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "votes.jsonl", forum(3))
     with (
         pytest.raises(ConfigError, match="`engine` must be duckdb, spark"),
-        build_file(path, VOTES, Settings(rule=GapRule(1), engine="sqlite")),
+        build_groups(path, VoteSettings(columns=VOTES, rule=GapRule(1), engine="sqlite")),
     ):
         pass
-    with pytest.raises(ConfigError, match="--signal 'x' is not known"), build_foreign(path, "x", Settings()):
-        pass
-    with pytest.raises(DataError, match="holds no feedback that can be used"), build_foreign(path, "oasst", Settings()):
+    with pytest.raises(ConfigError, match="`form` must be one of auto, table, posts for votes, got 'oasst'"):
+        VoteSettings(form="oasst")
+    with (
+        pytest.raises(DataError, match="holds no feedback that can be used"),
+        build_groups(path, RankingSettings(form="oasst")),
+    ):
         pass

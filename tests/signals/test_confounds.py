@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tropism.signals.kinds.rules import GapRule
-from tropism.signals.kinds.votes import Built, VoteColumns
+from tropism.signals.kinds.built_groups import BuiltGroups
+from tropism.signals.kinds.columns import VoteColumns
+from tropism.signals.kinds.vote_rules import GapRule
 from tropism.signals.statistics.confounds import share
 
 
@@ -30,7 +31,7 @@ def test_share_counts_one_thread_as_one_witness() -> None:
     assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
 
 
-def test_longer_and_earlier_count_ties_one_half(votes: Callable[..., Built]) -> None:
+def test_longer_and_earlier_count_ties_one_half(votes: Callable[..., BuiltGroups]) -> None:
     rows = [
         {"a": "eleven long", "votes": 9, "at": 10},
         {"a": "nine\nlong", "votes": 5, "at": 10},
@@ -44,14 +45,14 @@ def test_longer_and_earlier_count_ties_one_half(votes: Callable[..., Built]) -> 
     assert "author_only_accuracy" not in found
 
 
-def test_earlier_leaves_out_edges_without_a_time(votes: Callable[..., Built]) -> None:
+def test_earlier_leaves_out_edges_without_a_time(votes: Callable[..., BuiltGroups]) -> None:
     rows = [{"a": "a", "votes": 3, "at": 1}, {"a": "b", "votes": 2, "at": 2}, {"a": "c", "votes": 1}]
     found = votes(rows, GapRule()).card.confounds["chosen_earlier"]
     assert (found.value, found.n) == (1.0, 1)
     assert "chosen_earlier" not in votes(answers(a=2, b=1), GapRule()).card.confounds
 
 
-def test_author_accuracy_uses_the_other_threads_only(votes: Callable[..., Built]) -> None:
+def test_author_accuracy_uses_the_other_threads_only(votes: Callable[..., BuiltGroups]) -> None:
     """Thread 1: ann 5 > bob 1. Thread 2: ann 1 < bob 4. Thread 3: ann 6 > bob 2, cy 0 (who is in no other thread).
 
     Without thread 1 the means are ann 3.5, bob 3: right. Without 2: ann 5.5, bob 1.5: wrong. Without 3: ann 3, bob
@@ -67,7 +68,7 @@ def test_author_accuracy_uses_the_other_threads_only(votes: Callable[..., Built]
     assert (found.value, found.n) == (pytest.approx(3 / 5), 5)
 
 
-def test_deleted_authors_tell_nothing(votes: Callable[..., Built]) -> None:
+def test_deleted_authors_tell_nothing(votes: Callable[..., BuiltGroups]) -> None:
     rows = [
         {"thread": thread, "a": f"{thread}{name}", "who": who, "votes": score}
         for thread in (1, 2)
@@ -76,7 +77,7 @@ def test_deleted_authors_tell_nothing(votes: Callable[..., Built]) -> None:
     assert votes(rows, GapRule()).card.confounds["author_only_accuracy"].value == 0.5
 
 
-def test_length_accuracy_takes_its_direction_from_other_threads(votes: Callable[..., Built]) -> None:
+def test_length_accuracy_takes_its_direction_from_other_threads(votes: Callable[..., BuiltGroups]) -> None:
     """Winners are shorter in threads 1 to 3 and longer in thread 4: 3 of 4 are told by length."""
     rows = [
         {"thread": thread, "a": text, "votes": score}

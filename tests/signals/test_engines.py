@@ -12,9 +12,10 @@ import pytest
 from tropism.errors import DataError
 from tropism.ingest import csv_records, text_bytes
 from tropism.ingest.csv_records import csv_header
+from tropism.signals.build import build_groups
 from tropism.signals.engines.engine import open_file, open_source, rows
-from tropism.signals.kinds.rules import GapRule
-from tropism.signals.kinds.votes import VoteColumns, votes_to_groups
+from tropism.signals.kinds.columns import VoteColumns
+from tropism.signals.kinds.votes import VoteSettings
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "json", "parquet"])
@@ -53,7 +54,7 @@ def test_header_alone_has_no_record(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("q,a,votes\n")
     with pytest.raises(DataError) as caught:
-        votes_to_groups(open_file(path, ["q", "a", "votes"]), VoteColumns("q", "a", "votes"), GapRule(), source="a.csv")
+        build_groups(path, VoteSettings(columns=VoteColumns("q", "a", "votes")))
     assert str(caught.value) == "a.csv has no record. Give a file with at least one record."
 
 

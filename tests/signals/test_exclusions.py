@@ -8,23 +8,25 @@ import ibis
 import pyarrow as pa
 import pytest
 
+from tests.signals.settings_by_columns import settings_of
 from tropism.errors import ConfigError, DataError
 from tropism.records import DataCard
-from tropism.signals.build import Settings, build_file, build_foreign
+from tropism.signals.build import build_groups
 from tropism.signals.kinds.columns import (
     ChoiceColumns,
-    Columns,
     LabelColumns,
     RankingColumns,
     RatingColumns,
+    SignalColumns,
     VoteColumns,
 )
 from tropism.signals.kinds.exclusions import Exclusions, is_marked
-from tropism.signals.kinds.rules import QuantileRule
+from tropism.signals.kinds.vote_rules import QuantileRule
+from tropism.signals.kinds.votes import VoteSettings
 
 DAY = 86_400
 VOTES = VoteColumns("q", "a", "score", "thread", "at", "who")
-KINDS: dict[str, Columns] = {
+KINDS: dict[str, SignalColumns] = {
     "votes": VOTES,
     "ratings": RatingColumns("q", "a", {"score": 1.0}, "thread", "at", "who"),
     "rankings": RankingColumns("q", "a", "score", "thread", "at", "who"),
@@ -43,12 +45,12 @@ KEPT = [row("one two three", 9), row("four five six", 1)]
 
 
 def made(
-    folder: Path, rows: list[dict[str, Any]], exclude: Exclusions, columns: Columns = VOTES, **settings: Any
+    folder: Path, rows: list[dict[str, Any]], exclude: Exclusions, columns: SignalColumns = VOTES, **settings: Any
 ) -> tuple[set[str], DataCard]:
     """The answers of all groups, and the card."""
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
-    with build_file(path, columns, Settings(exclude=exclude, **settings)) as built:
+    with build_groups(path, settings_of(columns, exclude=exclude, **settings)) as built:
         return {str(one.content) for group in built.groups for one in group.responses}, built.card
 
 
@@ -85,7 +87,7 @@ def test_row_is_left_out_under_its_own_reason_in_every_kind(case: str, kind: str
     assert (account.rows_read, account.rows_used, account.dropped) == (3, 2, {reason: 1})
     assert account.examples[reason] == ["row 3"]
     assert card.rule.endswith(str(exclude))
-    assert str(exclude).startswith("; left out: ")
+    assert str(exclude).startswith("; excluded: ")
     everything, plain = made(tmp_path, rows, Exclusions(), KINDS[kind])
     assert len(everything) == 3
     assert plain.account.dropped == {}
@@ -117,7 +119,7 @@ def test_age_is_measured_against_the_newest_time_of_the_file(tmp_path: Path) -> 
         "missing time": 1,
         "younger than 7 days on 1970-01-11T00:00:00Z": 1,
     }
-    assert card.rule.endswith("; left out: younger than 7 days on 1970-01-11T00:00:00Z")
+    assert card.rule.endswith("; excluded: younger than 7 days on 1970-01-11T00:00:00Z")
     texts, _ = made(tmp_path, rows, Exclusions(settled_days=7, as_of=20 * DAY))
     assert texts == {"one two three", "four five six", "of day 3", "of day 4"}
 
@@ -159,8 +161,8 @@ def test_mark_that_cannot_be_read_stops_unless_skipped(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         made(tmp_path, rows, Exclusions(marks=("mod",)))
     assert str(caught.value) == (
-        "row 3: column 'mod' must hold true or false, not 'perhaps' (1 such row). "
-        "Correct it, or drop and count such rows with --skip-bad."
+        "row 3: column 'mod' must hold true or false, got 'perhaps' (1 such row). "
+        "Correct it, or drop and count such rows with `skip_bad=True`."
     )
     _, card = made(tmp_path, rows, Exclusions(marks=("mod",)), skip_bad=True)
     assert card.account.dropped == {"mark mod is not true or false": 1}
@@ -169,10 +171,10 @@ def test_mark_that_cannot_be_read_stops_unless_skipped(tmp_path: Path) -> None:
 def test_unreadable_mark_names_its_own_column_though_a_role_has_that_name(tmp_path: Path) -> None:
     columns = VoteColumns("q", "a", "score", "thread")
     rows = [one | {"time": "soon", "votes cast": 1} for one in KEPT]
-    with pytest.raises(DataError, match=r"^row 1: column 'time' must hold true or false, not 'soon' \(2 such rows\)"):
+    with pytest.raises(DataError, match=r"^row 1: column 'time' must hold true or false, got 'soon' \(2 such rows\)"):
         made(tmp_path, rows, Exclusions(marks=("time",)), columns)
     rows = [one | {"votes cast": "many"} for one in KEPT]
-    with pytest.raises(DataError, match=r"^row 1: column 'votes cast' must hold true or false, not 'many'"):
+    with pytest.raises(DataError, match=r"^row 1: column 'votes cast' must hold true or false, got 'many'"):
         made(tmp_path, rows, Exclusions(marks=("votes cast",)), columns)
 
 
@@ -182,7 +184,7 @@ def test_marks_of_any_name_are_told_by_their_own_column(tmp_path: Path) -> None:
     _, card = made(tmp_path, told, Exclusions(marks=("is no label",)))
     assert card.account.dropped == {"marked is no label": 1}
     told[1]["a-b"] = "perhaps"
-    with pytest.raises(DataError, match=r"^row 2: column 'a-b' must hold true or false, not 'perhaps'"):
+    with pytest.raises(DataError, match=r"^row 2: column 'a-b' must hold true or false, got 'perhaps'"):
         made(tmp_path, [{**one, "a-b": str(one["a-b"])} for one in told], Exclusions(marks=("a b", "a-b")))
 
 
@@ -206,20 +208,23 @@ def test_marks_are_what_forums_write(given: list[Any], marks: list[bool | None])
 @pytest.mark.parametrize(
     ("exclude", "message"),
     [
-        ({"marks": ("m", "n", "m")}, "--drop-if names the column 'm' twice. Name it once."),
-        ({"min_words": 0}, "--min-words must be at least 1, not 0. Leave it away to keep every answer."),
+        ({"marks": ("m", "n", "m")}, "`marks` names the column 'm' twice. Name it once."),
+        ({"min_words": 0}, "`min_words` must be at least 1, got 0. Omit it to keep every answer."),
         (
             {"min_words": 5, "max_words": 4},
-            "--max-words must be at least 5, not 4. Raise it, or leave it away.",
+            "`max_words` must be at least 5, got 4. Raise or omit `max_words`.",
         ),
-        ({"max_words": 0}, "--max-words must be at least 1, not 0. Raise it, or leave it away."),
-        ({"settled_days": 0}, "--settled must be a number of days above 0, not 0. Use 7, say."),
-        ({"settled_days": float("nan")}, "--settled must be a number of days above 0, not nan. Use 7, say."),
-        ({"as_of": 1.0}, "--as-of has no effect without --settled. Add --settled 7, say."),
-        ({"asker": "op"}, "--asker has no effect without --author. Name a column with --author."),
-        ({"known_authors": True}, "--known-authors has no effect without --author. Name a column with --author."),
-        ({"parent": "reply_to"}, "--parent has no effect without --group. Name a column with --group."),
-        ({"settled_days": 7}, "--settled has no effect without --time. Name a column with --time."),
+        ({"max_words": 0}, "`max_words` must be at least 1, got 0. Raise or omit `max_words`."),
+        ({"settled_days": 0}, "`settled_days` must be a number of days above 0, got 0. Use 7, for example."),
+        (
+            {"settled_days": float("nan")},
+            "`settled_days` must be a number of days above 0, got nan. Use 7, for example.",
+        ),
+        ({"as_of": 1.0}, "`as_of` has no effect without `settled_days`. Set `settled_days` to 7 days."),
+        ({"asker": "op"}, "`asker` has no effect without `author`. Name the column with `author`."),
+        ({"known_authors": True}, "`known_authors` has no effect without `author`. Name the column with `author`."),
+        ({"parent": "reply_to"}, "`parent` has no effect without `group`. Name the column with `group`."),
+        ({"settled_days": 7}, "`settled_days` has no effect without `time`. Name the column with `time`."),
     ],
 )
 def test_exclusion_without_effect_is_refused(exclude: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -231,7 +236,7 @@ def test_exclusion_without_effect_is_refused(exclude: dict[str, Any], message: s
 def test_column_of_an_exclusion_must_be_there_and_its_own(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no column 'nsfw'; its columns are "):
         made(tmp_path, KEPT, Exclusions(marks=("nsfw",)))
-    with pytest.raises(ConfigError, match=r"^--author and --asker both name the column 'who'\."):
+    with pytest.raises(ConfigError, match=r"^`author` and `asker` both name the column 'who'\."):
         made(tmp_path, KEPT, Exclusions(asker="who"))
 
 
@@ -245,14 +250,14 @@ def test_stack_exchange_keeps_the_askers_own_answers_unless_told(real_data: Path
         for post in posts
     )  # fmt: skip
     assert own > 0
-    with build_foreign(path, "posts", Settings(exclude=Exclusions(marks=("by_asker",), min_words=5))) as built:
+    with build_groups(path, VoteSettings(exclude=Exclusions(marks=("by_asker",), min_words=5))) as built:
         dropped = built.card.account.dropped
     assert dropped["marked by_asker"] == own
-    with build_foreign(path, "posts", Settings()) as built:
+    with build_groups(path, VoteSettings()) as built:
         assert "marked by_asker" not in built.card.account.dropped
-    message = r"^--drop-if names 'mod', which files of posts do not have\. Use accepted or by_asker\.$"
-    settings = Settings(exclude=Exclusions(marks=("mod",)))
-    with pytest.raises(ConfigError, match=message), build_foreign(path, "posts", settings):
+    message = r"^`marks` names 'mod', which stackexchange_coffee\.jsonl does not have\. Use accepted or by_asker\.$"
+    settings = VoteSettings(exclude=Exclusions(marks=("mod",)))
+    with pytest.raises(ConfigError, match=message), build_groups(path, settings):
         pass
 
 

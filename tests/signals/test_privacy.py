@@ -12,16 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tropism.signals.privacy.personal import ANY, PLACEHOLDERS, count_hits, scrub_text
-from tropism.signals.privacy.redaction import (
-    gained,
-    hits,
-    is_bot,
-    is_deleted,
-    is_moderator,
-    new_salt,
-    salted,
-    scrub,
-)
+from tropism.signals.privacy.redaction import gained, hits, is_bot, is_deleted, is_moderator, new_salt, salted, scrub
 
 EXAMPLES = Path(__file__).with_name("personal_examples.txt")
 

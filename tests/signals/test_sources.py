@@ -483,7 +483,7 @@ def test_reasons_that_name_fields_are_few_and_short_and_private_ones_name_none(t
     assert len(open_reasons) == 21
     assert max(map(len, told(list(read_argilla(path))))) < 120
     assert told(list(few_reasons(read_argilla(path), private=True))) == {
-        f"{unclear} (its fields are not named: --private)": 31
+        f"{unclear} (its fields are not named in a private build)": 31
     }
 
 
@@ -491,7 +491,7 @@ def test_questions_that_are_not_named_are_asides(tmp_path: Path) -> None:
     asked = Questions(["order"])
     record = argilla({"prompt": "P"} | TWO, which="response-1", order=["response-2", "response-1"])
     rows = list(read_argilla(written(tmp_path, [record]), questions=asked))
-    assert rows[0] == Aside(1, "answer to a question that --score does not name")
+    assert rows[0] == Aside(1, "answer to another question")
     assert [(row.response, row.rank) for row in rows if isinstance(row, RankRow)] == [("Rose", 0), ("Oak", 1)]
     assert asked.found == {"which": "choices", "order": "rankings"}
     picked = result("pairwise", {"selected": "left"}, name="tone")
@@ -499,7 +499,7 @@ def test_questions_that_are_not_named_are_asides(tmp_path: Path) -> None:
     path = written(tmp_path, [task(picked, labelled, predictions=[])], "tasks.json")
     asked = Questions(["help"])
     rows = list(read_label_studio(path, questions=asked))
-    assert rows[0] == Aside(1, "answer to a question that --score does not name")
+    assert rows[0] == Aside(1, "answer to another question")
     assert isinstance(rows[1], ChoiceRow)
     assert rows[1].choice == "tie"
     assert asked.found == {"tone": "choices", "help": "choices"}

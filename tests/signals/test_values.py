@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from ibis import Table
 
-from tropism.signals.engines import expressions as values
+from tropism.signals.engines import expressions
 from tropism.signals.engines.duck import DuckEngine, connect
 from tropism.signals.engines.engine import rows
 
@@ -106,7 +106,7 @@ def kept(**columns: Any) -> Table:
 def seconds(texts: list[str | None]) -> list[float | None]:
     """What DuckDB reads, in the order of the texts."""
     table = kept(place=range(len(texts)), text=pa.array(texts, pa.string()))
-    told = table.select("place", seconds=values.seconds(table.text)).order_by("place")
+    told = table.select("place", seconds=expressions.seconds(table.text)).order_by("place")
     return [row["seconds"] for row in rows(told)]
 
 
@@ -152,7 +152,7 @@ def test_columns_of_numbers_and_of_timestamps_are_taken_as_they_are() -> None:
         zoned=pa.array(moments, pa.timestamp("us", tz="UTC")),
         day=pa.array(moments, pa.timestamp("us")).cast(pa.date32(), safe=False),
     )
-    told = table.select("place", *(values.seconds(table[name]).name(name) for name in table.columns[1:]))
+    told = table.select("place", *(expressions.seconds(table[name]).name(name) for name in table.columns[1:]))
     first, second = rows(told.order_by("place"))
     assert first == {
         "place": 0,

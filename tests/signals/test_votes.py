@@ -13,9 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tropism.groups import PreferenceGroup
+from tropism.signals.build import build_groups
 from tropism.signals.engines.engine import open_file
-from tropism.signals.kinds.rules import GapRule, ShpRule
-from tropism.signals.kinds.votes import Built, VoteColumns, votes_to_groups
+from tropism.signals.kinds.built_groups import BuiltGroups
+from tropism.signals.kinds.columns import VoteColumns
+from tropism.signals.kinds.vote_rules import GapRule, ShpRule
+from tropism.signals.kinds.votes import VoteSettings
 
 
 def told(groups: Any) -> set[tuple[str, Any, Any]]:
@@ -38,14 +41,14 @@ def answers(**scores: Any) -> list[dict[str, Any]]:
     return [{"a": name, "votes": score} for name, score in scores.items()]
 
 
-def test_gap_rule_keeps_the_pairs_that_lead_by_enough(votes: Callable[..., Built]) -> None:
+def test_gap_rule_keeps_the_pairs_that_lead_by_enough(votes: Callable[..., BuiltGroups]) -> None:
     rows = answers(a=5, b=3, c=3, d=-2)
     assert pairs(votes(rows, GapRule(1)).groups) == {"a>b", "a>c", "a>d", "b>d", "c>d"}
     assert pairs(votes(rows, GapRule(5)).groups) == {"a>d", "b>d", "c>d"}
     assert pairs(votes(rows, GapRule(5.5)).groups) == {"a>d"}
 
 
-def test_later_asks_that_the_winner_was_written_strictly_later(votes: Callable[..., Built]) -> None:
+def test_later_asks_that_the_winner_was_written_strictly_later(votes: Callable[..., BuiltGroups]) -> None:
     rows = [
         {"a": "a", "votes": 9, "at": 100},
         {"a": "b", "votes": 5, "at": 100},
@@ -55,7 +58,7 @@ def test_later_asks_that_the_winner_was_written_strictly_later(votes: Callable[.
     assert pairs(votes(rows, GapRule(1, later=True)).groups) == {"a>c", "b>c", "d>b", "d>c"}
 
 
-def test_shp_rule_by_hand(votes: Callable[..., Built]) -> None:
+def test_shp_rule_by_hand(votes: Callable[..., BuiltGroups]) -> None:
     rows = [
         {"a": "early", "votes": 8, "at": "2020-01-01T00:00:00Z"},
         {"a": "late", "votes": 4, "at": "2020-01-02T00:00:00Z"},
@@ -77,12 +80,12 @@ def test_shp_rule_by_hand(votes: Callable[..., Built]) -> None:
     }
 
 
-def test_shp_rule_never_pairs_equal_votes(votes: Callable[..., Built]) -> None:
+def test_shp_rule_never_pairs_equal_votes(votes: Callable[..., BuiltGroups]) -> None:
     rows = [{"a": name, "votes": score, "at": 1} for name, score in (("a", 0), ("b", 0), ("c", 3))]
     assert pairs(votes(rows, ShpRule(min_ratio=1, min_score=0)).groups) == {"c>a", "c>b"}
 
 
-def test_group_holds_prompt_scores_and_stable_ids(votes: Callable[..., Built]) -> None:
+def test_group_holds_prompt_scores_and_stable_ids(votes: Callable[..., BuiltGroups]) -> None:
     rows = [{"a": "naïve 🙂", "votes": 2, "at": 5}, {"a": "日本", "votes": 0.5, "at": 4}]
     (group,) = votes([row | {"q": "Wie?\nÜber"} for row in rows], GapRule()).groups
     assert (group.id, group.prompts, group.source) == ("1", ("Wie?\nÜber",), "votes.jsonl")
@@ -92,21 +95,21 @@ def test_group_holds_prompt_scores_and_stable_ids(votes: Callable[..., Built]) -
     assert {one.id for one in other.responses} == {one.id for one in group.responses}
 
 
-def test_weight_gap_is_the_lead_in_votes(votes: Callable[..., Built]) -> None:
+def test_weight_gap_is_the_lead_in_votes(votes: Callable[..., BuiltGroups]) -> None:
     made = votes(answers(a=5, b=3, c=-2), GapRule(), weight="gap")
     (group,) = made.groups
     assert {edge.weight for edge in group.edges} == {2.0, 5.0, 7.0}
     assert made.card.rule == "gap: the winner leads by at least 1; an edge weighs its gap"
 
 
-def test_cap_keeps_the_largest_gaps(votes: Callable[..., Built]) -> None:
+def test_cap_keeps_the_largest_gaps(votes: Callable[..., BuiltGroups]) -> None:
     made = votes(answers(a=10, b=6, c=3, d=1), GapRule(), cap=3)
     assert pairs(made.groups) == {"a>d", "a>c", "b>d"}
     assert made.card.account.notes == {"pairs over the cap": 3}
-    assert made.card.rule == "gap: the winner leads by at least 1; at most 3 edges of a thread, the largest gaps first"
+    assert made.card.rule == "gap: the winner leads by at least 1; at most 3 edges per thread, the largest gaps first"
 
 
-def test_cap_breaks_ties_by_the_texts_and_not_by_the_order(votes: Callable[..., Built]) -> None:
+def test_cap_breaks_ties_by_the_texts_and_not_by_the_order(votes: Callable[..., BuiltGroups]) -> None:
     rows = answers(**{f"w{i}": 1 for i in range(9)}, **{f"l{i}": 0 for i in range(9)})
     first = pairs(votes(rows, GapRule(), cap=4).groups)
     assert len(first) == 4
@@ -114,7 +117,7 @@ def test_cap_breaks_ties_by_the_texts_and_not_by_the_order(votes: Callable[..., 
     assert len({pair.split(">")[0] for pair in first}) > 1
 
 
-def test_key_with_two_prompts_is_split_and_counted(votes: Callable[..., Built]) -> None:
+def test_key_with_two_prompts_is_split_and_counted(votes: Callable[..., BuiltGroups]) -> None:
     rows = answers(a=2, b=1) + [row | {"q": "R?"} for row in answers(c=5, d=1)]
     made = votes([*rows, *[row | {"thread": 2} for row in answers(e=1, f=0)]], GapRule())
     assert pairs(made.groups) == {"a>b", "c>d", "e>f"}
@@ -126,7 +129,7 @@ def test_key_with_two_prompts_is_split_and_counted(votes: Callable[..., Built]) 
     assert [name.partition("/")[0] for name in ids] == ["1", "1", "2"]
 
 
-def test_without_a_key_equal_prompts_are_a_thread(votes: Callable[..., Built]) -> None:
+def test_without_a_key_equal_prompts_are_a_thread(votes: Callable[..., BuiltGroups]) -> None:
     columns = VoteColumns("q", "a", "votes")
     made = votes([*answers(a=2), *[row | {"thread": 2} for row in answers(b=1)]], GapRule(), columns)
     assert pairs(made.groups) == {"a>b"}
@@ -136,13 +139,14 @@ def test_without_a_key_equal_prompts_are_a_thread(votes: Callable[..., Built]) -
 def test_key_keeps_its_zeros(tmp_path: Path) -> None:
     path = tmp_path / "votes.csv"
     path.write_text("thread,q,a,votes\n007,Q,a,2\n007,Q,b,1\n7,Q,c,9\n")
-    made = votes_to_groups(
-        open_file(path, ["thread", "q", "a", "votes"]), VoteColumns("q", "a", "votes", group="thread"), GapRule()
+    made = build_groups(
+        open_file(path, ["thread", "q", "a", "votes"]),
+        VoteSettings(columns=VoteColumns("q", "a", "votes", group="thread"), rule=GapRule()),
     )
     assert told(made.groups) == {("007", "a", "b")}
 
 
-def test_account_adds_up_and_names_rows(votes: Callable[..., Built]) -> None:
+def test_account_adds_up_and_names_rows(votes: Callable[..., BuiltGroups]) -> None:
     rows = [
         {"a": "good", "votes": 5},
         {"a": "bad", "votes": 1},
@@ -184,14 +188,14 @@ def test_account_adds_up_and_names_rows(votes: Callable[..., Built]) -> None:
     assert {one.content: one.score for one in group.responses} == {"good": 7.0, "bad": 1.0, "between": 6.5}
 
 
-def test_response_without_an_edge_stays_in_its_group(votes: Callable[..., Built]) -> None:
+def test_response_without_an_edge_stays_in_its_group(votes: Callable[..., BuiltGroups]) -> None:
     made = votes(answers(a=5, b=3, c=1), GapRule(4))
     (group,) = made.groups
     assert len(group.responses) == 3
     assert made.card.account.notes == {"responses without an edge": 1}
 
 
-def test_shuffled_rows_make_the_same_groups_and_card(votes: Callable[..., Built]) -> None:
+def test_shuffled_rows_make_the_same_groups_and_card(votes: Callable[..., BuiltGroups]) -> None:
     rng = random.Random(0)
     rows: list[dict[str, Any]] = [
         {
@@ -216,13 +220,13 @@ def test_shuffled_rows_make_the_same_groups_and_card(votes: Callable[..., Built]
     assert first[1]["account"]["dropped"]["repeated response"] > 0
 
 
-def test_groups_can_be_read_twice(votes: Callable[..., Built]) -> None:
+def test_groups_can_be_read_twice(votes: Callable[..., BuiltGroups]) -> None:
     made = votes(answers(a=2, b=1), GapRule())
     assert list(made.groups) == list(made.groups) != []
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "semicolon", "parquet", "json", "csv.gz", "stamps"])
-def test_every_kind_of_file_makes_the_same_groups(kind: str, tmp_path: Path, votes: Callable[..., Built]) -> None:
+def test_every_kind_of_file_makes_the_same_groups(kind: str, tmp_path: Path, votes: Callable[..., BuiltGroups]) -> None:
     rows = [
         {"q": 'A "quoted", long\nquestion; é', "a": f"{name}, \t{name}", "votes": score, "thread": "01", "at": at}
         for name, score, at in (("a", 4, 60), ("b", 2, 0), ("c", -3, 120))
@@ -247,7 +251,9 @@ def test_every_kind_of_file_makes_the_same_groups(kind: str, tmp_path: Path, vot
             writer.writeheader()
             writer.writerows(rows)
     rule = GapRule(2, later=True)
-    made = votes_to_groups(open_file(path, list(columns.given().values())), columns, rule, source="votes.jsonl")
+    made = build_groups(
+        open_file(path, list(columns.given().values())), VoteSettings(columns=columns, rule=rule, source="votes.jsonl")
+    )
     expected = votes(rows, rule, columns)
     assert list(made.groups) == list(expected.groups)
     assert told(made.groups) == {("01", "a, \ta", "b, \tb")}
@@ -256,7 +262,7 @@ def test_every_kind_of_file_makes_the_same_groups(kind: str, tmp_path: Path, vot
 
 def test_a_table_of_your_own_works() -> None:
     table = ibis.memtable(pa.table({"p": ["Q", "Q"], "r": ["a", "b"], "s": [3, 1]}))
-    made = votes_to_groups(table, VoteColumns("p", "r", "s"), GapRule())
+    made = build_groups(table, VoteSettings(columns=VoteColumns("p", "r", "s"), rule=GapRule()))
     assert pairs(made.groups) == {"a>b"}
 
 
@@ -266,7 +272,7 @@ def test_a_table_of_your_own_works() -> None:
 def test_counsel_chat_makes_the_counted_edges(real_data: Path, min_gap: int, cap: int | None, num_edges: int) -> None:
     columns = VoteColumns("questionText", "answerText", "upvotes", group="questionID")
     table = open_file(real_data / "data" / "counsel_chat.jsonl", list(columns.given().values()))
-    made = votes_to_groups(table, columns, GapRule(min_gap), cap=cap)
+    made = build_groups(table, VoteSettings(columns=columns, rule=GapRule(min_gap), cap=cap))
     groups = list(made.groups)
     account = made.card.account
     assert sum(len(group.edges) for group in groups) == account.edges == num_edges

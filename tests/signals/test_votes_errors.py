@@ -9,9 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tropism.errors import ConfigError, DataError
+from tropism.signals.build import build_groups
 from tropism.signals.engines.engine import open_file
-from tropism.signals.kinds.rules import GapRule, ShpRule
-from tropism.signals.kinds.votes import Built, VoteColumns, votes_to_groups
+from tropism.signals.kinds.built_groups import BuiltGroups
+from tropism.signals.kinds.columns import VoteColumns
+from tropism.signals.kinds.vote_rules import GapRule, ShpRule
+from tropism.signals.kinds.votes import VoteSettings
 
 
 def told(groups: Any) -> set[tuple[str, Any, Any]]:
@@ -37,17 +40,19 @@ def answers(**scores: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("score", "message"),
     [
-        ("NaN", "row 2: column 'votes' must hold a finite number, not 'NaN' (1 such row)."),
-        ("-inf", "row 2: column 'votes' must hold a finite number, not '-inf' (1 such row)."),
-        ("many", "row 2: column 'votes' must hold a number, not 'many' (1 such row)."),
-        (True, "row 2: column 'votes' must hold a number, not 'true' (1 such row)."),
+        ("NaN", "row 2: column 'votes' must hold a finite number, got 'NaN' (1 such row)."),
+        ("-inf", "row 2: column 'votes' must hold a finite number, got '-inf' (1 such row)."),
+        ("many", "row 2: column 'votes' must hold a number, got 'many' (1 such row)."),
+        (True, "row 2: column 'votes' must hold a number, got 'true' (1 such row)."),
     ],
 )
-def test_score_that_is_no_number_stops_unless_skipped(votes: Callable[..., Built], score: Any, message: str) -> None:
+def test_score_that_is_no_number_stops_unless_skipped(
+    votes: Callable[..., BuiltGroups], score: Any, message: str
+) -> None:
     rows = answers(a=3, x=score, b=1)
     with pytest.raises(DataError) as caught:
         votes(rows, GapRule())
-    assert str(caught.value) == f"{message} Correct it, or drop and count such rows with --skip-bad."
+    assert str(caught.value) == f"{message} Correct it, or drop and count such rows with `skip_bad=True`."
     made = votes(rows, GapRule(), skip_bad=True)
     assert pairs(made.groups) == {"a>b"}
     (reason,) = made.card.account.dropped
@@ -57,18 +62,20 @@ def test_score_that_is_no_number_stops_unless_skipped(votes: Callable[..., Built
 def test_nan_in_parquet_is_found(tmp_path: Path) -> None:
     path = tmp_path / "votes.parquet"
     pq.write_table(pa.table({"q": ["Q"] * 3, "a": ["a", "b", "c"], "votes": [1.0, float("nan"), None]}), path)
-    with pytest.raises(DataError, match=r"^row 2: column 'votes' must hold a finite number, not 'nan' \(1 such row\)"):
-        votes_to_groups(open_file(path, ["q", "a", "votes"]), VoteColumns("q", "a", "votes"), GapRule())
+    with pytest.raises(DataError, match=r"^row 2: column 'votes' must hold a finite number, got 'nan' \(1 such row\)"):
+        build_groups(
+            open_file(path, ["q", "a", "votes"]), VoteSettings(columns=VoteColumns("q", "a", "votes"), rule=GapRule())
+        )
 
 
-def test_time_that_cannot_be_read_stops_unless_skipped(votes: Callable[..., Built]) -> None:
+def test_time_that_cannot_be_read_stops_unless_skipped(votes: Callable[..., BuiltGroups]) -> None:
     rows = [{"a": "a", "votes": 3, "at": "soon"}, {"a": "b", "votes": 2, "at": "later"}]
     rows += [{"a": "c", "votes": 3, "at": 2}, {"a": "d", "votes": 1, "at": "1970-01-01"}, {"a": "e", "votes": 1}]
     with pytest.raises(DataError) as caught:
         votes(rows, GapRule())
     assert str(caught.value) == (
-        "row 1: column 'at' must hold a time (ISO 8601, or seconds since 1970), not 'soon' (2 such rows). "
-        "Correct it, or drop and count such rows with --skip-bad."
+        "row 1: column 'at' must hold a time (ISO 8601, or seconds since 1970), got 'soon' (2 such rows). "
+        "Correct it, or drop and count such rows with `skip_bad=True`."
     )
     made = votes(rows, GapRule(), skip_bad=True)
     assert made.card.account.dropped == {"time cannot be read": 2}
@@ -77,7 +84,7 @@ def test_time_that_cannot_be_read_stops_unless_skipped(votes: Callable[..., Buil
     assert made.card.account.dropped == {"time cannot be read": 2, "missing time": 1}
 
 
-def test_no_edge_tells_threads_and_largest_gap(votes: Callable[..., Built]) -> None:
+def test_no_edge_tells_threads_and_largest_gap(votes: Callable[..., BuiltGroups]) -> None:
     rows = answers(a=3, b=1) + [row | {"thread": 2} for row in answers(c=3, d=3)]
     with pytest.raises(DataError) as caught:
         votes(rows, GapRule(5))
@@ -93,24 +100,24 @@ def test_no_edge_tells_threads_and_largest_gap(votes: Callable[..., Built]) -> N
         votes([*answers(a=3), {"a": "", "votes": 1}], GapRule())
     assert str(caught.value) == (
         "no prompt of votes.jsonl has two answers that can be used (2 rows: 1 x empty response, 1 x only answer to its "
-        "prompt). Name with --group the column that holds the answers to one prompt together, or add answers."
+        "prompt). Name with `group` the column that answers to one prompt have in common, or add answers."
     )
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: GapRule(0), "--min-gap must be a number above 0, not 0. Use 1, one vote, for every lead."),
+        (lambda: GapRule(0), "`min_gap` must be a number above 0, got 0. Use 1, one vote, for every lead."),
         (
             lambda: GapRule(float("nan")),
-            "--min-gap must be a number above 0, not nan. Use 1, one vote, for every lead.",
+            "`min_gap` must be a number above 0, got nan. Use 1, one vote, for every lead.",
         ),
-        (lambda: ShpRule(min_ratio=0.5), "--min-ratio must be a number of at least 1, not 0.5. Raise --min-ratio."),
-        (lambda: ShpRule(min_score=-1), "--min-score must be a number of at least 0, not -1. Raise --min-score."),
+        (lambda: ShpRule(min_ratio=0.5), "`min_ratio` must be a number of at least 1, got 0.5. Use 1 or more."),
+        (lambda: ShpRule(min_score=-1), "`min_score` must be a number of at least 0, got -1. Use 0 or more."),
         (
             lambda: VoteColumns("q", "q", "s"),
-            "--prompt and --response both name the column 'q'. "
-            "Give --response a column of its own or, where it may, leave it away.",
+            "`prompt` and `response` both name the column 'q'. "
+            "Give `response` another column or, if it is optional, omit it.",
         ),
     ],
 )
@@ -120,9 +127,9 @@ def test_settings_without_meaning_are_refused(make: Callable[[], Any], message: 
     assert str(caught.value) == message
 
 
-def test_rule_over_time_needs_a_time(votes: Callable[..., Built]) -> None:
+def test_rule_over_time_needs_a_time(votes: Callable[..., BuiltGroups]) -> None:
     columns = VoteColumns("q", "a", "votes")
-    with pytest.raises(ConfigError, match=r"written later\" compares when .* Name the column with --time\.$"):
+    with pytest.raises(ConfigError, match=r"written later\" compares when .* Name the column with `time`\.$"):
         votes(answers(a=2, b=1), GapRule(later=True), columns)
-    with pytest.raises(ConfigError, match=r"^--cap must be at least 1, not 0\. Leave it away to keep every pair\.$"):
+    with pytest.raises(ConfigError, match=r"^`cap` must be at least 1, got 0\. Omit it for no cap\.$"):
         votes(answers(a=2, b=1), GapRule(), cap=0)

@@ -9,12 +9,20 @@ from typing import Any
 
 import pytest
 
+from tests.signals.settings_by_columns import settings_of
 from tropism.groups import PreferenceGroup
 from tropism.records import DataCard
-from tropism.signals.build import Columns, Settings, build_file
-from tropism.signals.kinds.columns import ChoiceColumns, LabelColumns, RankingColumns, RatingColumns, VoteColumns
+from tropism.signals.build import build_groups
+from tropism.signals.kinds.columns import (
+    ChoiceColumns,
+    LabelColumns,
+    RankingColumns,
+    RatingColumns,
+    SignalColumns,
+    VoteColumns,
+)
 from tropism.signals.kinds.exclusions import Exclusions
-from tropism.signals.kinds.rules import GapRule, LeadRule, Log2Rule, QuantileRule, RatioRule, ShpRule
+from tropism.signals.kinds.vote_rules import GapRule, LeadRule, Log2Rule, QuantileRule, RatioRule, ShpRule
 
 NUM_ROWS = 1_500
 TEXTS = [
@@ -104,40 +112,40 @@ def marked_rows(seed: int) -> list[dict[str, Any]]:
 
 VOTES = VoteColumns("q", "a", "score", "thread", "at", "who")
 JUDGED = RankingColumns("q", "a", "rank", "thread", annotator="who")
-CASES: dict[str, tuple[Callable[[int], list[dict[str, Any]]], Columns, Settings]] = {
-    "gap": (vote_rows, VOTES, Settings(rule=GapRule(2))),
-    "gap without a key": (vote_rows, VoteColumns("q", "a", "score", time="at"), Settings(rule=GapRule(1))),
-    "gap, capped": (vote_rows, VOTES, Settings(rule=GapRule(1), cap=3, weight="gap", margin="gap")),
-    "gap, later, capped": (vote_rows, VOTES, Settings(rule=GapRule(1, later=True), cap=3)),
-    "gap, length match": (vote_rows, VOTES, Settings(rule=GapRule(1, length_match=0.5, min_score=0))),
-    "ratio": (vote_rows, VOTES, Settings(rule=RatioRule(3))),
+CASES: dict[str, tuple[Callable[[int], list[dict[str, Any]]], SignalColumns, dict[str, Any]]] = {
+    "gap": (vote_rows, VOTES, {"rule": GapRule(2)}),
+    "gap without a key": (vote_rows, VoteColumns("q", "a", "score", time="at"), {"rule": GapRule(1)}),
+    "gap, capped": (vote_rows, VOTES, {"rule": GapRule(1), "cap": 3, "weight": "gap", "margin": "gap"}),
+    "gap, later, capped": (vote_rows, VOTES, {"rule": GapRule(1, later=True), "cap": 3}),
+    "gap, length match": (vote_rows, VOTES, {"rule": GapRule(1, length_match=0.5, min_score=0)}),
+    "ratio": (vote_rows, VOTES, {"rule": RatioRule(3)}),
     "shp": (
         vote_rows,
         VoteColumns("q", "a", "score", "thread", "at", "who", prompt_score="q_score"),
-        Settings(rule=ShpRule()),
+        {"rule": ShpRule()},
     ),
-    "log2": (vote_rows, VoteColumns("q", "a", "score", "thread", accepted="yes"), Settings(rule=Log2Rule())),
-    "quantile": (vote_rows, VOTES, Settings(rule=QuantileRule(0.1, 0.3, 5))),
-    "private": (vote_rows, VOTES, Settings(rule=GapRule(1), private=True, salt="s", holdout=0.3)),
+    "log2": (vote_rows, VoteColumns("q", "a", "score", "thread", accepted="yes"), {"rule": Log2Rule()}),
+    "quantile": (vote_rows, VOTES, {"rule": QuantileRule(0.1, 0.3, 5)}),
+    "private": (vote_rows, VOTES, {"rule": GapRule(1), "private": True, "salt": "s", "holdout": 0.3}),
     "ratings": (
         vote_rows,
         RatingColumns("q", "a", {"score": 1.0, "honest": 0.5}, "thread", "at", "who"),
-        Settings(rule=LeadRule(), ties=True, weight="gap"),
+        {"rule": LeadRule(), "ties": True, "weight": "gap"},
     ),
     "ratings, best against random": (
         vote_rows,
         RatingColumns("q", "a", {"honest": 1.0}, "thread"),
-        Settings(pairing="best-random", seed=3),
+        {"pairing": "best-random", "seed": 3},
     ),
-    "rankings": (vote_rows, RankingColumns("q", "a", "rank", "thread"), Settings(ties=True)),
-    "rankings by several": (vote_rows, JUDGED, Settings(weight="agreement", cap=4)),
-    "thumbs": (vote_rows, LabelColumns("q", "a", "thumb", "thread"), Settings(weight="agreement")),
+    "rankings": (vote_rows, RankingColumns("q", "a", "rank", "thread"), {"ties": True}),
+    "rankings by several": (vote_rows, JUDGED, {"weight": "agreement", "cap": 4}),
+    "thumbs": (vote_rows, LabelColumns("q", "a", "thumb", "thread"), {"weight": "agreement"}),
     "left out": (
         marked_rows,
         VOTES,
-        Settings(
-            rule=GapRule(1),
-            exclude=Exclusions(
+        {
+            "rule": GapRule(1),
+            "exclude": Exclusions(
                 marks=("mod",),
                 asker="op",
                 parent="reply_to",
@@ -146,36 +154,36 @@ CASES: dict[str, tuple[Callable[[int], list[dict[str, Any]]], Columns, Settings]
                 max_words=7,
                 settled_days=0.1,
             ),
-        ),
+        },
     ),
     "rankings, left out": (
         marked_rows,
         JUDGED,
-        Settings(ties=True, exclude=Exclusions(marks=("mod",), parent="reply_to", min_words=3)),
+        {"ties": True, "exclude": Exclusions(marks=("mod",), parent="reply_to", min_words=3)},
     ),
     "choices": (
         choice_rows,
         ChoiceColumns("q", "x", "y", "choice", None, "who", "model_x", "model_y"),
-        Settings(weight="count"),
+        {"weight": "count"},
     ),
     "choices by majority": (
         choice_rows,
         ChoiceColumns("q", "x", "y", "choice", annotator="who"),
-        Settings(truth="majority", weight="agreement", ties=False),
+        {"truth": "majority", "weight": "agreement", "ties": False},
     ),
     "choices by Dawid and Skene": (
         choice_rows,
         ChoiceColumns("q", "x", "y", "choice", annotator="who"),
-        Settings(truth="dawid-skene"),
+        {"truth": "dawid-skene"},
     ),
 }
 
 
-def made(path: Path, columns: Columns, settings: Settings, engine: str) -> tuple[list[PreferenceGroup], DataCard]:
+def made(
+    path: Path, columns: SignalColumns, settings: dict[str, Any], engine: str
+) -> tuple[list[PreferenceGroup], DataCard]:
     """Groups and card of a file on an engine."""
-    from dataclasses import replace
-
-    with build_file(path, columns, replace(settings, engine=engine, skip_bad=True)) as built:
+    with build_groups(path, settings_of(columns, **settings, engine=engine, skip_bad=True)) as built:
         return list(built.groups), built.card
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import typer
 
-from tropism.cli import audit, build, doctor, gate, label, losses, quickstart, report, sample, sweep, train
+from tropism.cli import audit, doctor, gate, label, losses, quickstart, report, sample, sweep, train
 from tropism.cli import eval as evaluation
+from tropism.cli.build.build_app import build_app
 from tropism.cli.output import fail, not_written, unwritten
 from tropism.cli.spelling import spellings
 from tropism.errors import Interrupted, OutputError, TropismError
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("quickstart")(quickstart.quickstart)
-app.command("build")(build.build)
+app.add_typer(build_app, name="build")
 app.command("audit")(audit.audit)
 app.command("train")(train.train)
 app.command("sweep")(sweep.sweep)

@@ -33,7 +33,8 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "left": "with --fix: the findings of the new file; else null",
     },
     "build": {
-        "rows_read": "rows of the votes table",
+        "kind": "of signal: votes, ratings, rankings, choices or labels",
+        "rows_read": "rows of the file",
         "rows_used": "rows that became a response; rows_read = rows_used + the sum of dropped",
         "dropped": "reason to number of rows",
         "groups": "preference groups made",
@@ -42,7 +43,7 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "labels": "unpaired labels in them",
         "ties": "comparisons that are ties",
         "split_keys": "keys that were split because they carry several prompts",
-        "confounds": "name to `value`, `low`, `high`, `n`: what could be mistaken for taste, agreement of annotators",
+        "confounds": "name to `value`, `low`, `high`, `n`: possible confounders, agreement of annotators",
         "pairs_per_thread": "how edges are spread over threads: mean, median, most, share of the top 1 %",
         "tables": "tables of the data card, such as strengths of sources: `name`, `rows`, `columns`, `cells`",
         "notes": "what was changed but not dropped: note to number",

@@ -46,7 +46,7 @@ class Output:
         """Print what became of the data that was read."""
         self.table(f"Data: {card.source}", account_rows(card.account))
         if card.confounds:
-            self.table("What could be mistaken for taste", {k: estimate(v) for k, v in card.confounds.items()})
+            self.table("Possible confounders", {k: estimate(v) for k, v in card.confounds.items()})
         if card.pairs_per_thread:
             self.table("Pairs per thread", {name: f"{value:.3g}" for name, value in card.pairs_per_thread.items()})
         for table in card.tables:

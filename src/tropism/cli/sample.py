@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from tropism.cli.build import check_target
+from tropism.cli.build.build_output import check_target
 from tropism.cli.output import JSON, Output
 
 if TYPE_CHECKING:

@@ -23,7 +23,10 @@ def spellings(app: typer.Typer, arguments: Sequence[str]) -> dict[str, str]:
         if argument not in getattr(command, "commands", {}):
             break
         command = command.commands[argument]
-    return {parameter.name: _spelling(parameter) for parameter in command.params}
+    # of a group whose command is found by itself, the options of all its commands
+    found = list(getattr(command, "commands", {}).values()) if command.name == "build" else []
+    parameters = [parameter for one in (*found, command) for parameter in one.params]
+    return {parameter.name: _spelling(parameter) for parameter in parameters}
 
 
 def _spelling(parameter: Any) -> str:

@@ -1,43 +1,29 @@
-"""One file of feedback of any kind becomes preference groups: what `tropism build` does."""
+"""Feedback of any kind, in a file or a table, becomes preference groups: what `tropism build` does."""
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeAlias
 
+import pandas as pd
+import pyarrow as pa
 from ibis import Table
+from ibis.expr import operations
 
-from tropism.errors import ConfigError
-from tropism.signals.engines.engine import count, data_errors, engine_of, open_source, rows, scalar
-from tropism.signals.engines.expressions import is_missing
-from tropism.signals.kinds.answers import Cleaning
-from tropism.signals.kinds.choices import choices_to_groups
-from tropism.signals.kinds.columns import (
-    ChoiceColumns,
-    Columns,
-    LabelColumns,
-    RankingColumns,
-    RatingColumns,
-    VoteColumns,
-    aspects_in_words,
-)
-from tropism.signals.kinds.exclusions import Exclusions
-from tropism.signals.kinds.games import Truth
-from tropism.signals.kinds.labels import labels_to_groups
-from tropism.signals.kinds.made import Built, noted, with_left_out
-from tropism.signals.kinds.rankings import rankings_to_groups
-from tropism.signals.kinds.ratings import Pairing, ratings_to_groups
-from tropism.signals.kinds.rules import GapRule, VoteRule
-from tropism.signals.kinds.votes import votes_to_groups
-from tropism.signals.privacy import redaction as privacy
-from tropism.signals.privacy.personal import count_hits, scrub_text
-from tropism.signals.privacy.safety_gate import load_gate
+from tropism.errors import ConfigError, DataError
+from tropism.ingest.file_kinds import nearest
+from tropism.signals.detect import find_form, refuse_pairs
+from tropism.signals.engines.duck import DuckEngine, connect
+from tropism.signals.engines.engine import open_source
+from tropism.signals.kinds.built_groups import BuiltGroups, noted, with_dropped
+from tropism.signals.kinds.columns import SignalColumns, aspects_in_words
+from tropism.signals.kinds.signal_kind import to_groups
+from tropism.signals.kinds.signal_settings import Form, SignalSettings
+from tropism.signals.privacy.replacement_counts import counting_scrub, hashed_sources, replaced_in
 from tropism.signals.sources import READERS
 from tropism.signals.sources.argilla import read_argilla
 from tropism.signals.sources.aspects import weighed
@@ -47,262 +33,217 @@ from tropism.signals.sources.label_studio import read_label_studio
 from tropism.signals.sources.names import Questions, few_reasons
 from tropism.signals.statistics.card import probed
 
-HASHED = "hashed: names of sources that hold personal data"
+FeedbackData: TypeAlias = str | Path | pd.DataFrame | pa.Table | Table
+"""Where feedback is read from: a file, a pandas DataFrame, an Arrow table or an Ibis table."""
+
+OTHER_KIND = "feedback of another kind"
 _ASKING = {"argilla": read_argilla, "label-studio": read_label_studio}
 """Readers of files that may hold answers to several questions."""
-_NAMES = {
-    VoteColumns: "votes",
-    RatingColumns: "ratings",
-    RankingColumns: "rankings",
-    ChoiceColumns: "choices",
-    LabelColumns: "labels",
-}
-_WEIGHTS = {
-    "gap": (VoteColumns, RatingColumns),
-    "agreement": (RankingColumns, ChoiceColumns, LabelColumns),
-    "count": (RankingColumns, ChoiceColumns, LabelColumns),
-}
-"""Which kinds know a weight; all know `one`."""
+_ROWS: dict[str, type] = {"votes": AnswerRow, "ratings": RatingRow, "rankings": RankRow, "choices": ChoiceRow}
+"""What a reader of another tool's file yields for each kind of signal."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What to make of feedback.
-
-    A truth, weight or pairing that the kind of signal does not know is an error; of the rest, what it does not know has
-    no effect on it, and the command line refuses it.
+def build_groups(data: FeedbackData, settings: SignalSettings) -> BuiltGroups:
+    """Make preference groups of feedback.
 
     Args:
-        rule: of votes and ratings; None is every lead for ratings, and the gap rule for votes of foreign files.
-        pairing: of ratings: all pairs, or the best against a random worse one.
-        aspects: which ratings of another tool's file count, with their weights; None takes the one that it has.
-        truth: of choices and rankings by several annotators.
-        weight: of an edge or label: `one`, `gap`, `agreement` or `count`.
-        margin: of an edge: `none` or `gap`.
-        ties: whether even pairs become tied edges; None is as is usual for the kind of signal (choices keep them).
-        cap: most edges of a thread.
-        holdout: share of groups to mark as held out.
-        skip_bad: drop and count rows that cannot be read.
-        private: put placeholders in the place of personal data, and hash keys with `salt`.
-        salt: of the hashes of keys; None draws a new one, so that two builds have nothing in common.
-        keep_bots: keep answers whose author is a bot.
-        exclude: which further rows are left out.
-        gate: name of the safety gate; None lets all pass.
-        engine: `duckdb`, `spark` or the address of a cluster.
-        seed: of random choices.
-    """
-
-    rule: VoteRule | None = None
-    pairing: Pairing = "all"
-    aspects: Mapping[str, float] | None = None
-    truth: Truth = "soft"
-    weight: Literal["one", "gap", "agreement", "count"] = "one"
-    margin: Literal["none", "gap"] = "none"
-    ties: bool | None = None
-    cap: int | None = None
-    holdout: float | None = None
-    skip_bad: bool = False
-    private: bool = False
-    salt: str | None = None
-    keep_bots: bool = False
-    exclude: Exclusions = field(default_factory=Exclusions)
-    gate: str | None = None
-    engine: str = "duckdb"
-    seed: int = 0
-
-
-@contextmanager
-def build_file(path: Path, columns: Columns, settings: Settings) -> Iterator[Built]:
-    """Groups of a file with a column for everything; they can be read inside the block.
-
-    Only the columns that are named are read: of choices, the order of the columns says which answer was shown first.
+        data: a file, a pandas DataFrame, an Arrow table or an Ibis table; only the named columns are read.
+        settings: the kind of signal and what to make of it.
 
     Raises:
-        ConfigError, DataError: as the functions for the kinds of signals do.
+        ConfigError: for a setting that is out of range or has no effect.
+        DataError: for a row that cannot be read, or if no edge or label is left.
     """
-    settings.exclude.check(columns.given())
-    names = dict.fromkeys([*columns.given().values(), *settings.exclude.roles().values()])
-    opened = open_source(path, list(names), engine=settings.engine, skip_bad=settings.skip_bad)
-    table = opened.table
-    cleaning = _cleaning(settings)
-    made = _build(table, columns, settings, cleaning, source=path.name, is_json=False)
-    if settings.private:
-        made = noted(made, _replaced(table, columns) | _hashed(table, columns))
-    made = noted(with_left_out(made, opened.not_read.counts, opened.not_read.examples), opened.notes)
-    yield probed(made, seed=settings.seed)
-
-
-@contextmanager
-def build_foreign(path: Path, source: str, settings: Settings) -> Iterator[Built]:
-    """Groups of a file in the shape of another tool; they can be read inside the block.
-
-    Args:
-        path: the file.
-        source: a name in `READERS`.
-        settings: what to make of it.
-
-    Raises:
-        ConfigError: for a source that is not known, a setting that has no effect on what the file holds, or where it
-            does not say which of several questions count.
-        DataError: where nothing can be used.
-    """
-    if source not in READERS:
-        raise ConfigError(f"--signal {source!r} is not known.", remedy=f"Use one of {', '.join(READERS)}.")
-    replaced: Counter[str] = Counter()
-    merged: Counter[str] = Counter()
-    clean = _counting(replaced) if settings.private else None
-    with ExitStack() as stack:
-        told = _read(path, source, settings, merged)
-        flat = stack.enter_context(flattened(told, source=path.name, engine=settings.engine, clean=clean))
-        _refuse_unknown(settings.exclude, flat.table, source)
-        cleaning = replace(_cleaning(settings), scrub=None)
-        columns = _foreign_columns(flat.kind)
-        made = _build(flat.table, columns, settings, cleaning, source=path.name, is_json=flat.is_json)
-        made = with_left_out(made, flat.not_read.counts, flat.not_read.examples, flat.numbers)
-        if settings.aspects is not None:
-            words = (
-                aspects_in_words(settings.aspects)
-                if flat.kind is RatingRow
-                else f"asked by {', '.join(settings.aspects)}"
-            )
-            made = replace(made, card=made.card.model_copy(update={"rule": f"{made.card.rule}; {words}"}))
-        made = noted(made, {**merged, **{f"replaced: {name}": number for name, number in sorted(replaced.items())}})
-        if settings.private:
-            made = noted(made, _hashed(flat.table, columns))
-        yield probed(made, seed=settings.seed)
-
-
-def _read(path: Path, source: str, settings: Settings, merged: Counter[str]) -> Iterator[Feedback | Aside | Refused]:
-    """The rows of a foreign file that count, with one rating for each annotator and response."""
-    asked = Questions(settings.aspects)
-    found = _ASKING[source](path, questions=asked) if source in _ASKING else READERS[source](path)
-    rows_read = weighed(found, settings.aspects, source=path.name, questions=asked, notes=merged)
-    return few_reasons(rows_read, private=settings.private)
-
-
-def _build(
-    table: Table, columns: Columns, settings: Settings, cleaning: Cleaning, *, source: str, is_json: bool
-) -> Built:
-    """Groups of a table by its kind of signal."""
-    _refuse_without_effect(table, columns, settings, source=source)
-    weight: Any = settings.weight  # each kind knows some of the weights; the others are refused by now
-    shared: Any = {
-        "skip_bad": settings.skip_bad,
-        "cleaning": cleaning,
-        "holdout": settings.holdout,
-        "source": source,
-    }
-    if isinstance(columns, VoteColumns):
-        rule, cap, margin = settings.rule or GapRule(), settings.cap, settings.margin
-        return votes_to_groups(table, columns, rule, cap=cap, weight=weight, margin=margin, **shared)
-    if isinstance(columns, RatingColumns):
-        shared |= {"cap": settings.cap, "weight": weight, "margin": settings.margin, "seed": settings.seed}
-        ties, pairing = bool(settings.ties), settings.pairing
-        return ratings_to_groups(table, columns, rule=settings.rule, pairing=pairing, ties=ties, **shared)
-    if isinstance(columns, LabelColumns):
-        return labels_to_groups(table, columns, weight=weight, **shared)
-    shared |= {"truth": settings.truth, "weight": weight, "is_json": is_json}
-    if isinstance(columns, RankingColumns):
-        return rankings_to_groups(table, columns, ties=bool(settings.ties), cap=settings.cap, **shared)
-    return choices_to_groups(table, columns, ties=settings.ties is not False, **shared)
-
-
-def _refuse_without_effect(table: Table, columns: Columns, settings: Settings, *, source: str) -> None:
-    """Refuse what has no effect on the kind of signal, which a foreign file tells only when it has been read.
-
-    Raises:
-        ConfigError: naming the option.
-    """
-    kind, told = type(columns), _NAMES[type(columns)]
-    judged = (RankingColumns, ChoiceColumns)
-    given = {
-        f"--pairing {settings.pairing}": settings.pairing != "all" and kind is not RatingColumns,
-        f"--truth {settings.truth}": settings.truth != "soft" and kind not in judged,
-        f"--weight {settings.weight}": kind not in _WEIGHTS.get(settings.weight, (kind,)),
-    }
-    for option, has_no_effect in given.items():
-        if has_no_effect:
-            raise ConfigError(f"{option} has no effect on {told}, which {source} holds.", remedy="Leave it away.")
-    if not isinstance(columns, RankingColumns) or (settings.truth, settings.weight) == ("soft", "one"):
-        return
-    name = columns.annotator
-    with data_errors(source, engine_of(table)):
-        is_known = name is not None and count(table.filter(~is_missing(table[name]))) > 0
-    if not is_known:
-        option = f"--truth {settings.truth}" if settings.truth != "soft" else f"--weight {settings.weight}"
-        remedy = "Name a column with --annotator, or leave it away." if name is None else "Leave it away."
-        raise ConfigError(
-            f"{option} has no effect on rankings whose annotators are not known: {source} is read as one ranking.",
-            remedy=remedy,
+    if not isinstance(data, str | Path):
+        return _of_table(as_table(data), settings, source=settings.source or "")
+    path = Path(data)
+    source = settings.source or path.name
+    form = find_form(path) if settings.form == "auto" else settings.form
+    if form not in ("table", *settings.forms):
+        raise DataError(
+            f"{path.name} is a file of the form {form}, which does not hold {settings.name}.",
+            remedy="Choose another kind, or set `form='table'` to read the file as a table.",
         )
+    return _of_table_file(path, settings, source) if form == "table" else _of_tool_file(path, form, settings, source)
 
 
-def _refuse_unknown(exclude: Exclusions, table: Table, source: str) -> None:
-    """Refuse marks that the rows of a foreign file do not have."""
-    known = [name for name, kind in table.schema().items() if kind.is_boolean()]
-    for name in exclude.marks:
-        if name not in known:
-            raise ConfigError(
-                f"--drop-if names {name!r}, which files of {source} do not have.",
-                remedy=f"Use {' or '.join(known)}." if known else "Leave it away.",
-            )
+def as_table(data: Any) -> Table:
+    """A table in memory, or of another library, as an Ibis table.
 
-
-def _foreign_columns(kind: type) -> Columns:
-    """The columns of a foreign file's rows."""
-    if kind is AnswerRow:
-        return VoteColumns("prompt", "response", "score", "group", "time", "author", accepted="accepted")
-    if kind is RankRow:
-        return RankingColumns("prompt", "response", "rank", "group", annotator="annotator")
-    if kind is ChoiceRow:
-        return ChoiceColumns(
-            "prompt", "response_a", "response_b", "choice", "group", "annotator", "source_a", "source_b"
-        )
-    assert kind is RatingRow
-    return RatingColumns("prompt", "response", {"score": 1.0}, "group")
-
-
-def _cleaning(settings: Settings) -> Cleaning:
-    """What the settings ask of texts, keys, authors and winners."""
-    salt = settings.salt or privacy.new_salt()
-    return Cleaning(
-        scrub=privacy.scrub if settings.private else None,
-        hash_key=(lambda key: privacy.salted(key, salt)) if settings.private else None,
-        is_bot=None if settings.keep_bots else privacy.is_bot,
-        gate=load_gate(settings.gate) if settings.gate else None,
-        exclude=settings.exclude,
+    Raises:
+        ConfigError: for anything else.
+    """
+    if isinstance(data, Table) and not isinstance(data.op(), operations.InMemoryTable):
+        return data
+    if isinstance(data, pd.DataFrame):
+        data = pa.Table.from_pandas(data, preserve_index=False)
+    if isinstance(data, Table):
+        data = data.to_pyarrow()
+    if isinstance(data, pa.Table):
+        # a table of our own: Ibis drops its tables of data in memory when one of several expressions is freed
+        columns = [(field.name, pa.string() if pa.types.is_null(field.type) else field.type) for field in data.schema]
+        return DuckEngine(connect()).put(data.cast(pa.schema(columns)))
+    raise ConfigError(
+        f"`data` must be a path, a pandas DataFrame, an Arrow table or an Ibis table, got {type(data).__name__}.",
+        remedy="Convert it, for example with pyarrow.Table.from_pylist.",
     )
 
 
-def _replaced(table: Table, columns: Columns) -> dict[str, int]:
-    """How many spots of each kind of personal data the texts of a table hold."""
-    texts = [
-        table[name].cast("string")
-        for role, name in columns.given().items()
-        if role in ("prompt", "response", "first", "second")
-    ]
-    hits = [privacy.hits(text) for text in texts]
-    sums = {kind: functools.reduce(operator.add, (one[kind] for one in hits)).sum() for kind in hits[0]}
-    (told,) = rows(table.aggregate(**sums))
-    return {f"replaced: {kind}": int(number or 0) for kind, number in told.items()}
+def _of_table_file(path: Path, settings: SignalSettings, source: str) -> BuiltGroups:
+    """Groups of a file with a column for everything."""
+    columns = settings.columns
+    settings.exclude.check(columns)
+    names = dict.fromkeys([*columns.given().values(), *settings.exclude.roles().values()])
+    refuse_pairs(path, columns.given())
+    try:
+        opened = open_source(path, list(names), engine=settings.engine, skip_bad=settings.skip_bad)
+    except DataError as error:
+        raise _with_role(error, settings) from error.__cause__
+    built = with_dropped(
+        _of_table(opened.table, settings, source=source), opened.not_read.counts, opened.not_read.examples
+    )
+    return noted(built, opened.notes)
 
 
-def _hashed(table: Table, columns: Columns) -> dict[str, int]:
-    """How many names of sources hold personal data, and are hashed."""
-    if not isinstance(columns, ChoiceColumns) or columns.first_source is None or columns.second_source is None:
-        return {}
-    names = [table[name].cast("string") for name in (columns.first_source, columns.second_source)]
-    changed = [(privacy.scrub(name) != name).fill_null(False).cast("int64") for name in names]
-    return {HASHED: int(scalar((changed[0] + changed[1]).sum()) or 0)}
+def _of_table(table: Table, settings: SignalSettings, *, source: str) -> BuiltGroups:
+    """Groups of a table with a column for everything."""
+    columns = settings.columns
+    settings.exclude.check(columns)
+    _require_columns(table, settings, source)
+    settings.check(table, columns, source=source)
+    built = to_groups(
+        table,
+        settings.kind(columns),
+        skip_bad=settings.skip_bad,
+        cleaning=settings.cleaning(),
+        holdout=settings.holdout,
+        source=source,
+    )
+    if settings.private:
+        built = noted(built, replaced_in(table, _columns_of(columns, "prompt", "response")))
+        built = noted(built, hashed_sources(table, _columns_of(columns, "source")))
+    return probed(built, seed=settings.seed)
 
 
-def _counting(replaced: Counter[str]) -> Callable[[str], str]:
-    """Scrubbing that counts what it replaces."""
+def _of_tool_file(path: Path, form: Form, settings: SignalSettings, source: str) -> BuiltGroups:
+    """Groups of a file of another tool."""
+    settings.refuse_named(form, source)
+    columns = settings.forms[form]
+    replaced: Counter[str] = Counter()
+    merged: Counter[str] = Counter()
+    with ExitStack() as stack:
+        rows = _rows(path, form, settings, merged)
+        clean = counting_scrub(replaced) if settings.private else None
+        flat = stack.enter_context(flattened(rows, source=source, engine=settings.engine, clean=clean))
+        _refuse_unknown_marks(settings, flat.table, source)
+        settings.check(flat.table, columns, source=source)
+        built = to_groups(
+            flat.table,
+            settings.kind(columns, is_json=flat.is_json),
+            skip_bad=settings.skip_bad,
+            cleaning=replace(settings.cleaning(), scrub=None),
+            holdout=settings.holdout,
+            source=source,
+            is_json=flat.is_json,
+        )
+        built = with_dropped(built, flat.not_read.counts, flat.not_read.examples, flat.numbers)
+        built = _naming_questions(built, settings)
+        built = noted(built, {**merged, **{f"replaced: {name}": number for name, number in sorted(replaced.items())}})
+        if settings.private:
+            built = noted(built, hashed_sources(flat.table, _columns_of(columns, "source")))
+        built = probed(built, seed=settings.seed)
+        built.groups.own(stack.pop_all())
+    return built
 
-    def clean(text: str) -> str:
-        scrubbed = scrub_text(text)
-        if scrubbed != text:
-            replaced.update({kind: number for kind, number in count_hits(text).items() if number})
-        return scrubbed
 
-    return clean
+def _rows(
+    path: Path, form: Form, settings: SignalSettings, merged: Counter[str]
+) -> Iterator[Feedback | Aside | Refused]:
+    """The rows of another tool's file that count, with one rating for each annotator and response."""
+    asked = Questions(settings.asked())
+    found = _ASKING[form](path, questions=asked) if form in _ASKING else READERS[form](path)
+    wanted = _of_kind(found, settings.name, path.name)
+    is_rated = settings.name == "ratings"
+    questions = None if is_rated else asked
+    rows = weighed(wanted, settings.asked(), source=path.name, questions=questions, notes=merged)
+    return few_reasons(rows, private=settings.private)
+
+
+def _of_kind(
+    rows: Iterator[Feedback | Aside | Refused], name: str, source: str
+) -> Iterator[Feedback | Aside | Refused]:
+    """The rows of one kind of signal; an aside for each row of another.
+
+    Raises:
+        DataError: if the file only holds feedback of other kinds.
+    """
+    others: Counter[str] = Counter()
+    num_wanted = 0
+    for row in rows:
+        if isinstance(row, Aside | Refused):
+            yield row
+        elif isinstance(row, _ROWS[name]):
+            num_wanted += 1
+            yield row
+        else:
+            others[next(kind for kind, row_type in _ROWS.items() if isinstance(row, row_type))] += 1
+            yield Aside(row.number, OTHER_KIND)
+    if others and not num_wanted:
+        raise DataError(f"{source} holds {' and '.join(others)}, not {name}.", remedy=f"Build {next(iter(others))}.")
+
+
+def _naming_questions(built: BuiltGroups, settings: SignalSettings) -> BuiltGroups:
+    """The same groups, with the questions or aspects that count in the card's rule."""
+    asked = settings.asked()
+    if asked is None:
+        return built
+    words = aspects_in_words(asked) if settings.name == "ratings" else f"asked by {', '.join(asked)}"
+    return replace(built, card=built.card.model_copy(update={"rule": f"{built.card.rule}; {words}"}))
+
+
+def _refuse_unknown_marks(settings: SignalSettings, table: Table, source: str) -> None:
+    """Refuse marks that the rows of another tool's file do not have."""
+    known = [name for name, kind in table.schema().items() if kind.is_boolean()]
+    for name in settings.exclude.marks:
+        if name not in known:
+            raise ConfigError(
+                f"`marks` names {name!r}, which {source} does not have.",
+                remedy=f"Use {' or '.join(known)}." if known else "Omit it.",
+            )
+
+
+def _require_columns(table: Table, settings: SignalSettings, source: str) -> None:
+    """Refuse a table without one of the named columns, and name the parameter."""
+    for role, name in {**settings.columns.given(), **settings.exclude.roles()}.items():
+        if name not in table.columns:
+            error = DataError(
+                f"{source or 'the table'} has no column {name!r}; its columns are {', '.join(table.columns)}.",
+                remedy=_meant(name, list(table.columns)),
+            )
+            raise _named(error, role)
+
+
+def _with_role(error: DataError, settings: SignalSettings) -> DataError:
+    """The error of a file without one of the named columns, with the parameter that named it."""
+    for role, name in {**settings.columns.given(), **settings.exclude.roles()}.items():
+        if f"has no column {name!r}" in error.problem:
+            return _named(error, role)
+    return error
+
+
+def _named(error: DataError, role: str) -> DataError:
+    """An error with the parameter that a role's column is named with."""
+    parameter = role.split()[0].replace("mark", "marks")
+    remedy = f"{error.remedy} Name it" if error.remedy.endswith("?") else "Name one of them"
+    return DataError(error.problem, remedy=f"{remedy} with `{parameter}`.")
+
+
+def _meant(name: str, present: list[str]) -> str:
+    """What to do about a column that is not there."""
+    found = nearest(name, present)
+    return f"Did you mean {found!r}?" if found else "Name one of them."
+
+
+def _columns_of(columns: SignalColumns, *roles: str) -> list[str]:
+    """The columns of the roles that begin with one of the words."""
+    return [name for role, name in columns.given().items() if role in roles or role[:-2] in roles]

@@ -14,11 +14,13 @@ import torch
 
 from tropism.applications.quickstart import taste
 from tropism.applications.quickstart.forum import Post, simulate_posts, votes_rows
-from tropism.data.group_store import write_groups
+from tropism.data.group_store import write_tables
 from tropism.errors import Interrupted, OutputError
 from tropism.records import Run, write_json, write_text
-from tropism.signals.engines.engine import open_file
-from tropism.signals.kinds.votes import GapRule, VoteColumns, votes_to_groups
+from tropism.signals.build import build_groups
+from tropism.signals.kinds.columns import VoteColumns
+from tropism.signals.kinds.vote_rules import GapRule
+from tropism.signals.kinds.votes import VoteSettings
 from tropism.training.recipe.recipe_file import Recipe, parse_recipe
 from tropism.training.runs.run import run_recipe
 
@@ -79,14 +81,9 @@ def build(posts: Sequence[Post], votes: Path, groups: Path) -> None:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    made = votes_to_groups(
-        open_file(votes, list(COLUMNS.given().values())),
-        COLUMNS,
-        GapRule(min_gap=MIN_GAP, later=True),
-        cap=PAIRS_PER_POST,
-        source=votes.name,
-    )
-    write_groups(made.groups, groups, card=made.card)
+    settings = VoteSettings(columns=COLUMNS, rule=GapRule(min_gap=MIN_GAP, later=True), cap=PAIRS_PER_POST)
+    built = build_groups(votes, settings)
+    write_tables(built.groups.tables(), groups, card=built.card)
 
 
 def write_better_half(posts: Sequence[Post], path: Path) -> None:

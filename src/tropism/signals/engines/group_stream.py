@@ -1,13 +1,15 @@
 """Threads with edges or labels become the rows of `groups.parquet`, a bucket of threads at a time.
 
-No row becomes a Python object on this way. The texts are read from the file again, in whatever order it has them, and
-parted into buckets on disk: memory holds one bucket, and thirteen bytes for each answer. In a bucket NumPy sorts the
-rows and cuts the columns into lists.
+No row becomes a Python object here. The texts are read from the file again, in the order of the file, and parted into
+buckets on disk: memory holds one bucket, and thirteen bytes for each answer. In a bucket NumPy sorts the rows and cuts
+the columns into lists.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -22,13 +24,13 @@ from numpy.typing import NDArray
 
 from tropism.groups import PreferenceGroup
 from tropism.ingest.group_rows import EDGE, LABEL, RESPONSE, SCHEMA, group_of, json_texts
-from tropism.signals.engines import expressions as values
+from tropism.signals.engines import expressions
 from tropism.signals.engines.engine import Engine, data_errors, engine_of, keep, release
 from tropism.signals.engines.parted import NOWHERE, Parted
 
 GROUPS_PER_BUCKET = 10_000
 BYTES_PER_BUCKET = 64_000_000
-"""Text that a bucket holds, about: long texts make smaller buckets."""
+"""Approximate size of the text in a bucket: long texts make smaller buckets."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,14 @@ class Threads:
     """Answers with their edges and labels, as tables of one engine, all computed.
 
     Args:
-        answers: thread, place, row (into `texts`), response_id, and where known score and rank.
+        answers: thread, place, row (into `texts`), response_id, and if known score and rank.
         keys: thread, key, prompt_id.
         edges: thread, winner, loser (places), weight, margin, prob.
         labels: thread, place, desirable, weight; None if there are none.
         texts: text_row, prompt, response.
         split: the keys that carry several prompts (`key`); the ids of their groups end in a hash of the prompt.
         is_json: whether contents are JSON text already: dialogues, image references.
-        holdout: share of groups that are marked as held out, by a hash of the prompt; None marks none.
+        holdout: share of groups to mark as held out, by a hash of the prompt; None marks none.
     """
 
     answers: Table
@@ -57,7 +59,7 @@ class Threads:
 
 
 class GroupStream:
-    """Groups in the order of their ids; every iteration is a new one.
+    """Groups in the order of their ids; every iteration starts again.
 
     Args:
         threads: what the groups are made of.
@@ -67,6 +69,16 @@ class GroupStream:
     def __init__(self, threads: Threads, *, source: str) -> None:
         self.threads = threads
         self.source = source
+        self._finalizer: weakref.finalize[[], GroupStream] | None = None
+
+    def own(self, resources: ExitStack) -> None:
+        """Close what the texts are read from together with the groups, or when these are not used any more."""
+        self._finalizer = weakref.finalize(self, resources.close)
+
+    def close(self) -> None:
+        """Remove the temporary files that the texts are read from."""
+        if self._finalizer is not None:
+            self._finalizer()
 
     def __iter__(self) -> Iterator[PreferenceGroup]:
         for table in self.tables():
@@ -85,25 +97,25 @@ class GroupStream:
     def _table(self, bucket: _Bucket, *, first: int, is_json: bool) -> pa.Table:
         """The groups of one bucket, whose ordinals count from `first`."""
         heads = _sorted(bucket.heads, "ordinal")
-        told = _sorted(bucket.answers, "ordinal", "place")
+        answers = _sorted(bucket.answers, "ordinal", "place")
         compared = _sorted(bucket.edges, "ordinal", "winner", "loser")
-        places = told["place"].to_numpy()
+        places = answers["place"].to_numpy()
         starts = np.flatnonzero(places == 0)
         num_groups = len(starts)
-        ordinals = told["ordinal"].to_numpy()[starts]
+        ordinals = answers["ordinal"].to_numpy()[starts]
         assert np.array_equal(ordinals, np.arange(first, first + num_groups)), "a group was lost or came twice"
-        rows = told["row"].to_numpy()
+        rows = answers["row"].to_numpy()
         contents = _contents(_matched(bucket.responses, "response", rows), is_json)
         prompts = _contents(_matched(bucket.prompts, "prompt", rows[starts]), is_json)
         nothing = pa.nulls(len(places), pa.int32())
         responses = pa.StructArray.from_arrays(
             [
-                told["response_id"].combine_chunks(),
+                answers["response_id"].combine_chunks(),
                 contents,
                 pa.array(np.zeros(len(places), np.int32)),
-                told["rank"].cast(pa.int32()).combine_chunks() if "rank" in told.column_names else nothing,
-                told["score"].cast(pa.float64()).combine_chunks()
-                if "score" in told.column_names
+                answers["rank"].cast(pa.int32()).combine_chunks() if "rank" in answers.column_names else nothing,
+                answers["score"].cast(pa.float64()).combine_chunks()
+                if "score" in answers.column_names
                 else pa.nulls(len(places), pa.float64()),
             ],
             fields=list(RESPONSE),
@@ -136,7 +148,7 @@ class _Bucket(NamedTuple):
 
 
 def _buckets(threads: Threads, engine: Engine, folder: Path) -> Iterator[_Bucket]:
-    """All rows, parted by the ordinals of their threads; one column of text has the engine to itself at a time."""
+    """All rows, parted by the ordinals of their threads; the columns of text are read one after the other."""
     heads = keep(_heads(threads))
     placed = keep(_placed(threads, heads))
     responses, prompts, per_bucket = _texts(threads.texts, engine, _where(placed, engine), folder)
@@ -180,7 +192,7 @@ def _where(placed: Table, engine: Engine) -> _Where:
 
 
 def _texts(texts: Table, engine: Engine, where: _Where, folder: Path) -> tuple[Parted, Parted, int]:
-    """The texts of answers, those of prompts beside each thread's first answer, and the groups of a bucket."""
+    """The texts of answers, the prompt of each thread with its first answer, and the number of groups in a bucket."""
     names = ("response", "prompt")
     batches = engine.stream(texts.select("text_row", *names))
     first = next(batches)
@@ -215,7 +227,7 @@ def _contents(texts: pa.Array, is_json: bool) -> pa.Array:
 
 
 def _as_json(threads: Threads, engine: Engine) -> Threads:
-    """The threads with texts as JSON, where the engine makes it while it reads them; the rest is left to Arrow."""
+    """The threads with texts as JSON if the engine can write it while it reads them; otherwise Arrow does."""
     response = engine.json_text(threads.texts.response)
     prompt = engine.json_text(threads.texts.prompt)
     if threads.is_json or response is None or prompt is None:
@@ -239,7 +251,7 @@ def _heads(threads: Threads) -> Table:
     numbered = named.mutate(ordinal=ibis.row_number().over(order).cast("int64"))
     split = ibis.null("string")
     if threads.holdout is not None:
-        share = values.mix(numbered.prompt_id) / 16.0**6
+        share = expressions.mix(numbered.prompt_id) / 16.0**6
         split = (share < threads.holdout).ifelse("eval", "train")
     return numbered.select("thread", "id", "ordinal", split=split)
 

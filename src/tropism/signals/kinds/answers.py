@@ -1,7 +1,7 @@
-"""Rows become answers in threads; every row that does not is named with its reason.
+"""Rows become answers in threads; every row that cannot be used gets a reason.
 
-A thread is one key and one prompt. The text of prompts and responses stays in the file: here they are hashes, so
-that millions of comments fit in memory. Orders come from values (time, hash), never from the order of the rows.
+A thread is one key and one prompt. The texts of prompts and responses stay in the file; here they are hashes, so that
+millions of comments fit in memory. Orders come from values (time, hash), never from the order of the rows.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from ibis import Table
 from ibis.expr.types import BooleanValue, StringValue, Value
 
 from tropism.errors import DataError
-from tropism.signals.engines import expressions as values
+from tropism.signals.engines import expressions
 from tropism.signals.engines.engine import ROW, count, keep, release, rows, scalar
-from tropism.signals.kinds.columns import OPTIONS
 from tropism.signals.kinds.exclusions import Exclusions
 from tropism.signals.privacy.safety_gate import SafetyGate
 
@@ -31,25 +30,25 @@ UNREADABLE = {
     "is not a number": "a number",
     "is not finite": "a finite number",
     "cannot be read": "a time (ISO 8601, or seconds since 1970)",
-    "is no label": "a thumb (up, down, true, false, 1, 0, -1)",
-    "is no choice": "a, b, tie, both_bad or skip",
+    "is not a thumb": "a thumb (up, down, true, false, 1, 0, -1)",
+    "is not a known choice": "a, b, tie, both_bad or skip",
     "is not true or false": "true or false",
 }
-"""What a value should have been, by how its reason ends. Such rows stop a build unless it skips them."""
+"""What a value should be, by how its reason ends. Such rows stop a build unless it skips them."""
 
 _DELETED = ("[deleted]", "[removed]")
 
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What is done to rows before anything else, and to edges last of all.
+    """What is done to rows before anything else, and to edges at the end.
 
     Args:
-        scrub: from a text to the text without personal data; None leaves texts as they are.
-        hash_key: from a thread's key to what takes its place; None leaves keys as they are.
-        is_bot: whether an author is no person; None keeps all.
-        gate: which texts no edge shall prefer; None lets all pass.
-        exclude: which rows are left out though they could be used.
+        scrub: removes personal data from a text; None keeps texts as they are.
+        hash_key: replaces a thread's key by a hash; None keeps keys as they are.
+        is_bot: whether an author is a bot; None keeps all authors.
+        gate: decides which texts no edge may prefer; None lets all pass.
+        exclude: which usable rows are excluded.
     """
 
     scrub: Callable[[StringValue], StringValue] | None = None
@@ -60,13 +59,13 @@ class Cleaning:
 
 
 @dataclass(frozen=True)
-class Measure:
+class RowValues:
     """What a kind of signal reads of a row.
 
     Args:
         columns: name to value; they become columns of the lean rows.
-        reasons: conditions under which the row cannot be used, each with its reason, in order. What is not finite comes
-            before what is null: to Spark (by Ibis) a NaN is null too.
+        reasons: conditions under which the row cannot be used, each with its reason, in order. "Not finite" comes
+            before "null", because to Spark (through Ibis) a NaN is null, too.
     """
 
     columns: Mapping[str, Value]
@@ -76,7 +75,7 @@ class Measure:
 def with_texts(table: Table, given: Mapping[str, str], cleaning: Cleaning, roles: tuple[str, ...]) -> Table:
     """The rows under the names of their roles, with `row`, clean texts (`roles`) and the thread's `key`.
 
-    Without a column for the key, the prompt's fingerprint is the key. The columns of exclusions are there as they are.
+    Without a column for the key, the prompt's fingerprint is the key. The columns of exclusions are kept unchanged.
     """
     named = {**given, **cleaning.exclude.roles()}
     raw = table.select(row=table[ROW], **{role: table[name] for role, name in named.items()})
@@ -85,41 +84,41 @@ def with_texts(table: Table, given: Mapping[str, str], cleaning: Cleaning, roles
         texts = {role: cleaning.scrub(text) for role, text in texts.items()}
     clean = raw.mutate(**texts)
     if "group" not in given:
-        return clean.mutate(key=values.fingerprint(clean.prompt))
-    key = values.filled(clean.group)
+        return clean.mutate(key=expressions.fingerprint(clean.prompt))
+    key = expressions.filled(clean.group)
     return clean.mutate(key=cleaning.hash_key(key) if cleaning.hash_key else key)
 
 
 def read_rows(
     table: Table,
     given: Mapping[str, str],
-    measure: Callable[[Table], Measure],
+    measure: Callable[[Table], RowValues],
     *,
     cleaning: Cleaning,
     needs_time: bool = False,
 ) -> Table:
-    """One lean row per record: hashes, numbers, and in `reason` why it cannot be used (null where it can).
+    """One lean row per record: hashes, numbers, and in `reason` why it cannot be used (null if it can).
 
-    Columns: row, key, prompt_id, response_id, time (seconds), author, length (characters), the measure's, and reason.
+    Columns: row, key, prompt_id, response_id, time (seconds), author, length (characters), those of `measure`, reason.
     """
     raw = with_texts(table, given, cleaning, ("prompt", "response"))
     text = raw.mutate(
-        no_time=values.is_missing(raw.time) if "time" in given else ibis.literal(True),
-        time=values.seconds(raw.time) if "time" in given else ibis.null("float64"),
+        no_time=expressions.is_missing(raw.time) if "time" in given else ibis.literal(True),
+        time=expressions.seconds(raw.time) if "time" in given else ibis.null("float64"),
         author=_author(raw.author) if "author" in given else ibis.null("string"),
     )
-    measured = measure(text)
+    values = measure(text)
     needs_time |= cleaning.exclude.settled_days is not None
     return text.select(
         "row",
         "key",
-        prompt_id=values.fingerprint(text.prompt),
-        response_id=values.fingerprint(text.response),
+        prompt_id=expressions.fingerprint(text.prompt),
+        response_id=expressions.fingerprint(text.response),
         time=text.time,
         author=text.author,
         length=text.response.length().cast("int32"),
-        **measured.columns,
-        reason=_reason(text, given, measured, cleaning, needs_time=needs_time),
+        **values.columns,
+        reason=_reason(text, given, values, cleaning, needs_time=needs_time),
     )
 
 
@@ -141,41 +140,41 @@ def refuse_bad_rows(lean: Table, table: Table, given: Mapping[str, str]) -> None
     value = scalar(table.filter(table[ROW] == row)[name].cast("string").as_scalar())
     number = count(bad.filter(bad.reason == reason))
     raise DataError(
-        f"row {row}: column {name!r} must hold {wanted}, not {value!r} ({number} such row{'s' if number > 1 else ''}).",
-        remedy="Correct it, or drop and count such rows with --skip-bad.",
+        f"row {row}: column {name!r} must hold {wanted}, got {value!r} ({number} such row{'s' if number > 1 else ''}).",
+        remedy="Correct it, or drop and count such rows with `skip_bad=True`.",
     )
 
 
 def nothing_said(text: Table, given: Mapping[str, str]) -> BooleanValue:
-    """Whether a record has no value at all: a line that cannot be read is such a one, too."""
+    """Whether a record has no value at all; this includes lines that cannot be read."""
     return functools.reduce(operator.and_, (text[role].isnull() for role in given))
 
 
-class Unreadable(NamedTuple):
-    """A column with a value that cannot be read, and what it should hold."""
+class ExpectedValue(NamedTuple):
+    """A column whose value cannot be read, and what it should hold."""
 
     column: str
     wanted: str
 
 
-def unreadable(given: Mapping[str, str]) -> dict[str, Unreadable]:
-    """Every reason that says of a column's value that it cannot be read: the name of the role, and how it ends.
+def unreadable(given: Mapping[str, str]) -> dict[str, ExpectedValue]:
+    """Every reason for which the value of a column cannot be read: the name of the role, and an end.
 
     Args:
-        given: role to column, as the classes of columns and `Exclusions.column_names` name them. Of several aspects
-            each is called by its column, one alone `score`.
+        given: role to column, as the classes of columns and `Exclusions.column_names` name them. Several aspects are
+            called by their columns, a single one `score`.
 
     Example:
         >>> unreadable({"prompt_score": "votes"})["prompt score is not a number"]
-        Unreadable(column='votes', wanted='a number')
+        ExpectedValue(column='votes', wanted='a number')
     """
     aspects = [role for role in given if role.startswith("score ")]
-    named: dict[str, Unreadable] = {}
+    named: dict[str, ExpectedValue] = {}
     for role, column in given.items():
-        called = OPTIONS[role].replace("-", " ") if role in OPTIONS else role
+        called = role.replace("_", " ")
         if role in aspects:
             called = "score" if len(aspects) == 1 else column
-        named |= {f"{called} {end}": Unreadable(column, wanted) for end, wanted in UNREADABLE.items()}
+        named |= {f"{called} {end}": ExpectedValue(column, wanted) for end, wanted in UNREADABLE.items()}
     return named
 
 
@@ -183,7 +182,7 @@ class Threaded(NamedTuple):
     """Rows that can be used, in threads; all computed, so that the lean rows need not be kept.
 
     Args:
-        rows: the lean rows with `thread`, a number without meaning, in the place of key and prompt_id.
+        rows: the lean rows with `thread`, an arbitrary number, instead of key and prompt_id.
         keys: thread, key, prompt_id.
         refused: row and reason of every record that cannot be used.
         num_rows: how many records there were.
@@ -207,9 +206,9 @@ def in_threads(lean: Table) -> Threaded:
 
 
 def repeated(threaded: Table, *, best_first: str) -> Table:
-    """`row` of every answer that its thread holds already: of several equal ones the best by a column stays.
+    """`row` of every repeated answer of a thread: of several equal ones, the best by a column is kept.
 
-    Ties go to the earliest, then to the author's name.
+    Ties are decided by the time, then by the author's name.
     """
     counts = threaded.group_by(["thread", "response_id"]).agg(copies=threaded.count())
     several = threaded.semi_join(counts.filter(counts.copies > 1), ["thread", "response_id"])
@@ -234,12 +233,14 @@ def to_answers(distinct: Table) -> Table:
     in_time = ibis.window(
         group_by=distinct.thread, order_by=[distinct.time.isnull(), distinct.time, distinct.response_id]
     )
-    placed = distinct.mutate(place=ibis.row_number().over(in_time).cast("int32"), mix=values.mix(distinct.response_id))
+    placed = distinct.mutate(
+        place=ibis.row_number().over(in_time).cast("int32"), mix=expressions.mix(distinct.response_id)
+    )
     return placed.join(sizes, "thread")
 
 
 def merged(threaded: Table, **sums: Value) -> Table:
-    """Several rows about one response of a thread become one, with the sums given; the first row stands for all."""
+    """One row for each response of a thread, with the given aggregates; `row` is the first of its rows."""
     return threaded.group_by(["thread", "response_id"]).agg(
         row=threaded.row.min(),
         time=threaded.time.min(),
@@ -256,34 +257,34 @@ def members_of(threaded: Table, answers: Table) -> Table:
 
 
 def split_keys(keys: Table) -> Table:
-    """The keys (`key`) that carry more than one prompt."""
+    """The keys (`key`) with more than one prompt."""
     counts = keys.group_by("key").agg(prompts=keys.count())
     return counts.filter(counts.prompts > 1).select("key")
 
 
 def _author(value: Value) -> StringValue:
-    name = values.filled(value)
+    name = expressions.filled(value)
     return name.lower().isin(_DELETED).ifelse(ibis.null("string"), name)
 
 
 def _reason(
-    text: Table, given: Mapping[str, str], measured: Measure, cleaning: Cleaning, *, needs_time: bool
+    text: Table, given: Mapping[str, str], values: RowValues, cleaning: Cleaning, *, needs_time: bool
 ) -> StringValue:
-    """The first reason that holds; a row has one."""
+    """The first reason that applies to a row."""
     bots = []
     if cleaning.is_bot and "author" in given:
         bots.append((cleaning.is_bot(text.author).fill_null(False), "author is a bot"))
     return ibis.cases(
         (nothing_said(text, given), UNREAD),
-        (text.prompt.isnull() | ~values.is_filled(text.prompt), "empty prompt"),
-        (values.is_deleted(text.prompt), "deleted prompt"),
-        (text.response.isnull() | ~values.is_filled(text.response), "empty response"),
-        (values.is_deleted(text.response), "deleted response"),
+        (text.prompt.isnull() | ~expressions.is_filled(text.prompt), "empty prompt"),
+        (expressions.is_deleted(text.prompt), "deleted prompt"),
+        (text.response.isnull() | ~expressions.is_filled(text.response), "empty response"),
+        (expressions.is_deleted(text.response), "deleted response"),
         *bots,
         *cleaning.exclude.reasons(text),
         (text.key.isnull(), "empty group key"),
-        *measured.reasons,
+        *values.reasons,
         (text.no_time if needs_time else ibis.literal(False), "missing time"),
-        (~text.no_time & (text.time.isnull() | ~values.is_finite(text.time)), "time cannot be read"),
+        (~text.no_time & (text.time.isnull() | ~expressions.is_finite(text.time)), "time cannot be read"),
         else_=ibis.null("string"),
     )

@@ -4,102 +4,122 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, fields
 
 from tropism.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class VoteColumns:
-    """The columns of a table of votes, one answer a row.
-
-    Args:
-        prompt: the text that was answered.
-        response: the text of the answer.
-        score: its votes, up minus down.
-        group: the key of the thread; without it, answers to one prompt text belong together.
-        time: when the answer was written: ISO 8601 (UTC where it names no zone) or seconds since 1970.
-        author: who wrote it.
-        accepted: whether the asker accepted the answer (true, false, 1, 0).
-        prompt_score: the votes of the prompt itself.
+class SignalColumns:
+    """The columns of a table of feedback: each field is a role, and its value the name of a column.
 
     Raises:
-        ConfigError: where one column is given twice.
+        ConfigError: if one column has two roles.
     """
-
-    prompt: str
-    response: str
-    score: str
-    group: str | None = None
-    time: str | None = None
-    author: str | None = None
-    accepted: str | None = None
-    prompt_score: str | None = None
 
     def __post_init__(self) -> None:
         refuse_shared(self.given())
 
     def given(self) -> dict[str, str]:
         """The roles that have a column, in the order of the fields."""
-        return _given(self)
+        roles = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {role: name for role, name in roles.items() if isinstance(name, str)}
+
+    def renamed(self) -> list[str]:
+        """The roles whose column has another name than usual."""
+        return [field.name for field in fields(self) if getattr(self, field.name) != field.default]
 
 
 @dataclass(frozen=True)
-class RatingColumns:
+class VoteColumns(SignalColumns):
+    """The columns of a table of votes, one answer a row.
+
+    Args:
+        prompt: the text that was answered.
+        response: the text of the answer.
+        score: its votes, up minus down.
+        group: the key of the thread; None puts answers to equal prompts together.
+        time: when the answer was written: ISO 8601 (UTC if it names no zone) or seconds since 1970.
+        author: who wrote it.
+        accepted: whether the asker accepted the answer (true, false, 1, 0).
+        prompt_score: the votes of the prompt itself.
+
+    Raises:
+        ConfigError: if one column is given twice.
+    """
+
+    prompt: str = "prompt"
+    response: str = "response"
+    score: str = "score"
+    group: str | None = None
+    time: str | None = None
+    author: str | None = None
+    accepted: str | None = None
+    prompt_score: str | None = None
+
+
+@dataclass(frozen=True)
+class RatingColumns(SignalColumns):
     """The columns of a table of ratings, one rating of one answer a row.
 
     Args:
         prompt, response, group, time, author: as in `VoteColumns`.
-        aspects: column of each aspect to its weight, > 0; a missing aspect leaves its weight to the others of its row.
+        score: a column of numbers, or each rated aspect with its weight, > 0. If a row lacks an aspect, the others of
+            the row share its weight. None is the column `score`.
     """
 
-    prompt: str
-    response: str
-    aspects: Mapping[str, float]
+    prompt: str = "prompt"
+    response: str = "response"
+    score: str | Mapping[str, float] | None = None
     group: str | None = None
     time: str | None = None
     author: str | None = None
 
     def __post_init__(self) -> None:
-        refuse_shared(self.given())
+        roles = super().given()
+        refuse_shared({role: name for role, name in roles.items() if role != "score"})
         if not self.aspects:
-            raise ConfigError("ratings need at least one column of numbers.", remedy="Name it with --score.")
+            raise ConfigError("`score` must name at least one column.", remedy="Name a column of numbers.")
         check_weights(self.aspects)
+
+    @property
+    def aspects(self) -> Mapping[str, float]:
+        """Every rated aspect with its weight."""
+        if self.score is None or isinstance(self.score, str):
+            return {self.score or "score": 1.0}
+        return self.score
 
     def given(self) -> dict[str, str]:
         """The roles that have a column; aspects are called `score 0`, `score 1`, ..."""
-        return _given(self) | {f"score {place}": name for place, name in enumerate(self.aspects)}
+        roles = {role: name for role, name in super().given().items() if role != "score"}
+        return roles | {f"score {place}": name for place, name in enumerate(self.aspects)}
+
+    def renamed(self) -> list[str]:
+        """The roles whose column has another name than usual; aspects are no columns in a file of another tool."""
+        return [role for role in super().renamed() if role != "score"]
 
 
 @dataclass(frozen=True)
-class RankingColumns:
+class RankingColumns(SignalColumns):
     """The columns of a table of rankings, one ranked answer a row; the smallest rank is the best, equal ranks are ties.
 
     Args:
         prompt, response, group, time, author: as in `VoteColumns`.
-        rank: the answer's place.
+        rank: the answer's rank.
         annotator: who ranked; answers are compared within one annotator's ranking.
     """
 
-    prompt: str
-    response: str
-    rank: str
+    prompt: str = "prompt"
+    response: str = "response"
+    rank: str = "rank"
     group: str | None = None
     time: str | None = None
     author: str | None = None
     annotator: str | None = None
 
-    def __post_init__(self) -> None:
-        refuse_shared(self.given())
-
-    def given(self) -> dict[str, str]:
-        """The roles that have a column."""
-        return _given(self)
-
 
 @dataclass(frozen=True)
-class LabelColumns:
+class LabelColumns(SignalColumns):
     """The columns of a table of thumbs, one judgement of one answer a row.
 
     Args:
@@ -107,64 +127,43 @@ class LabelColumns:
         label: up or down: true, false, 1, 0, -1, up, down, good, bad, yes, no.
     """
 
-    prompt: str
-    response: str
-    label: str
+    prompt: str = "prompt"
+    response: str = "response"
+    label: str = "label"
     group: str | None = None
     time: str | None = None
     author: str | None = None
 
-    def __post_init__(self) -> None:
-        refuse_shared(self.given())
-
-    def given(self) -> dict[str, str]:
-        """The roles that have a column."""
-        return _given(self)
-
 
 @dataclass(frozen=True)
-class ChoiceColumns:
+class ChoiceColumns(SignalColumns):
     """The columns of a table of choices, one judgement of one pair a row.
 
     Args:
         prompt, group: as in `VoteColumns`.
-        first, second: the texts of both answers.
-        choice: what was said: `a`, `b`, `tie`, `both_bad` or `skip` (and the usual other words for them).
-        annotator: who said it.
-        first_source, second_source: which model or person wrote each answer, for a table of strengths.
+        response_a, response_b: the texts of both answers.
+        choice: `a`, `b`, `tie`, `both_bad` or `skip` (and the usual other words for them).
+        annotator: who chose.
+        source_a, source_b: which model or person wrote each answer, for a table of strengths.
     """
 
-    prompt: str
-    first: str
-    second: str
-    choice: str
+    prompt: str = "prompt"
+    response_a: str = "response_a"
+    response_b: str = "response_b"
+    choice: str = "choice"
     group: str | None = None
     annotator: str | None = None
-    first_source: str | None = None
-    second_source: str | None = None
+    source_a: str | None = None
+    source_b: str | None = None
 
     def __post_init__(self) -> None:
-        refuse_shared(self.given())
-        if (self.first_source is None) != (self.second_source is None):
+        super().__post_init__()
+        if (self.source_a is None) != (self.source_b is None):
+            given, missing = ("source_a", "source_b") if self.source_b is None else ("source_b", "source_a")
             raise ConfigError(
-                "the sources of both answers are needed, or of none.", remedy="Give --source-a and --source-b."
+                f"`{given}` has no effect without `{missing}`: the sources of both answers are needed.",
+                remedy=f"Name the column of the other source with `{missing}`, or omit both.",
             )
-
-    def given(self) -> dict[str, str]:
-        """The roles that have a column."""
-        return _given(self)
-
-
-Columns: TypeAlias = VoteColumns | RatingColumns | RankingColumns | ChoiceColumns | LabelColumns
-
-OPTIONS = {
-    "first": "response-a",
-    "second": "response-b",
-    "first_source": "source-a",
-    "second_source": "source-b",
-    "prompt_score": "prompt-score",
-}
-"""Roles whose option on the command line has another name."""
 
 
 def check_weights(aspects: Mapping[str, float]) -> None:
@@ -176,8 +175,8 @@ def check_weights(aspects: Mapping[str, float]) -> None:
     for name, weight in aspects.items():
         if not 0 < weight < math.inf:
             raise ConfigError(
-                f"the weight of the aspect {name!r} must be a number above 0, not {weight}.",
-                remedy="Leave the aspect away to give it no weight.",
+                f"the weight of {name!r} in `score` must be a number above 0, got {weight}.",
+                remedy="Omit the aspect to give it no weight.",
             )
 
 
@@ -200,15 +199,9 @@ def refuse_shared(given: Mapping[str, str]) -> None:
     roles: dict[str, str] = {}
     for role, name in given.items():
         if name in roles:
-            first, second = (OPTIONS.get(one, one.split()[0]) for one in (roles[name], role))
+            first, second = (one.split()[0] for one in (roles[name], role))
             raise ConfigError(
-                f"--{first} and --{second} both name the column {name!r}.",
-                remedy=f"Give --{second} a column of its own or, where it may, leave it away.",
+                f"`{first}` and `{second}` both name the column {name!r}.",
+                remedy=f"Give `{second}` another column or, if it is optional, omit it.",
             )
         roles[name] = role
-
-
-def _given(columns: object) -> dict[str, str]:
-    """The fields of a class of columns that hold a name."""
-    fields = {role: getattr(columns, role) for role in columns.__dataclass_fields__}  # type: ignore[attr-defined]
-    return {role: name for role, name in fields.items() if isinstance(name, str)}

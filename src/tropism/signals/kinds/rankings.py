@@ -1,88 +1,185 @@
-"""Rankings become preference groups: within each annotator's ranking every answer meets every other one."""
+"""Rankings become preference groups: within each annotator's ranking, every two answers are compared."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import ibis
 from ibis import Table
 
-from tropism.errors import DataError
+from tropism.errors import ConfigError, DataError
 from tropism.records import Account
-from tropism.signals.engines import expressions as values
-from tropism.signals.engines.engine import count, keep, release
-from tropism.signals.kinds.answers import Cleaning, Measure, Threaded, members_of, merged, to_answers
-from tropism.signals.kinds.columns import RankingColumns
-from tropism.signals.kinds.games import GameWeight, Truth, agreement, judged_pairs
-from tropism.signals.kinds.made import OVER_CAP, Built, check_cap, nothing_used
-from tropism.signals.kinds.pairs import capped
-from tropism.signals.kinds.spine import Middle, OneAnswer, to_groups
+from tropism.signals.build import FeedbackData, build_groups
+from tropism.signals.engines import expressions
+from tropism.signals.engines.engine import count, data_errors, engine_of, keep, release
+from tropism.signals.kinds.answer_pairs import capped, check_cap
+from tropism.signals.kinds.answers import RowValues, Threaded, members_of, merged, to_answers
+from tropism.signals.kinds.built_groups import OVER_CAP, BuiltGroups, nothing_used
+from tropism.signals.kinds.columns import RankingColumns, SignalColumns
+from tropism.signals.kinds.exclusions import Exclusions
+from tropism.signals.kinds.judged_pairs import Truth, VoteWeight, agreement, judged_pairs
+from tropism.signals.kinds.signal_kind import AnswerKind, Judgements
+from tropism.signals.kinds.signal_settings import AnswerSettings, Form, Gate
+from tropism.signals.parameter_checks import require_one_of
 
 MERGED = "ranks merged with others of the same response"
 MIXED = "several rankings of a thread without an annotator"
 
+_TOOL = RankingColumns("prompt", "response", "rank", "group", annotator="annotator")
 
-def rankings_to_groups(
-    table: Table,
-    columns: RankingColumns,
+
+def from_rankings(
+    data: FeedbackData,
     *,
+    prompt: str = "prompt",
+    response: str = "response",
+    rank: str = "rank",
+    group: str | None = None,
+    time: str | None = None,
+    author: str | None = None,
+    annotator: str | None = None,
+    question: str | None = None,
     truth: Truth = "soft",
-    weight: GameWeight = "one",
+    weight: VoteWeight = "one",
     ties: bool = False,
     cap: int | None = None,
-    skip_bad: bool = False,
-    cleaning: Cleaning | None = None,
+    exclude: Exclusions | None = None,
+    keep_bots: bool = False,
+    private: bool = False,
+    salt: str | None = None,
+    gate: Gate | None = None,
     holdout: float | None = None,
-    is_json: bool = False,
-    source: str = "",
-) -> Built:
+    skip_bad: bool = False,
+    form: Form = "auto",
+    engine: str = "duckdb",
+    seed: int = 0,
+    source: str | None = None,
+) -> BuiltGroups:
     """Make preference groups of ranked answers; the smallest rank is the best.
 
-    An edge goes from the better ranked to the worse; where several annotators ranked the same answers, its probability
-    is the share of them who agree. Every response carries its place in the mean ranking. Rows of a thread whose
-    annotator is empty are one ranking; where they give an answer different ranks they are several, which nothing tells
-    apart, and are left out.
+    An edge goes from the better ranked answer to the worse; if several annotators ranked the same answers, its
+    probability is the share of them who agree. Every response carries its rank in the mean ranking. Rows of a thread
+    without an annotator are one ranking; if they give one answer different ranks, they are several rankings that cannot
+    be told apart, and are dropped.
 
     Args:
-        table, skip_bad, cleaning, holdout, source: as in `votes_to_groups`; a row is one ranked answer.
-        columns: the names of the columns.
-        truth, weight: what an edge says where annotators disagree; see `judged_pairs`.
-        ties: True keeps pairs that are even as tied edges.
+        data: one ranked answer a row: a file, a pandas DataFrame, an Arrow table or an Ibis table; Open Assistant
+            trees, ImageReward lists, an export of Argilla or Label Studio, or a file of `tropism label`.
+        prompt, response, group, time, author: columns, as in `from_votes`.
+        rank: column of the answer's rank; equal ranks are ties.
+        annotator: column of who ranked.
+        question: of an export, the question whose rankings count; None is its only one.
+        truth, weight: what an edge says if annotators disagree; see `judged_pairs`.
+        ties: keep even pairs as tied edges.
         cap: most edges of a thread, those that most annotators agree on; None keeps all.
-        is_json: whether prompt and answers are JSON text already (turns of dialogues, image references).
+        exclude, keep_bots, private, salt, gate, holdout, skip_bad, engine, seed, source: as in `from_votes`.
+        form: `table`, `oasst`, `imagereward`, `argilla`, `label-studio` or `label-page`; `auto` finds it.
+
+    Returns:
+        The groups, in the order of their ids, and a card that accounts for every row.
 
     Raises:
-        DataError: for a row that cannot be read, or where no edge is left.
+        ConfigError: for a setting that is out of range or has no effect.
+        DataError: for a row that cannot be read, or if no edge is left.
+
+    Example:
+        >>> import pandas as pd
+        >>> ranks = pd.DataFrame({"prompt": ["Slugs?"] * 3, "response": ["Grit.", "Salt.", "lol"], "rank": [1, 2, 3]})
+        >>> (group,) = from_rankings(ranks)
+        >>> len(group.edges)
+        3
     """
-    check_cap(cap)
-    kind = _Rankings(columns, truth=truth, weight=weight, ties=ties, cap=cap)
-    return to_groups(table, kind, skip_bad=skip_bad, cleaning=cleaning, holdout=holdout, source=source, is_json=is_json)
+    settings = RankingSettings(
+        columns=RankingColumns(prompt, response, rank, group, time, author, annotator),
+        question=question,
+        truth=truth,
+        weight=weight,
+        ties=ties,
+        cap=cap,
+        exclude=exclude or Exclusions(),
+        keep_bots=keep_bots,
+        private=private,
+        salt=salt,
+        gate=gate,
+        holdout=holdout,
+        skip_bad=skip_bad,
+        form=form,
+        engine=engine,
+        seed=seed,
+        source=source,
+    )
+    return build_groups(data, settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingSettings(AnswerSettings):
+    """Settings of a build of rankings; see `from_rankings`."""
+
+    columns: RankingColumns = field(default_factory=RankingColumns)
+    question: str | None = None
+    truth: Truth = "soft"
+    weight: VoteWeight = "one"
+    ties: bool = False
+    cap: int | None = None
+
+    name = "rankings"
+    forms = dict.fromkeys(("oasst", "imagereward", "argilla", "label-studio", "label-page"), _TOOL)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_cap(self.cap)
+        require_one_of("truth", self.truth, Truth)
+        require_one_of("weight", self.weight, VoteWeight)
+
+    def kind(self, columns: SignalColumns, *, is_json: bool = False) -> RankingKind:
+        assert isinstance(columns, RankingColumns)
+        return RankingKind(columns, truth=self.truth, weight=self.weight, ties=self.ties, cap=self.cap)
+
+    def asked(self) -> Mapping[str, float] | None:
+        return None if self.question is None else {self.question: 1.0}
+
+    def check(self, table: Table, columns: SignalColumns, *, source: str) -> None:
+        if (self.truth, self.weight) == ("soft", "one"):
+            return
+        name = columns.given().get("annotator")
+        with data_errors(source, engine_of(table)):
+            is_known = name is not None and count(table.filter(~expressions.is_missing(table[name]))) > 0
+        if not is_known:
+            setting = f"`truth={self.truth!r}`" if self.truth != "soft" else f"`weight={self.weight!r}`"
+            raise ConfigError(
+                f"{setting} has no effect on rankings without annotators: {source or 'the table'} is read as one "
+                "ranking per thread.",
+                remedy="Name the column with `annotator`, or omit it." if name is None else "Omit it.",
+            )
 
 
 @dataclass(frozen=True)
-class _Rankings(OneAnswer):
+class RankingKind(AnswerKind):
     """Ranked answers; those of one annotator meet each other."""
 
     columns: RankingColumns
     truth: Truth
-    weight: GameWeight
+    weight: VoteWeight
     ties: bool
     cap: int | None
 
-    def measure(self, text: Table) -> Measure:
+    def measure(self, text: Table) -> RowValues:
         """A row's rank, and whose ranking it is part of."""
-        rank = values.number(text.rank)
-        annotator = values.filled(text.annotator).fill_null("") if "annotator" in text.columns else ibis.literal("")
-        return Measure(
+        rank = expressions.number(text.rank)
+        annotator = (
+            expressions.filled(text.annotator).fill_null("") if "annotator" in text.columns else ibis.literal("")
+        )
+        return RowValues(
             {"rank": rank, "annotator": annotator},
             (
-                (values.is_missing(text.rank), "missing rank"),
-                (~values.is_finite(rank), "rank is not finite"),
+                (expressions.is_missing(text.rank), "missing rank"),
+                (~expressions.is_finite(rank), "rank is not finite"),
                 (rank.isnull(), "rank is not a number"),
             ),
         )
 
-    def middle(self, threaded: Threaded) -> Middle:
+    def judge(self, threaded: Threaded) -> Judgements:
         """The mean rank of every answer, and the pairs that annotators' rankings make."""
         good, mixed = threaded.rows, None
         if self.columns.annotator:
@@ -97,7 +194,7 @@ class _Rankings(OneAnswer):
         every = judged_pairs(games, answers, truth=self.truth, weight=self.weight, ties=self.ties)
         pairs = keep(capped(_with_mix(every, answers), self.cap))
         num_over = count(every) - count(pairs) if self.cap else 0
-        return Middle(
+        return Judgements(
             answers,
             members=members,
             edges=pairs,
@@ -110,9 +207,9 @@ class _Rankings(OneAnswer):
         )
 
     def _described(self) -> str:
-        rule = f"rankings: the better ranked is preferred; ties are {'kept' if self.ties else 'left out'}"
+        rule = f"rankings: the better ranked is preferred; ties are {'kept' if self.ties else 'dropped'}"
         if self.cap is not None:
-            rule += f"; at most {self.cap} edge{'s' if self.cap > 1 else ''} of a thread"
+            rule += f"; at most {self.cap} edge{'s' if self.cap > 1 else ''} per thread"
         if self.columns.annotator:
             rule += f"; several annotators: {self.truth}, an edge weighs {self.weight}"
         return rule
@@ -122,12 +219,12 @@ def _nothing(account: Account, source: str) -> DataError:
     return nothing_used(
         account,
         f"no ranking of {source} prefers anything",
-        remedy="Name with --group the column that holds the answers to one prompt together, or keep --ties.",
+        remedy="Name with `group` the column that answers to one prompt have in common, or set `ties=True`.",
     )
 
 
 def _mixed(good: Table) -> Table:
-    """`row` and reason of what nobody ranked by name, in threads where an answer has different ranks of that kind."""
+    """`row` and reason of rows without an annotator, in threads in which such rows give an answer different ranks."""
     unnamed = good.filter(good.annotator == "")
     spread = unnamed.group_by(["thread", "response_id"]).agg(least=unnamed["rank"].min(), most=unnamed["rank"].max())
     several = spread.filter(spread.least < spread.most).select("thread").distinct()
@@ -156,7 +253,7 @@ def _games(good: Table, answers: Table, keys: Table) -> Table:
 
 
 def _with_mix(pairs: Table, answers: Table) -> Table:
-    """Pairs with a hash of both responses, by which even leads are put in order."""
+    """Pairs with a hash of both responses, which orders equal leads."""
     mixes = answers.select("thread", "place", "mix")
     winners = mixes.select("thread", winner="place", winner_mix="mix")
     losers = mixes.select("thread", loser="place", loser_mix="mix")

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from tropism.errors import ConfigError, DataError
 from tropism.functions import load_function
 
-Verdict: TypeAlias = bool | str | None
+GateVerdict: TypeAlias = bool | str | None
 """False, None or an empty text let a text pass; True stops it; another text stops it and says why."""
 
 _OPTION = "--gate"
@@ -27,7 +27,7 @@ class SafetyGate:
     """
 
     name: str
-    rule: Callable[[str], Verdict]
+    rule: Callable[[str], GateVerdict]
 
     def reason(self, text: str) -> str | None:
         """Why the text is stopped, or None where it passes.
@@ -123,7 +123,7 @@ def _compile(phrase: str, where: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
 
 
-def _any_of(lines: Sequence[_Line]) -> Callable[[str], Verdict]:
+def _any_of(lines: Sequence[_Line]) -> Callable[[str], GateVerdict]:
     """The first line that a text matches is its reason."""
 
     def rule(text: str) -> str | None:

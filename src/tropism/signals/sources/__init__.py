@@ -21,4 +21,4 @@ READERS: Mapping[str, Callable[[Path], Iterator[Feedback | Aside | Refused]]] = 
     "label-studio": read_label_studio,
     "label-page": read_choices_file,
 }
-"""What `--signal` calls them, and the function that reads a file."""
+"""The form of a file, and the function that reads it."""

@@ -27,7 +27,7 @@ from tropism.signals.sources.feedback_rows import Aside, ChoiceRow, Feedback, Ra
 from tropism.signals.sources.names import Fields, Questions, Shown, meaning, rated_by
 
 SUGGESTION = "suggestion of a model"
-UNASKED = "answer to a question that --score does not name"
+UNASKED = "answer to another question"
 _ANSWERS = ".responses"
 _OWN = ("id", "_server_id", "status", "metadata", "vectors", "suggestions", "responses", "score")
 

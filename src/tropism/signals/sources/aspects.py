@@ -1,8 +1,7 @@
 """Which answers count if a file asks several questions; ratings of several aspects become one number, their mean.
 
-Who rates one answer helpful and another harmless rates two things, and some aspects are better when they are low; who
-prefers one answer for its help and the other for its harmlessness has no tie. So nothing is averaged or pooled that
-`--score` does not name.
+An annotator who rates one answer helpful and another harmless rates two things, and some aspects are better when they
+are low. So nothing is averaged or pooled that is not named.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from tropism.signals.kinds.columns import check_weights
 from tropism.signals.sources.feedback_rows import Aside, Feedback, RatingRow, Refused
 from tropism.signals.sources.names import Questions
 
-UNASKED = "rating of an aspect that --score does not name"
+UNASKED = "rating of another aspect"
 MERGED = "ratings of further aspects in the mean of the same annotator and response"
 
 
@@ -96,15 +95,15 @@ def _check_questions(found: Mapping[str, str], aspects: Mapping[str, float] | No
         raise ConfigError(
             f"{source} holds {' and '.join(dict.fromkeys(found.values()))} of {len(found)} questions, which mean "
             f"different things: {names}.",
-            remedy=f"Name the one that counts: --score {asked[0]!r}. A comment that reads like a label may be one of "
-            "them.",
+            remedy=f"Name the one that counts: `question={asked[0]!r}`. A comment that reads like a label may be "
+            "one of them.",
         )
     for name in asked:
         others = [other for other in aspects or () if other != name]
         if others or (aspects or {}).get(name, 1.0) != 1.0:
             raise ConfigError(
-                f"--score weighs ratings only, and {source} holds {found[name]} of {name!r}.",
-                remedy=f"Give --score {name!r} alone.",
+                f"weights belong to ratings, and {source} holds {found[name]} of {name!r}.",
+                remedy=f"Use `question={name!r}`.",
             )
 
 
@@ -118,12 +117,12 @@ def _check(
         raise ConfigError(
             f"{source} holds ratings of {len(seen)} aspects, which mean different things: "
             f"{', '.join(map(repr, seen))}.",
-            remedy=f"Name those that count: --score {first!r}, or several with weights: --score {f'{first}=2'!r} "
-            f"--score {second!r}.",
+            remedy=f"Name those that count with `score`: {first!r} alone, or weights for several, such as {first}=2 "
+            f"and {second}=1.",
         )
     for name in aspects or ():
         if name not in seen and name not in found:
             raise ConfigError(
-                f"--score names {name!r}, which {source} holds no rating of.",
-                remedy=f"Use {names}." if names else "Leave it away: the file holds no ratings.",
+                f"{source} holds no answer to {name!r}, which `score` or `question` names.",
+                remedy=f"Use {names}." if names else "Omit it: the file holds no ratings.",
             )

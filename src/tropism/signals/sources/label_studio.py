@@ -26,7 +26,7 @@ from tropism.signals.sources.names import Fields, Questions, Shown, meaning, pro
 
 PREDICTION = "prediction of a model"
 OTHER = "result that compares nothing"
-UNASKED = "answer to a question that --score does not name"
+UNASKED = "answer to another question"
 _KINDS = ("pairwise", "choices", "rating", "ranker")
 _TEXTS = ("body", "text", "html", "content", "title")
 

@@ -158,14 +158,14 @@ def few_reasons(rows: Iterable[Feedback | Aside | Refused], *, private: bool) ->
     Example:
         >>> refused = Refused(1, "a prompt with more than text: field 'Jane Doe'")
         >>> [row.reason for row in few_reasons([refused], private=True)]
-        ['a prompt with more than text (its fields are not named: --private)']
+        ['a prompt with more than text (its fields are not named in a private build)']
     """
     seen: set[str] = set()
     for row in rows:
         if not isinstance(row, Refused) or not (named := _NAMING.search(row.reason)):
             yield row
         elif private:
-            yield row._replace(reason=f"{row.reason[: named.start()]} (its fields are not named: --private)")
+            yield row._replace(reason=f"{row.reason[: named.start()]} (its fields are not named in a private build)")
         elif row.reason in seen or len(seen) < _MOST_NAMED:
             seen.add(row.reason)
             yield row

@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 
 from tropism.records import DataCard, Estimate
-from tropism.signals.engines import expressions as values
+from tropism.signals.engines import expressions
 from tropism.signals.engines.engine import count, data_errors, engine_of, in_memory
 from tropism.signals.engines.group_stream import Threads
-from tropism.signals.kinds.made import Built
+from tropism.signals.kinds.built_groups import BuiltGroups
 from tropism.signals.sources.contents import words_of
 from tropism.signals.statistics import probes
 from tropism.signals.statistics.probes import ProbeEdge
 
 
-def probed(made: Built, *, seed: int) -> Built:
+def probed(made: BuiltGroups, *, seed: int) -> BuiltGroups:
     """The same groups, with what words alone, near-duplicates and large threads could explain on their card.
 
     Args:
@@ -55,7 +55,7 @@ def _sample(threads: Threads) -> list[ProbeEdge]:
     decided = threads.edges.filter(threads.edges.prob != 0.5).select("thread", "winner", "loser")
     share = min(1.0, probes.SAMPLE_EDGES / max(1, count(decided)))
     keys = threads.keys
-    keys = keys.select("thread", name=keys.key.concat("/", keys.prompt_id), draw=values.mix(keys.prompt_id))
+    keys = keys.select("thread", name=keys.key.concat("/", keys.prompt_id), draw=expressions.mix(keys.prompt_id))
     keys = keys.filter(keys.draw <= share * 16**6)
     chosen = threads.answers.join(keys, "thread").select("thread", "place", "draw", "row", "name")
     texts = threads.texts

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tropism.records import Estimate
 from tropism.signals.engines.engine import count, in_memory
-from tropism.signals.kinds.pairs import in_halves
+from tropism.signals.kinds.answer_pairs import in_halves
 
 MOST_EDGES = 200_000
 """Edges that authors are judged on, whole threads of them."""

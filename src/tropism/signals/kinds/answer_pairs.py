@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import ibis
 from ibis import Table
 
-from tropism.signals.engines import expressions as values
+from tropism.errors import ConfigError
+from tropism.signals.engines import expressions
 from tropism.signals.engines.engine import count, scalar
-from tropism.signals.kinds.rules import VoteRule
+from tropism.signals.kinds.vote_rules import VoteRule
+from tropism.signals.parameter_checks import require_one_of
+
+GapWeight: TypeAlias = Literal["one", "gap"]
+GapMargin: TypeAlias = Literal["none", "gap"]
 
 _SIDES = ("place", "level", "score", "time", "length", "mix")
 _PRIME = 16_777_213
@@ -23,9 +30,9 @@ def to_pairs(answers: Table, rule: VoteRule, *, cap: int | None = None, ties: bo
     Args:
         answers: from `to_answers`, with `level`.
         rule: which pairs are preferences.
-        cap: most pairs of a thread that will be asked for; where the rule only looks at the lead, pairs that this many
-            others of their thread surpass are not made in the first place.
-        ties: True makes a tied pair of every two answers on one level.
+        cap: most pairs of a thread that will be kept; if the rule depends on the lead alone, pairs that this many
+            others of their thread surpass are not made at all.
+        ties: make a tied pair of every two answers on one level.
     """
     several = answers.filter(answers.size > 1)
     prune = cap is not None and rule.grows and not ties
@@ -60,8 +67,51 @@ def to_pairs(answers: Table, rule: VoteRule, *, cap: int | None = None, ties: bo
     )
 
 
+def check_cap(cap: int | None) -> None:
+    """Refuse a cap below 1.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    if cap is not None and cap < 1:
+        raise ConfigError(f"`cap` must be at least 1, got {cap}.", remedy="Omit it for no cap.")
+
+
+def check_pair_settings(cap: int | None, weight: str, margin: str) -> None:
+    """Refuse a cap below 1, and an unknown weight or margin.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    check_cap(cap)
+    require_one_of("weight", weight, GapWeight)
+    require_one_of("margin", margin, GapMargin)
+
+
+def weighted(pairs: Table, *, weight: GapWeight, margin: GapMargin = "none") -> Table:
+    """Edges with the requested `weight` and `margin`; a tie has weight 1 and margin 0."""
+    tied = pairs.prob == 0.5
+    gap = pairs.gap.cast("float64")
+    return pairs.mutate(
+        weight=tied.ifelse(1.0, gap) if weight == "gap" else ibis.literal(1.0),
+        margin=gap if margin == "gap" else ibis.literal(0.0),
+    )
+
+
+def describe(rule: object, *, cap: int | None = None, weight: str = "one", margin: str = "none") -> str:
+    """The rule and the other settings that decide which pairs are edges, for the card."""
+    parts = [str(rule)]
+    if cap is not None:
+        parts.append(f"at most {cap} edge{'s' if cap > 1 else ''} per thread, the largest gaps first")
+    if weight == "gap":
+        parts.append("an edge weighs its gap")
+    if margin == "gap":
+        parts.append("an edge's margin is its gap")
+    return "; ".join(parts)
+
+
 def count_pairs(answers: Table, rule: VoteRule) -> int:
-    """How many pairs a rule passes. Where it looks at levels alone, answers of one level are counted together."""
+    """How many pairs a rule passes; if it depends on levels alone, answers of one level are counted together."""
     if not rule.grows:
         return count(to_pairs(answers, rule))
     levels = answers.group_by(["thread", "level"]).agg(n=answers.count())
@@ -75,13 +125,13 @@ def count_pairs(answers: Table, rule: VoteRule) -> int:
 
 
 def best_against_random(answers: Table, *, seed: int) -> Table:
-    """One pair of each thread: its best answer, and another one that is worse, drawn by a hash.
+    """One pair per thread: its best answer, and a worse one that is drawn by a hash.
 
     Reference: Tunstall et al. 2023 (Zephyr), arXiv:2310.16944, section 4, on UltraFeedback. Answers that share the
     best level are drawn from by the same hash.
     """
     several = answers.filter(answers.size > 1)
-    drawn = several.mutate(draw=values.fingerprint(several.response_id.concat(f" {seed}")))
+    drawn = several.mutate(draw=expressions.fingerprint(several.response_id.concat(f" {seed}")))
     best_first = ibis.window(group_by=drawn.thread, order_by=[ibis.desc(drawn.level), drawn.draw])
     ranked = drawn.mutate(at=ibis.row_number().over(best_first))
     best = ranked.filter(ranked["at"] == 0)
@@ -116,7 +166,7 @@ def capped(pairs: Table, cap: int | None) -> Table:
 
 
 def in_halves(larger: ibis.Value, smaller: ibis.Value) -> ibis.Value:
-    """2 where the first is larger, 1 where both are equal, 0 where it is smaller, null where one is missing."""
+    """2 if the first is larger, 1 if both are equal, 0 if it is smaller, null if one is missing."""
     return ((larger > smaller).cast("int8") + (larger >= smaller).cast("int8")).cast("int8")
 
 

@@ -1,4 +1,4 @@
-"""The way from the rows of a table to groups, which every kind of signal goes; each fills in its own middle."""
+"""From the rows of a table to groups: the steps that all kinds of signal share, and the one that each kind supplies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tropism.signals.engines.engine import ROW, count, data_errors, engine_of, k
 from tropism.signals.engines.group_stream import Threads
 from tropism.signals.kinds.answers import (
     Cleaning,
-    Measure,
+    RowValues,
     Threaded,
     in_threads,
     read_rows,
@@ -23,23 +23,23 @@ from tropism.signals.kinds.answers import (
     split_keys,
     with_texts,
 )
-from tropism.signals.kinds.columns import Columns
-from tropism.signals.kinds.made import Built, Made, account_of, built, of_threads
+from tropism.signals.kinds.built_groups import AccountTables, BuiltGroups, account_of, of_threads, with_card
+from tropism.signals.kinds.columns import SignalColumns
 from tropism.signals.privacy.guard import Guarded, guard_edges, guard_labels
 
 
 @dataclass(frozen=True)
-class Middle:
+class Judgements:
     """What a kind of signal makes of rows in threads; tables are computed.
 
     Args:
         answers: thread, place, row (into the texts), response_id, size and length; released when the groups are made.
-        edges: from pairs; None where the kind makes labels.
-        labels: thread, place, desirable, weight; None where the kind makes edges.
         members: row, thread and size of the thread, of every row that went into an answer.
         rule: what was done, in words, for the card.
-        nothing: the error where no edge or label is left, from the account and the name of the data.
-        lost: row and reason of further rows that are not used; None where there are none.
+        nothing: makes the error for data without an edge or label, from the account and the name of the data.
+        edges: thread, winner, loser and the rest; None if the kind makes labels.
+        labels: thread, place, desirable, weight; None if the kind makes edges.
+        lost: row and reason of further rows that are not used; None if there are none.
         notes: counts of what was changed but not dropped.
         confounds, tables: what the kind adds to the card.
         passing: tables that the account may still read, to release with the answers.
@@ -58,10 +58,10 @@ class Middle:
     passing: tuple[Table, ...] = ()
 
 
-class Kind(ABC):
+class SignalKind(ABC):
     """One kind of signal: what is read of a row, and what is made of rows in threads."""
 
-    columns: Columns
+    columns: SignalColumns
 
     @abstractmethod
     def read(self, table: Table, cleaning: Cleaning) -> Table:
@@ -72,11 +72,11 @@ class Kind(ABC):
         """The prompt and response of every `text_row`, which the `row` of an answer names."""
 
     @abstractmethod
-    def middle(self, threaded: Threaded) -> Middle:
+    def judge(self, threaded: Threaded) -> Judgements:
         """Rows in threads to answers and edges or labels; releases `threaded.rows` as soon as it has read them."""
 
 
-class OneAnswer(Kind):
+class AnswerKind(SignalKind):
     """A kind of signal whose rows hold one answer each."""
 
     @property
@@ -85,8 +85,8 @@ class OneAnswer(Kind):
         return False
 
     @abstractmethod
-    def measure(self, text: Table) -> Measure:
-        """What is read of a row beside its texts; columns have the names of their roles."""
+    def measure(self, text: Table) -> RowValues:
+        """What is read of a row in addition to its texts; columns have the names of their roles."""
 
     def read(self, table: Table, cleaning: Cleaning) -> Table:
         given = self.columns.given()
@@ -99,42 +99,46 @@ class OneAnswer(Kind):
 
 def to_groups(
     table: Table,
-    kind: Kind,
+    kind: SignalKind,
     *,
     skip_bad: bool,
     cleaning: Cleaning | None,
     holdout: float | None,
     source: str,
     is_json: bool = False,
-) -> Built:
+) -> BuiltGroups:
     """Groups of a table.
 
     Args:
-        table, skip_bad, cleaning, holdout, source: as in `votes_to_groups`.
-        kind: the kind of signal that its rows are.
+        table: of feedback; any engine.
+        kind: the kind of signal of its rows.
+        skip_bad: drop and count rows with a value that cannot be read, which is an error otherwise.
+        cleaning: what is done to texts, keys, authors and winners; None does nothing.
+        holdout: share of groups to mark as held out, by a hash of the prompt; None marks none.
+        source: the name of the data, for the groups and the card.
         is_json: whether contents are JSON text already.
 
     Raises:
-        DataError: for a row that cannot be read, or where no edge or label is left.
+        DataError: for a row that cannot be read, or if no edge or label is left.
     """
     if ROW not in table.columns:
         table = table.mutate(**{ROW: ibis.row_number() + 1})
     cleaning, given = cleaning or Cleaning(), kind.columns.given()
-    cleaning.exclude.check(given)
+    cleaning.exclude.check(kind.columns)
     with data_errors(source, engine_of(table)):
         cleaning = replace(cleaning, exclude=cleaning.exclude.dated(table, given))
         lean = keep(kind.read(table, cleaning))
         if not skip_bad:
             refuse_bad_rows(lean, table, given | cleaning.exclude.column_names())
         threaded = in_threads(lean)
-        middle = kind.middle(threaded)
+        judgements = kind.judge(threaded)
         texts = kind.texts(table, cleaning)
-        judged, notes = _guarded(middle, texts, cleaning, is_json=is_json)
-        answers, labelled = middle.answers, middle.labels is not None
-        made = Made(
+        judged, notes = _guarded(judgements, texts, cleaning, is_json=is_json)
+        answers, labelled = judgements.answers, judgements.labels is not None
+        tables = AccountTables(
             refused=threaded.refused,
             num_rows=threaded.num_rows,
-            members=middle.members,
+            members=judgements.members,
             threads=Threads(
                 of_threads(answers, judged),
                 threaded.keys,
@@ -145,31 +149,32 @@ def to_groups(
                 is_json=is_json,
                 holdout=holdout,
             ),
-            lost=middle.lost,
-            notes={**middle.notes, **notes},
-            confounds=middle.confounds,
-            tables=middle.tables,
+            lost=judgements.lost,
+            notes={**judgements.notes, **notes},
+            confounds=judgements.confounds,
+            tables=judgements.tables,
         )
         if not count(judged):
-            raise middle.nothing(account_of(made), source or "the table")
+            raise judgements.nothing(account_of(tables), source or "the table")
         with_author = "author" in given and "score" in answers.columns
-        rule = f"{middle.rule}{cleaning.exclude}"
-        done = built(made, source=source, rule=rule, with_time="time" in given, with_author=with_author)
-        release(answers, *middle.passing)
-    return done
+        rule = f"{judgements.rule}{cleaning.exclude}"
+        built = with_card(tables, source=source, rule=rule, with_time="time" in given, with_author=with_author)
+        release(answers, *judgements.passing)
+    return built
 
 
-def _guarded(middle: Middle, texts: Table, cleaning: Cleaning, *, is_json: bool) -> Guarded:
-    """Edges or labels behind the safety gate, if there is one."""
-    judged, guard = (middle.edges, guard_edges) if middle.labels is None else (middle.labels, guard_labels)
+def _guarded(judgements: Judgements, texts: Table, cleaning: Cleaning, *, is_json: bool) -> Guarded:
+    """Edges or labels after the safety gate, if there is one."""
+    is_labelled = judgements.labels is not None
+    judged, guard = (judgements.labels, guard_labels) if is_labelled else (judgements.edges, guard_edges)
     assert judged is not None, "a kind of signal makes edges or labels"
     if cleaning.gate is None:
         return Guarded(judged, {})
-    return guard(judged, middle.answers, texts, cleaning.gate, is_json=is_json)
+    return guard(judged, judgements.answers, texts, cleaning.gate, is_json=is_json)
 
 
 def _no_edges(answers: Table) -> Table:
-    """A table of edges without a row."""
+    """An empty table of edges."""
     none = answers.filter(ibis.literal(False))
     return keep(
         none.select(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import ClassVar
 
 from ibis import Table
 from ibis.expr.types import BooleanValue, NumericValue
@@ -12,17 +14,21 @@ from ibis.expr.types import BooleanValue, NumericValue
 from tropism.errors import ConfigError
 from tropism.signals.engines.engine import rows
 from tropism.signals.engines.expressions import is_times, leads_by
+from tropism.signals.parameter_checks import require_number, require_share
 
 
 @dataclass(frozen=True, kw_only=True)
 class VoteRule(ABC):
-    """What every rule can ask beside its own condition.
+    """What every rule can require in addition to its own condition.
 
     Args:
         later: the winner was written after the loser, because early answers collect votes by being seen.
-        min_score: fewest votes of either answer; None asks for none.
-        length_match: largest difference of the logarithms of both lengths in characters; None asks for none.
+        min_score: fewest votes of either answer; None for no limit.
+        length_match: largest difference of the logarithms of both lengths in characters; None for no limit.
     """
+
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Optional columns that this rule reads and others do not."""
 
     later: bool = False
     min_score: float | None = None
@@ -30,8 +36,8 @@ class VoteRule(ABC):
 
     def __post_init__(self) -> None:
         if self.min_score is not None and not math.isfinite(self.min_score):
-            raise ConfigError(f"--min-score must be a number, not {self.min_score}.", remedy="Leave it away.")
-        require("--length-match", self.length_match, above=0)
+            raise ConfigError(f"`min_score` must be a finite number, got {self.min_score}.", remedy="Omit it.")
+        require_number("length_match", self.length_match, above=0)
 
     @property
     def needs_time(self) -> bool:
@@ -40,15 +46,15 @@ class VoteRule(ABC):
 
     @property
     def grows(self) -> bool:
-        """Whether a pair with a larger lead passes wherever a pair with a smaller one does."""
+        """Whether a pair passes whenever a pair with a smaller lead does."""
         return not self.later and self.min_score is None and self.length_match is None
 
     def fitted(self, answers: Table) -> VoteRule:
-        """The rule with what it takes from the whole community."""
+        """The rule with the statistics that it takes from all answers."""
         return self
 
     def level(self, answers: Table) -> NumericValue:
-        """What is compared: more is better. Columns `score`, and `accepted` where it is known."""
+        """What is compared: more is better. Columns `score`, and `accepted` if it is known."""
         return answers.score
 
     def passes(self, pairs: Table) -> BooleanValue:
@@ -74,7 +80,7 @@ class VoteRule(ABC):
         """The rule in words, for the card."""
 
     def limits(self) -> str:
-        """What is asked beside the rule's own condition, in words."""
+        """What is required in addition to the rule's own condition, in words."""
         parts = []
         if self.later:
             parts.append("was written later")
@@ -87,7 +93,7 @@ class VoteRule(ABC):
 
 @dataclass(frozen=True)
 class GapRule(VoteRule):
-    """The answer with more votes is preferred where it leads by enough.
+    """The answer with more votes is preferred if it leads by enough.
 
     Args:
         min_gap: smallest lead, in votes, > 0.
@@ -103,7 +109,7 @@ class GapRule(VoteRule):
         super().__post_init__()
         if not (math.isfinite(self.min_gap) and self.min_gap > 0):
             raise ConfigError(
-                f"--min-gap must be a number above 0, not {self.min_gap}.", remedy="Use 1, one vote, for every lead."
+                f"`min_gap` must be a number above 0, got {self.min_gap}.", remedy="Use 1, one vote, for every lead."
             )
 
     def __str__(self) -> str:
@@ -115,7 +121,7 @@ class GapRule(VoteRule):
 
 @dataclass(frozen=True)
 class LeadRule(VoteRule):
-    """Every lead counts: for ratings and rankings, whose numbers are answers of people and no accident of exposure.
+    """Every lead counts: for ratings, whose numbers are people's answers and do not depend on exposure.
 
     Example:
         >>> str(LeadRule())
@@ -135,7 +141,7 @@ class RatioRule(VoteRule):
 
     Args:
         min_ratio: smallest quotient of the votes, >= 1.
-        min_score: fewest votes of either answer, 1 unless given: a quotient of no votes says nothing.
+        min_score: fewest votes of either answer; 1, because a quotient of no votes has no meaning.
 
     Example:
         >>> str(RatioRule(min_ratio=3))
@@ -147,8 +153,8 @@ class RatioRule(VoteRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require("--min-ratio", self.min_ratio, least=1)
-        require("--min-score", self.min_score, above=0)
+        require_number("min_ratio", self.min_ratio, least=1)
+        require_number("min_score", self.min_score, above=0)
 
     def __str__(self) -> str:
         return f"ratio: the winner has at least {self.min_ratio:g} times the votes{self.limits()}"
@@ -168,7 +174,7 @@ class ShpRule(VoteRule):
         min_ratio: smallest quotient of the votes, >= 1; 2 is what the data set's authors train on.
         min_score: fewest votes of either answer, >= 0.
         min_gap: smallest lead, in votes; equal votes never make a pair.
-        min_prompt_score: fewest votes of the prompt itself, where a column tells them.
+        min_prompt_score: fewest votes of the prompt itself, if a column holds them; None is 10.
 
     Reference: Ethayarajh et al. 2022, arXiv:2110.08420; data card of stanfordnlp/SHP.
 
@@ -180,12 +186,16 @@ class ShpRule(VoteRule):
     min_ratio: float = 2.0
     min_score: float | None = field(default=2.0, kw_only=True)
     min_gap: float = 0.0
-    min_prompt_score: float = 10.0
+    min_prompt_score: float | None = None
+
+    reads = ("prompt_score",)
 
     def __post_init__(self) -> None:
-        require("--min-ratio", self.min_ratio, least=1)
-        require("--min-score", self.min_score, least=0)
-        require("--min-gap", self.min_gap, least=0)
+        if self.later:
+            raise ConfigError("`later` has no effect on the rule shp: its winner is never earlier.", remedy="Omit it.")
+        require_number("min_ratio", self.min_ratio, least=1)
+        require_number("min_score", self.min_score, least=0)
+        require_number("min_gap", self.min_gap, least=0)
         super().__post_init__()
 
     def __str__(self) -> str:
@@ -195,6 +205,11 @@ class ShpRule(VoteRule):
             f"shp: the winner came later or at the same time with at least {self.min_ratio:g} times the votes, "
             f"both have at least {self.min_score:g}{gap}{match}"
         )
+
+    @property
+    def least_prompt_score(self) -> float:
+        """Fewest votes of the prompt itself."""
+        return 10.0 if self.min_prompt_score is None else self.min_prompt_score
 
     @property
     def needs_time(self) -> bool:
@@ -216,8 +231,8 @@ class ShpRule(VoteRule):
 class Log2Rule(VoteRule):
     """Votes on a scale of doublings, with a bonus for the answer that the asker accepted.
 
-    An answer's level is round(log2(1 + votes)), 1 more where it was accepted, and -1 below no votes; equal levels make
-    no pair.
+    An answer's level is round(log2(1 + votes)), plus 1 if it was accepted, and -1 for negative votes; equal levels
+    make no pair.
 
     Args:
         min_gap: smallest lead, in levels.
@@ -231,9 +246,11 @@ class Log2Rule(VoteRule):
 
     min_gap: float = 1.0
 
+    reads = ("accepted",)
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        require("--min-gap", self.min_gap, above=0)
+        require_number("min_gap", self.min_gap, above=0)
 
     def __str__(self) -> str:
         doublings = f"{self.min_gap:g} doubling{'s' if self.min_gap > 1 else ''}"
@@ -265,8 +282,8 @@ class QuantileRule(VoteRule):
         min_gap: smallest lead, in votes.
         high_at, low_at: the bounds in votes; found in the data.
 
-    Reference: LLUMI, arXiv:2605.30273 (shares and gap second-hand). Over what the share is taken is not told there;
-    here it is over all usable answers.
+    Reference: LLUMI, arXiv:2605.30273 (shares and gap second-hand). It does not say which answers the shares are taken
+    over; here they are taken over all usable answers.
 
     Example:
         >>> str(QuantileRule())
@@ -281,10 +298,9 @@ class QuantileRule(VoteRule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, share in (("--high", self.high), ("--low", self.low)):
-            if not 0 < share < 1:
-                raise ConfigError(f"{name} must be a share between 0 and 1, not {share}.", remedy="Use 0.02 and 0.15.")
-        require("--min-gap", self.min_gap, above=0)
+        require_share("high", self.high, example=0.02)
+        require_share("low", self.low, example=0.15)
+        require_number("min_gap", self.min_gap, above=0)
 
     def __str__(self) -> str:
         top = f" (from {self.high_at:g} votes)" if self.high_at is not None else ""
@@ -299,10 +315,10 @@ class QuantileRule(VoteRule):
         return False
 
     def fitted(self, answers: Table) -> QuantileRule:
-        # counted in the engine and cut here: engines interpolate quantiles each in a way of its own
-        told = sorted((row["score"], row["n"]) for row in rows(answers.group_by("score").agg(n=answers.count())))
-        total = sum(n for _, n in told)
-        return replace(self, high_at=_bound(told, (1 - self.high) * total), low_at=_bound(told, self.low * total))
+        # counted in the engine and cut here, because engines interpolate quantiles differently
+        counts = sorted((row["score"], row["n"]) for row in rows(answers.group_by("score").agg(n=answers.count())))
+        total = sum(n for _, n in counts)
+        return replace(self, high_at=_bound(counts, (1 - self.high) * total), low_at=_bound(counts, self.low * total))
 
     def prefers(self, pairs: Table) -> BooleanValue:
         assert self.high_at is not None, "the rule was not fitted"
@@ -313,25 +329,67 @@ class QuantileRule(VoteRule):
         )
 
 
-def _bound(told: list[tuple[float, int]], rank: float) -> float:
-    """The smallest score at or below which so many answers lie (the inverted distribution function)."""
+VOTE_RULES: Mapping[str, type[VoteRule]] = {
+    "gap": GapRule,
+    "lead": LeadRule,
+    "ratio": RatioRule,
+    "shp": ShpRule,
+    "log2": Log2Rule,
+    "quantile": QuantileRule,
+}
+"""Every rule by its name."""
+
+
+def make_vote_rule(name: str, settings: Mapping[str, float | bool | None]) -> VoteRule:
+    """A rule by its name.
+
+    Args:
+        name: a key of `VOTE_RULES`.
+        settings: of the rule; None for those that were not given.
+
+    Raises:
+        ConfigError: for an unknown rule, or a setting that the rule does not have.
+
+    Example:
+        >>> str(make_vote_rule("gap", {"min_gap": 2, "min_ratio": None}))
+        'gap: the winner leads by at least 2'
+    """
+    if name not in VOTE_RULES:
+        raise ConfigError(f"unknown rule {name!r}; available: {', '.join(VOTE_RULES)}.", remedy="Choose one of them.")
+    given = {setting: value for setting, value in settings.items() if value is not None}
+    for setting in given:
+        having = [rule for rule, kind in VOTE_RULES.items() if setting in {field.name for field in fields(kind)}]
+        if name not in having:
+            raise ConfigError(
+                f"`{setting}` has no effect with `rule={name!r}`.",
+                remedy=f"Omit it, or use rule {' or '.join(having)}.",
+            )
+    return VOTE_RULES[name](**given)  # type: ignore[arg-type]
+
+
+def check_time(rule: VoteRule, time: str | None) -> None:
+    """Refuse a rule over times without a column of times.
+
+    Raises:
+        ConfigError: naming the column's parameter.
+    """
+    if rule.needs_time and time is None:
+        raise ConfigError(
+            f'the rule "{rule}" compares when answers were written, but no column holds that.',
+            remedy="Name the column with `time`.",
+        )
+
+
+def rule_name(rule: VoteRule) -> str:
+    """The name of a rule, such as `gap`."""
+    return next((name for name, kind in VOTE_RULES.items() if type(rule) is kind), type(rule).__name__)
+
+
+def _bound(counts: list[tuple[float, int]], rank: float) -> float:
+    """The smallest score at or below which `rank` answers lie (the inverted distribution function)."""
     seen = 0
-    for score, n in told:
+    for score, n in counts:
         seen += n
         if seen >= rank - 1e-9:
             return score
-    return told[-1][0] if told else 0.0
-
-
-def require(name: str, value: float | None, *, least: float | None = None, above: float | None = None) -> None:
-    """Refuse a setting below its least value.
-
-    Raises:
-        ConfigError: naming the setting.
-    """
-    if value is None:
-        return
-    if least is not None and not (math.isfinite(value) and value >= least):
-        raise ConfigError(f"{name} must be a number of at least {least:g}, not {value}.", remedy=f"Raise {name}.")
-    if above is not None and not (math.isfinite(value) and value > above):
-        raise ConfigError(f"{name} must be a number above {above:g}, not {value}.", remedy=f"Raise {name}.")
+    return counts[-1][0] if counts else 0.0

@@ -1,7 +1,7 @@
-"""Pairs that several people judged become edges: a share of their votes as a soft label, or the majority with a weight.
+"""Pairs that several annotators judged become edges: a share of votes as a soft label, or the majority with a weight.
 
-A game is one judgement of one pair: thread, the two places (`low` < `high`), `value` (1 where `low` won, 0 where `high`
-did, 0.5 for a tie), the annotator (null where nobody is named), and the thread's `key` and `prompt_id`.
+A game is one judgement of one pair: thread, the two places (`low` < `high`), `value` (1 if `low` won, 0 if `high` did,
+0.5 for a tie), the annotator (null if unknown), and the thread's `key` and `prompt_id`.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from ibis import Table
 from numpy.typing import NDArray
 
 from tropism.records import Estimate, Matrix
-from tropism.signals.engines import expressions as values
+from tropism.signals.engines import expressions
 from tropism.signals.engines.engine import count, engine_of, in_memory
-from tropism.signals.kinds.pairs import in_halves
+from tropism.signals.kinds.answer_pairs import in_halves
 from tropism.signals.statistics.bradley_terry import Games, bootstrap_bradley_terry
 from tropism.signals.statistics.confounds import share
 from tropism.signals.statistics.dawid_skene import FIRST_WINS, SECOND_WINS, TIE, first_is_better, fit_pairs
 from tropism.signals.statistics.pair_agreement import FIRST, SECOND, agreement_of_counts
 
 Truth: TypeAlias = Literal["soft", "majority", "dawid-skene"]
-GameWeight: TypeAlias = Literal["one", "agreement", "count"]
+VoteWeight: TypeAlias = Literal["one", "agreement", "count"]
 
 MOST_ITEMS = 20_000
-"""Pairs that agreement is measured on, and games that strengths are fitted to, chosen by a hash."""
+"""Pairs to measure agreement on, and games to fit strengths to; chosen by a hash."""
 
 
-def judged_pairs(games: Table, answers: Table, *, truth: Truth, weight: GameWeight, ties: bool) -> Table:
+def judged_pairs(games: Table, answers: Table, *, truth: Truth, weight: VoteWeight, ties: bool) -> Table:
     """Edges of games.
 
     Args:
         games: thread, low, high, value, annotator.
         answers: from `to_answers`.
         truth: `soft`, the share of the judgements as the edge's probability; `majority`, a plain edge; `dawid-skene`,
-            the probability that is left when every annotator counts as far as others confirm them.
+            the probability when every annotator counts as far as the others confirm them.
         weight: `one`; `agreement`, the distance of the share from one half, doubled; `count`, the number of judgements.
-        ties: False leaves out pairs that are even.
+        ties: keep pairs that are even.
 
     Returns:
         Columns as `to_pairs` makes them, and `weight`, `margin`.
@@ -81,13 +81,13 @@ def judged_pairs(games: Table, answers: Table, *, truth: Truth, weight: GameWeig
 def agreement(games: Table) -> dict[str, Estimate]:
     """How far annotators agree: on pairs that several of them judged, at most `MOST_ITEMS`, chosen by a hash.
 
-    Someone who judged a pair several times counts once, for the side that won more of these judgements, ties apart.
-    Judgements that name no annotator are left out: nobody knows how many people made them. Which answer is `low` does
-    not matter: see `pair_agreement`.
+    An annotator who judged a pair several times counts once, for the side that won more of these judgements, ties
+    apart. Judgements without an annotator do not count, because the number of people who made them is unknown. Which
+    answer is `low` does not matter: see `pair_agreement`.
 
     Returns:
         `annotator_agreement`, the share of two annotators of one pair who said the same, and `krippendorff_alpha`
-        (nominal); nothing where no pair was judged twice.
+        (nominal); empty if no pair was judged twice.
     """
     named = games.filter(games.annotator.notnull())
     said = named.group_by(["thread", "low", "high", "annotator", "key", "prompt_id"]).agg(value=_said(named))
@@ -102,14 +102,14 @@ def agreement(games: Table) -> dict[str, Estimate]:
 
 
 def strengths(games: Table) -> Matrix | None:
-    """Bradley-Terry strengths of whoever wrote the answers, with intervals that draw threads; ties are half wins.
+    """Bradley-Terry strengths of the answers' sources, with bootstrap intervals over threads; ties are half wins.
 
-    Beside each strength stands the share of games won, with Wilson's interval at the effective number of games.
+    Each strength comes with the share of games won, with Wilson's interval at the effective number of games.
 
     Args:
         games: with `low_source` and `high_source`.
     """
-    told = _sample(games.filter(games.low_source != games.high_source))  # null, as false, where one is not known
+    told = _sample(games.filter(games.low_source != games.high_source))  # null, as false, if one is unknown
     low, high, value = told["low_source"].astype(str), told["high_source"].astype(str), told["value"]
     names = sorted({*low, *high})
     if len(names) < 2:
@@ -133,7 +133,7 @@ def strengths(games: Table) -> Matrix | None:
     order = np.argsort(-fit.log_strengths)
     return Matrix(
         name="strengths",
-        row_title="who wrote",
+        row_title="source",
         column_title="Bradley-Terry",
         rows=[fit.names[at] for at in order],
         columns=["log-strength", "win share"],
@@ -157,7 +157,7 @@ def _said(games: Table) -> ibis.expr.types.NumericValue:
 
 
 def _share_won(score: NDArray[np.float64], thread: NDArray[np.int64]) -> Estimate:
-    """The share of one player's games that were won, a tie one half; games of one thread are no independent ones."""
+    """The share of one player's games that were won, a tie one half; games of one thread are not independent."""
     halves, played = np.bincount(thread, weights=2 * score), np.bincount(thread)
     return share(halves.astype(np.int64), played)
 
@@ -165,8 +165,8 @@ def _share_won(score: NDArray[np.float64], thread: NDArray[np.int64]) -> Estimat
 def _true_shares(games: Table) -> Table:
     """thread, low, high and `share`: the probability that `low` is better, by Dawid and Skene's model of annotators.
 
-    Which answer is `low` hangs on a hash of its text, so that the model is the one that knows no sides. Whoever has no
-    name is someone new in every game.
+    Which answer is `low` depends on a hash of its text, so the model used is the one without sides. An unknown
+    annotator is a new one in every game.
     """
     told = _columns(games.select("thread", "low", "high", "value", "annotator"))
     keys = np.stack([told["thread"], told["low"], told["high"]])
@@ -185,7 +185,7 @@ def _true_shares(games: Table) -> Table:
 
 
 def _people(names: NDArray[Any]) -> NDArray[np.int64]:
-    """Annotators as numbers, those without a name each with one of their own, [games]."""
+    """Annotators as numbers; an unknown one gets a new number, [games]."""
     known = np.array([name is not None for name in names], dtype=bool)
     person = np.empty(len(names), dtype=np.int64)
     person[known] = np.unique(names[known].astype(str), return_inverse=True)[1]
@@ -194,13 +194,13 @@ def _people(names: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _sample(games: Table) -> dict[str, NDArray[Any]]:
-    """About so many pairs with all their judgements, whole threads of them, chosen by a hash of the prompt.
+    """About `MOST_ITEMS` pairs with all their judgements: whole threads, chosen by a hash of the prompt.
 
-    Threads are numbered in the order of their keys and prompts, so that nothing depends on the order of the rows.
+    Threads are numbered in the order of their keys and prompts, so the order of the rows has no effect.
     """
     num_pairs = count(games.select("thread", "low", "high").distinct())
     share = min(1.0, MOST_ITEMS / max(1, num_pairs))
-    chosen = games.filter(values.mix(games.prompt_id) <= share * 16**6)
+    chosen = games.filter(expressions.mix(games.prompt_id) <= share * 16**6)
     told = _columns(chosen.order_by(["key", "prompt_id", "low", "high", "annotator", "value"]))
     starts = np.diff(told["thread"], prepend=-1) != 0
     return told | {"thread": np.cumsum(starts)}

@@ -1,25 +1,23 @@
-"""What every kind of signal ends in: groups, and a card that says what became of every row."""
+"""The result of every kind of signal: groups, and a card that accounts for every row."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import ibis
 import pyarrow as pa
 from ibis import Table
 
-from tropism.errors import ConfigError, DataError
+from tropism.errors import DataError
+from tropism.groups import PreferenceGroup
 from tropism.records import Account, DataCard, Estimate, Matrix
 from tropism.signals.engines.engine import count, keep, release, rows, scalar
 from tropism.signals.engines.group_stream import GroupStream, Threads
 from tropism.signals.kinds.answers import ALONE, NO_PAIR
-from tropism.signals.kinds.rules import VoteRule
 from tropism.signals.statistics.confounds import confounds
-
-Weight: TypeAlias = Literal["one", "gap"]
 
 SPLIT_KEYS = "keys split because they carry several prompts"
 NO_EDGE = "responses without an edge"
@@ -29,28 +27,44 @@ _NUM_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class Built:
-    """Preference groups made of a signal.
+class BuiltGroups:
+    """Preference groups made of feedback; an iterable of `PreferenceGroup`, and a context manager.
+
+    Groups are read from the source again in every iteration, so nothing is held in memory. Temporary files, if there
+    are any, are removed by `close`, at the end of a `with` block, or when the groups are not used any more.
 
     Args:
-        groups: in the order of their ids; every iteration reads the texts again, so nothing is held in memory.
-        card: what became of every row, and what could be mistaken for taste.
+        groups: in the order of their ids.
+        card: what became of every row, and possible confounders.
     """
 
     groups: GroupStream
     card: DataCard
 
+    def __iter__(self) -> Iterator[PreferenceGroup]:
+        return iter(self.groups)
+
+    def __enter__(self) -> BuiltGroups:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove temporary files; the groups cannot be read after that."""
+        self.groups.close()
+
 
 @dataclass(frozen=True)
-class Made:
-    """The tables on the way from rows to groups, computed.
+class AccountTables:
+    """The computed tables that say what became of every row.
 
     Args:
         refused: row and reason of every record that cannot be used.
         num_rows: how many records there were.
         members: row, thread and size of the thread, of every record that can be used.
-        threads: answers, edges, labels and texts; answers of lost threads are left out already.
-        lost: other rows that are not used: row, reason; None where there are none.
+        threads: answers, edges, labels and texts; answers of threads without a group are removed already.
+        lost: row and reason of further rows that are not used; None if there are none.
         notes: counts of what was changed but not dropped.
         confounds, tables: what a kind of signal adds to the card.
     """
@@ -65,18 +79,18 @@ class Made:
     tables: tuple[Matrix, ...] = ()
 
 
-def built(made: Made, *, source: str, rule: str, with_time: bool, with_author: bool) -> Built:
+def with_card(tables: AccountTables, *, source: str, rule: str, with_time: bool, with_author: bool) -> BuiltGroups:
     """Groups and card of finished tables; tables that only the account needs are released."""
-    account = account_of(made)
-    threads = made.threads
+    account = account_of(tables)
+    threads = tables.threads
     found: dict[str, Estimate] = {}
     if account.edges:
         found = confounds(threads.edges, threads.answers, with_time=with_time, with_author=with_author)
     card = DataCard(
-        source=source, rule=rule, account=account, confounds=found | dict(made.confounds), tables=list(made.tables)
+        source=source, rule=rule, account=account, confounds=found | dict(tables.confounds), tables=list(tables.tables)
     )
-    release(made.refused)
-    return Built(GroupStream(threads, source=source), card)
+    release(tables.refused)
+    return BuiltGroups(GroupStream(threads, source=source), card)
 
 
 def of_threads(answers: Table, judged: Table) -> Table:
@@ -84,45 +98,8 @@ def of_threads(answers: Table, judged: Table) -> Table:
     return keep(answers.semi_join(judged.select("thread"), "thread"))
 
 
-def weighted(pairs: Table, *, weight: Weight, margin: Weight | Literal["none"] = "none") -> Table:
-    """Edges with `weight` and `margin` as they were asked for; a tie weighs 1 and has no margin."""
-    tied = pairs.prob == 0.5
-    gap = pairs.gap.cast("float64")
-    return pairs.mutate(
-        weight=tied.ifelse(1.0, gap) if weight == "gap" else ibis.literal(1.0),
-        margin=gap if margin == "gap" else ibis.literal(0.0),
-    )
-
-
-def check_cap(cap: int | None) -> None:
-    """Refuse a cap that leaves nothing."""
-    if cap is not None and cap < 1:
-        raise ConfigError(f"--cap must be at least 1, not {cap}.", remedy="Leave it away to keep every pair.")
-
-
-def check_time(rule: VoteRule, time: str | None) -> None:
-    """Refuse a rule over times that no column holds."""
-    if rule.needs_time and time is None:
-        raise ConfigError(
-            f'the rule "{rule}" compares when answers were written, but no column holds that.',
-            remedy="Name the column with --time.",
-        )
-
-
-def describe(rule: object, *, cap: int | None = None, weight: str = "one", margin: str = "none") -> str:
-    """The rule and the settings that matter beside it, for the card."""
-    parts = [str(rule)]
-    if cap is not None:
-        parts.append(f"at most {cap} edge{'s' if cap > 1 else ''} of a thread, the largest gaps first")
-    if weight == "gap":
-        parts.append("an edge weighs its gap")
-    if margin == "gap":
-        parts.append("an edge's margin is its gap")
-    return "; ".join(parts)
-
-
 def nothing_used(account: Account, what: str, *, remedy: str) -> DataError:
-    """The error for data of which nothing can be used: what there is not, and why each row was left out."""
+    """The error for data of which nothing can be used: what is missing, and why each row was dropped."""
     reasons = ", ".join(f"{number} x {reason}" for reason, number in account.dropped.items())
     return DataError(f"{what} ({account.rows_read} rows: {reasons}).", remedy=remedy)
 
@@ -138,7 +115,7 @@ def nothing_made(account: Account, source: str, *, answers: Table, rule: object)
         return nothing_used(
             account,
             f"no prompt of {source} has two answers that can be used",
-            remedy="Name with --group the column that holds the answers to one prompt together, or add answers.",
+            remedy="Name with `group` the column that answers to one prompt have in common, or add answers.",
         )
     return DataError(
         f'no pair passes the rule "{rule}": {source} has {num_threads} '
@@ -147,39 +124,46 @@ def nothing_made(account: Account, source: str, *, answers: Table, rule: object)
     )
 
 
-def noted(made: Built, notes: Mapping[str, int]) -> Built:
+def noted(built: BuiltGroups, notes: Mapping[str, int]) -> BuiltGroups:
     """The same groups, with more notes on their card."""
-    account = made.card.account
+    account = built.card.account
     more = {note: number for note, number in notes.items() if number}
     changed = account.model_copy(update={"notes": {**account.notes, **more}})
-    return replace(made, card=made.card.model_copy(update={"account": changed}))
+    return replace(built, card=built.card.model_copy(update={"account": changed}))
 
 
-def with_left_out(
-    made: Built,
-    left_out: Mapping[str, int],
+def with_dropped(
+    built: BuiltGroups,
+    dropped: Mapping[str, int],
     examples: Mapping[str, list[str]],
     numbers: pa.ChunkedArray | None = None,
-) -> Built:
-    """The same groups, with the records on their card that a reader left out, and records for rows."""
-    account = made.card.account
-    told = account.examples
+) -> BuiltGroups:
+    """The same groups, with further dropped records on their card.
+
+    Args:
+        built: groups and card.
+        dropped: reason to number of records that a reader did not turn into rows.
+        examples: a few records for each reason.
+        numbers: the record that each row of a flat table comes from; rows on the card are then named by it.
+    """
+    account = built.card.account
+    named = account.examples
     if numbers is not None:
-        told = {reason: [_record(name, numbers) for name in names] for reason, names in told.items()}
+        named = {reason: [_record(name, numbers) for name in names] for reason, names in named.items()}
     changed = Account(
         **account.model_dump(exclude={"rows_read", "dropped", "examples"}),
-        rows_read=account.rows_read + sum(left_out.values()),
-        dropped=dict(Counter(account.dropped) + Counter(left_out)),
-        examples={**told, **examples},
+        rows_read=account.rows_read + sum(dropped.values()),
+        dropped=dict(Counter(account.dropped) + Counter(dropped)),
+        examples={**named, **examples},
     )
-    return replace(made, card=made.card.model_copy(update={"account": changed}))
+    return replace(built, card=built.card.model_copy(update={"account": changed}))
 
 
-def account_of(made: Made) -> Account:
+def account_of(tables: AccountTables) -> Account:
     """Count every row, and name a few of each kind."""
-    threads = made.threads
+    threads = tables.threads
     heads = keep(threads.answers.select("thread").distinct())
-    fates = keep(_fates(made, heads))
+    fates = keep(_fates(tables, heads))
     counts = rows(fates.group_by("reason").agg(count=fates.count()))
     dropped = {one["reason"]: one["count"] for one in sorted(counts, key=lambda one: (-one["count"], one["reason"]))}
     examples = {
@@ -189,14 +173,14 @@ def account_of(made: Made) -> Account:
     in_an_edge = ibis.union(
         threads.edges.select("thread", place="winner"), threads.edges.select("thread", place="loser"), distinct=True
     )
-    notes = {SPLIT_KEYS: num_split, NO_EDGE: num_answers - count(in_an_edge) if num_edges else 0} | dict(made.notes)
+    notes = {SPLIT_KEYS: num_split, NO_EDGE: num_answers - count(in_an_edge) if num_edges else 0} | dict(tables.notes)
     if num_split:
         examples[SPLIT_KEYS] = _first(threads.split, "key")
     num_groups = count(heads)
     release(heads, fates)
     return Account(
-        rows_read=made.num_rows,
-        rows_used=made.num_rows - sum(dropped.values()),
+        rows_read=tables.num_rows,
+        rows_used=tables.num_rows - sum(dropped.values()),
         dropped=dropped,
         groups=num_groups,
         responses=num_answers,
@@ -208,16 +192,16 @@ def account_of(made: Made) -> Account:
     )
 
 
-def _fates(made: Made, heads: Table) -> Table:
+def _fates(tables: AccountTables, heads: Table) -> Table:
     """`row` and `reason` of every record that is not in a group."""
-    lost = made.members.anti_join(heads, "thread")
-    tables = [
-        made.refused,
-        lost.select("row", reason=(lost.size == 1).ifelse(ALONE, NO_PAIR)),
+    without_group = tables.members.anti_join(heads, "thread")
+    fates = [
+        tables.refused,
+        without_group.select("row", reason=(without_group.size == 1).ifelse(ALONE, NO_PAIR)),
     ]
-    if made.lost is not None:
-        tables.append(made.lost.select("row", "reason"))
-    return ibis.union(*tables)
+    if tables.lost is not None:
+        fates.append(tables.lost.select("row", "reason"))
+    return ibis.union(*fates)
 
 
 def _first(table: Table, column: str) -> list[str]:
@@ -227,7 +211,7 @@ def _first(table: Table, column: str) -> list[str]:
 
 
 def _record(name: str, numbers: pa.ChunkedArray) -> str:
-    """`row 7` of the flat table as the record of the file that it came from."""
+    """`row 7` of the flat table as the number of the record in the file that it came from."""
     place = name.removeprefix("row ")
     if place == name or not place.isdigit() or not 0 < int(place) <= len(numbers):
         return name

@@ -1,0 +1,1 @@
+"""`tropism build`: one command for each kind of signal, and one that finds the kind."""
