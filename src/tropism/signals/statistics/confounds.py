@@ -1,4 +1,4 @@
-"""What could be mistaken for taste: how far a winner can be told without reading what it says.
+"""Possible confounders: how far a winner can be predicted without reading what it says.
 
 Every interval is Wilson's, 95 %, at the effective number of edges: their number divided by the design effect of
 their groups, because the edges of one thread are no independent witnesses. Nothing is drawn at random.
