@@ -7,14 +7,21 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tropism.evals.preference.compare import chosen_prompts, compare
 
 from tropism.errors import ConfigError, DataError
-from tropism.evals.preference import drift, win_rate
-from tropism.evals.preference import implicit_reward as preference
+from tropism.evals.core.differences import estimates
+from tropism.evals.core.eval_folder import EvalFolder
+from tropism.evals.core.items import Task
+from tropism.evals.core.subject import Scored, policy_subject
+from tropism.evals.core.suite import load_suite
+from tropism.evals.core.suite_run import Material, run_suite
+from tropism.evals.preference import displacement, implicit_reward, perplexity
+from tropism.evals.preference.drift import chosen_prompts
+from tropism.groups import Edge, Label, PreferenceGroup, Response
 from tropism.judges.judge import RuleJudge, load_judge
 from tropism.metrics.bootstrap import jackknife, mapped, mean_by_cluster, ratio_by_cluster
-from tropism.records import Sample
+from tropism.metrics.pair_order import order_credit
+from tropism.metrics.text_variety import distinct_2_ratio, distinct_n, own_distinct_2
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
 
@@ -68,47 +75,19 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
 
 
 def test_distinct_n_equals_hand_worked_values():
-    assert drift.distinct_n(["the cat the cat"], 1) == 0.5
-    assert drift.distinct_n(["the cat the cat"], 2) == pytest.approx(2 / 3)
-    assert drift.distinct_n(["a"], 2) == 0.0
+    assert distinct_n(["the cat the cat"], 1) == 0.5
+    assert distinct_n(["the cat the cat"], 2) == pytest.approx(2 / 3)
+    assert distinct_n(["a"], 2) == 0.0
 
 
-def make_samples(*scores: tuple[float, float]) -> list[Sample]:
-    return [
-        Sample(prompt=f"p{i}", before="b", after="a a", before_score=one, after_score=two)
-        for i, (one, two) in enumerate(scores)
-    ]
+def test_variety_inside_a_text_and_against_another_equals_hand_worked_values():
+    assert own_distinct_2("a b a b a") == 0.5  # a b, b a, a b, b a
+    assert distinct_2_ratio([("a b a b a", "a b c d e f g")]) == 0.5  # 2 of 4 over 4 of 4, both cut to five words
 
 
-def test_win_rate_counts_a_tie_as_half():
-    found = win_rate.win_rate(make_samples((0, 1), (1, 0), (1, 1), (0, 2)))
-    assert found["win_rate"].value == (1 + 0 + 0.5 + 1) / 4
-    assert found["ties"].value == 0.25
-    assert found["judge_score_after"].value == 1.0
-
-
-def test_swapping_the_models_mirrors_the_win_rate():
-    there = win_rate.win_rate(make_samples((0, 1), (1, 0), (1, 1), (0, 2)))["win_rate"].value
-    back = win_rate.win_rate(make_samples((1, 0), (0, 1), (1, 1), (2, 0)))["win_rate"].value
-    assert there + back == 1.0
-
-
-def test_held_out_equals_hand_worked_values():
-    policy = tiny_policy()
-    groups, _ = policy.prepare(pairs(["a", "b", "c"]))
-    keys = [[group.response_key(response) for response in group.responses] for group in groups]
-    before = {key: -10.0 for row in keys for key in row}
-    after = dict(before)
-    for row, (winner, loser) in zip(keys, [(1.0, -2.0), (-3.0, -1.0), (-1.0, -1.0)], strict=True):
-        after[row[0]] += winner
-        after[row[1]] += loser
-    found = preference.held_out(groups, before, after)
-    assert found.margins == [3.0, -2.0, 0.0]
-    assert found.metrics["pair_accuracy"].value == pytest.approx((1 + 0 + 0.5) / 3)
-    assert found.metrics["winners_logp_change"].value == pytest.approx(-1.0)
-    assert found.metrics["losers_logp_change"].value == pytest.approx(-4 / 3)
-    tokens = sum(response.num_scored for group in groups for response in group.responses)
-    assert found.metrics["perplexity_before"].value == pytest.approx(math.exp(60 / tokens))
+def test_the_credit_of_a_pair_mirrors_when_its_sides_swap():
+    assert [order_credit(*pair) for pair in ((2.0, 1.0), (1.0, 2.0), (1.0, 1.0))] == [1.0, 0.0, 0.5]
+    assert order_credit(0.3, -0.1) + order_credit(-0.1, 0.3) == 1.0
 
 
 @contextlib.contextmanager
@@ -116,35 +95,109 @@ def silent(title, total):
     yield lambda count: None
 
 
-def test_comparing_a_model_with_itself_finds_no_change():
-    policy, same = tiny_policy(tiny_llama()), tiny_policy(tiny_llama())
-    groups, _ = policy.prepare(pairs(["one", "two", "three", "four"]))
-    found = compare(
-        policy, same, groups, names=("a", "b"), num_prompts=3, judge=RuleJudge("words", lambda p, a: len(a.split())),
-        temperature=0.7, max_new_tokens=10, seed=0, progress=silent,
-    )  # fmt: skip
-    assert len(found.samples) == 3
-    assert found.metrics["win_rate"].value == 0.5
-    assert found.metrics["ties"].value == 1.0
-    assert found.metrics["pair_accuracy"].value == 0.5
-    assert found.metrics["kl"].value == pytest.approx(0.0, abs=1e-4)
-    assert found.metrics["perplexity_before"] == found.metrics["perplexity_after"]
+class Scores:
+    """A model that gives each response of a group a log-probability from a table, over five tokens."""
+
+    def __init__(self, name, nats):
+        self.name, self.fingerprint, self.nats = name, name, nats
+
+    def logp(self, groups, *, progress=None):
+        return [[Scored(self.nats[group.id][index], 5) for index in range(len(group.responses))] for group in groups]
 
 
-def test_kl_is_positive_for_another_model_and_no_judge_means_no_win_rate():
-    policy, other = tiny_policy(tiny_llama(seed=1)), tiny_policy(tiny_llama(seed=2))
-    groups, _ = policy.prepare(pairs([f"prompt {i}" for i in range(40)]))
-    found = compare(
-        policy, other, groups, names=("a", "b"), num_prompts=40, judge=None, temperature=1.0, max_new_tokens=20, seed=0,
-        progress=silent,
+def pair_group(name, *edges):
+    return PreferenceGroup(name, (name,), (Response("w", "yes"), Response("l", "no")), edges or (Edge(0, 1),))
+
+
+def scored_task(settings, groups, before, after):
+    return Task(Scores("after", after), Scores("before", before), groups, (), None, settings, 0, silent)
+
+
+def test_held_out_pairs_equal_hand_worked_values():
+    groups = [pair_group("a"), pair_group("b"), pair_group("c")]
+    before = dict.fromkeys("abc", (-10.0, -10.0))
+    after = {"a": (-9.0, -12.0), "b": (-13.0, -11.0), "c": (-11.0, -11.0)}
+    found = implicit_reward.preference(scored_task(implicit_reward.PreferenceSettings(), groups, before, after))
+    assert sorted(found.series["margin"]) == [-2.0, 0.0, 3.0]
+    metrics = estimates(found.items, implicit_reward.STATISTICS)
+    assert metrics["pair_accuracy"].value == pytest.approx((1 + 0 + 0.5) / 3)
+    moved = estimates(
+        displacement.displacement(scored_task(displacement.DisplacementSettings(), groups, before, after)).items, {}
+    )
+    assert moved["winner_change"].value == pytest.approx(-1.0)
+    assert moved["loser_change"].value == pytest.approx(-4 / 3)
+
+
+def test_trivial_rules_are_measured_on_the_same_pairs():
+    groups = [pair_group(f"{k}") for k in range(40)]
+    nats = {group.id: (-10.0, -10.0) for group in groups}
+    found = implicit_reward.preference(scored_task(implicit_reward.PreferenceSettings(), groups, nats, nats))
+    metrics = estimates(found.items, implicit_reward.STATISTICS)
+    assert metrics["rule_longer_answer"].value == 1.0  # yes has more characters than no
+    assert metrics["rule_bag_of_words"].value == 1.0  # yes always wins
+    assert metrics["rule_longer_answer"].n == metrics["rule_bag_of_words"].n == metrics["pair_accuracy"].n == 40
+
+
+def perplexities(groups, nats):
+    found = perplexity.perplexity(scored_task(perplexity.PerplexitySettings(), groups, nats, nats))
+    return estimates(found.items, perplexity.STATISTICS)
+
+
+def test_perplexity_of_each_side_equals_hand_worked_values():
+    groups = [pair_group("a"), pair_group("b")]
+    found = perplexities(groups, {"a": (-10.0, -20.0), "b": (-5.0, -30.0)})
+    assert found["preferred"].value == pytest.approx(math.exp(15 / 10))
+    assert found["rejected"].value == pytest.approx(math.exp(50 / 10))
+
+
+def test_only_the_preferred_side_of_perplexity_has_a_direction():
+    assert perplexity.MEASURES["preferred"].better == "lower"
+    assert perplexity.MEASURES["rejected"].better == "neither"
+
+
+def test_labels_and_groups_without_feedback_have_sides_too():
+    responses = (Response("x", "x"), Response("y", "y"), Response("z", "z"))
+    labelled = PreferenceGroup("k", ("k",), responses, (), (Label(0, desirable=False), Label(1, desirable=True)))
+    assert perplexity.sides_of(labelled) == {0: "rejected", 1: "preferred"}
+    assert perplexity.sides_of(PreferenceGroup("s", ("s",), responses)) == dict.fromkeys(range(3), "preferred")
+    chain = PreferenceGroup("c", ("c",), responses, (Edge(0, 1), Edge(1, 2)))
+    assert perplexity.sides_of(chain) == {0: "preferred", 1: "preferred", 2: "rejected"}
+
+
+def suite_metrics(tmp_path, subjects, groups, judge=None):
+    (tmp_path / "own.yaml").write_text(
+        "evals: [preference, perplexity, drift: {prompts: 40, max_new_tokens: 10}, win_rate: {max_new_tokens: 10}]"
+    )
+    base, other = subjects
+    outcome = run_suite(
+        load_suite(str(tmp_path / "own.yaml")), [other], base=base, material=Material(groups, judge=judge),
+        folder=EvalFolder(tmp_path / "out"), progress=silent,
     )  # fmt: skip
-    assert found.metrics["kl"].low > 0
-    assert "win_rate" not in found.metrics
+    found = {(one.model, f"{one.eval}.{name}"): value for one in outcome.results for name, value in one.metrics.items()}
+    return found, outcome
+
+
+def test_comparing_a_model_with_itself_finds_no_change(tmp_path):
+    subjects = [policy_subject(name, tiny_policy(tiny_llama())) for name in ("a", "b")]
+    judge = RuleJudge("words", lambda p, a: len(a.split()))
+    found, outcome = suite_metrics(tmp_path, subjects, pairs(["one", "two", "three", "four"]), judge)
+    assert found["b", "win_rate.rate"].value == 0.5
+    assert found["b", "preference.pair_accuracy"].value == 0.5
+    assert found["b", "drift.kl"].value == 0.0
+    assert found["a", "perplexity.preferred"] == found["b", "perplexity.preferred"]
+    assert all(one.verdict == "unsure" for one in outcome.comparisons)
+
+
+def test_kl_is_positive_for_another_model_and_no_judge_means_no_win_rate(tmp_path):
+    subjects = [policy_subject(str(seed), tiny_policy(tiny_llama(seed=seed))) for seed in (1, 2)]
+    found, outcome = suite_metrics(tmp_path, subjects, pairs([f"prompt {i}" for i in range(40)]))
+    assert found["2", "drift.kl"].low > 0
+    assert "win_rate" in outcome.left_out
+    assert ("2", "win_rate.rate") not in found
 
 
 def test_prompts_are_chosen_by_hash_not_by_order():
-    policy = tiny_policy()
-    groups, _ = policy.prepare(pairs(["a", "b", "c", "d"]))
+    groups = pairs(["a", "b", "c", "d"])
     assert chosen_prompts(groups, 2) == chosen_prompts(groups[::-1], 2)
     assert len(chosen_prompts([*groups, *groups], 9)) == 4
 

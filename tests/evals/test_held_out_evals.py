@@ -13,6 +13,7 @@ from tropism.evals.preference import displacement, drift, forgetting
 from tropism.evals.preference import implicit_reward as preference
 from tropism.evals.preference.scored_pairs import ScoredPair, quarters
 from tropism.groups import Edge, PreferenceGroup, Response
+from tropism.metrics import text_variety
 from tropism.policies.reading import read
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
@@ -36,7 +37,7 @@ def scored_pair(before, after, *, scores=(None, None)) -> ScoredPair:
 
 
 def test_a_pairs_preference_equals_hand_worked_values():
-    item = preference.pair_item(scored_pair((-10.0, -5.0), (-8.0, -6.0)), 0.5)
+    item = preference.pair_item(scored_pair((-10.0, -5.0), (-8.0, -6.0)), 0.5, {})
     assert item.values["margin"] == 3.0
     assert item.values["pair_accuracy"] == 1.0
     assert item.values["ranking_accuracy"] == 1.0  # -8 / 4 > -6 / 2
@@ -80,7 +81,9 @@ def test_preference_counts_ties_and_what_does_not_fit():
 def test_accuracy_is_told_by_length_and_by_peoples_margin():
     scores = [(9.0, 1.0), (3.0, 2.0), (5.0, 1.0), (2.0, 1.0)]
     made = [scored_pair((-9.0, -5.0), (-8.0 + k, -6.0), scores=gap) for k, gap in enumerate(scores)]
-    tables = {table.name: table for table in preference.tables(made, [preference.pair_item(one, 0.1) for one in made])}
+    tables = {
+        table.name: table for table in preference.tables(made, [preference.pair_item(one, 0.1, {}) for one in made])
+    }
     assert "accuracy by source" not in tables
     assert [row[0] and row[0].n for row in tables["accuracy by length"].cells] == [None, None, 4]
     assert [row[0] and row[0].n for row in tables["accuracy by people's margin"].cells] == [2, None, 1, 1]
@@ -136,30 +139,30 @@ def test_groups_are_chosen_by_hash_and_series_belong_together():
 
 
 def test_repetition_and_variety_equal_hand_worked_values():
-    assert drift.longest_repeat(["a", "b", "c", "a", "b", "d"]) == 2
-    assert drift.longest_repeat(["a", "b", "c", "d"]) == 0
-    assert drift.longest_repeat([]) == 0
+    assert text_variety.longest_repeat(["a", "b", "c", "a", "b", "d"]) == 2
+    assert text_variety.longest_repeat(["a", "b", "c", "d"]) == 0
+    assert text_variety.longest_repeat([]) == 0
     same = [Item(str(i), str(i), {}, {"answer": "the same words"}) for i in range(4)]
-    assert drift.self_similarity(same) == pytest.approx(1.0)
+    assert drift.similarity(same) == pytest.approx(1.0)
     apart = [Item(str(i), str(i), {}, {"answer": text}) for i, text in enumerate(["a b", "c d", "e"])]
-    assert drift.self_similarity(apart) == 0.0
+    assert drift.similarity(apart) == 0.0
     half = [Item("1", "1", {}, {"answer": "x"}), Item("2", "2", {}, {"answer": "x y"})]
-    assert drift.self_similarity(half) == pytest.approx(1 / math.sqrt(3))  # words x, y and the pair
+    assert drift.similarity(half) == pytest.approx(1 / math.sqrt(3))  # words x, y and the pair
     one_prompt = [Item(str(i), "p", {}, {"answer": "x"}) for i in range(2)]
-    assert math.isnan(drift.self_similarity(one_prompt))
+    assert math.isnan(drift.similarity(one_prompt))
 
 
 def test_self_similarity_is_the_mean_over_pairs_of_different_prompts():
     texts = [("p", "a b a"), ("p", "a c"), ("q", "b c c"), ("r", "a a a d")]
     items = [Item(str(i), prompt, {}, {"answer": text}) for i, (prompt, text) in enumerate(texts)]
-    vectors = [drift.unit_counts(text) for _, text in texts]
+    vectors = [text_variety._unit_counts(text) for _, text in texts]
     slow = [
         sum(one[word] * other[word] for word in one)
         for i, one in enumerate(vectors)
         for j, other in enumerate(vectors)
         if texts[i][0] != texts[j][0]
     ]
-    assert drift.self_similarity(items) == pytest.approx(sum(slow) / len(slow))
+    assert drift.similarity(items) == pytest.approx(sum(slow) / len(slow))
 
 
 def test_drift_measures_kl_of_the_very_samples_and_none_of_itself():
@@ -180,7 +183,7 @@ def test_another_tokenizer_has_no_kl_and_says_so():
     found = drift.drift(
         task(drift.DriftSettings(prompts=2, max_new_tokens=4), groups=pairs(["a", "b"]), base_policy=other)
     )
-    assert found.skipped == {"answers whose log-ratio is not known": 2}
+    assert found.skipped == {"answers whose log-ratio is unknown": 2}
     assert all("kl" not in item.values for item in found.items)
 
 

@@ -61,7 +61,7 @@ def test_what_was_finished_before_an_interruption_is_found_again():
 def test_a_policys_answers_are_its_own_and_come_back_with_their_tokens():
     policy = tiny_policy()
     found = policy_subject("tiny", policy).drawn(["a", "b"], **SETTINGS)
-    rows = policy.sample_each([policy.renderer.prompt_ids(prompt) for prompt in "ab"], **SETTINGS)
+    rows = policy.sample([policy.renderer.prompt_ids(prompt) for prompt in "ab"], **SETTINGS)
     assert [[answer.ids for answer in row] for row in found] == rows
     assert policy_subject("tiny", policy).drawn(["a", "b"], **SETTINGS) == found
 
@@ -90,7 +90,7 @@ def test_log_probabilities_come_for_every_response_that_feedback_speaks_of():
 
 
 def test_no_log_probabilities_come_from_behind_an_endpoint():
-    with pytest.raises(ConfigError, match="fake stands behind an endpoint"):
+    with pytest.raises(ConfigError, match="fake gives no log-probabilities of given texts"):
         subject(CountingWriter()).logp(pairs(["a"]))
 
 

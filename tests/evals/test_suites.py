@@ -106,11 +106,11 @@ def test_the_holistic_suite_holds_all_that_needs_no_endpoint():
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("nothing", "there is no eval 'nothing'"),
-        ({"drift": {"promts": 3}}, "the setting 'promts' of eval 'drift' is 3"),
-        ({"drift": {"prompts": 0}}, "the setting 'prompts' of eval 'drift' is 0"),
-        ({"drift": {"better": {"kl": "up"}}}, "maps a metric to higher or lower"),
-        ({"drift": {}, "style": {}}, "is no entry of a suite"),
+        ("nothing", "unknown eval 'nothing'; available: preference"),
+        ({"drift": {"promts": 3}}, "setting 'promts' of eval 'drift' is not valid, got 3"),
+        ({"drift": {"prompts": 0}}, "setting 'prompts' of eval 'drift' is not valid, got 0"),
+        ({"drift": {"better": {"kl": "up"}}}, "must map metrics to higher, lower or neither"),
+        ({"drift": {}, "style": {}}, "an entry of a suite must be an eval"),
         ("nowhere.py:eval", "cannot be loaded"),
         ("math:pi", "must be a function or an Eval"),
     ],
@@ -127,7 +127,7 @@ def test_a_wrong_suite_is_a_plain_error(tmp_path, text):
 
 
 def test_an_unknown_suite_names_those_that_are_known():
-    with pytest.raises(ConfigError, match="chat, community, holistic, security"):
+    with pytest.raises(ConfigError, match="chat, community, holistic, reward, security"):
         load_suite("everything")
 
 
@@ -170,8 +170,8 @@ def test_a_result_that_is_damaged_is_run_again(tmp_path, own):
 def test_an_eval_that_cannot_run_is_left_out_with_its_reason(tmp_path, own):
     suite = suite_of(tmp_path, f"evals: [win_rate, forgetting, '{own}:broken', '{own}:whole', '{own}:politeness']")
     outcome = run(suite, tmp_path / "out", material=Material(pairs(["a"])))
-    assert outcome.left_out["win_rate"] == "there is no judge (--judge)"
-    assert outcome.left_out["forgetting"] == "there are no held-out texts (--texts)"
+    assert outcome.left_out["win_rate"] == "there is no judge"
+    assert outcome.left_out["forgetting"] == "there are no held-out texts"
     assert "must return Measured or a list of Item, got int" in outcome.left_out["broken"]
     assert "must be finite, got nan for 'x' of item 'a'" in outcome.left_out["whole"]
     assert {result.eval for result in outcome.results} == {"politeness"}

@@ -4,7 +4,6 @@ import contextlib
 
 import numpy as np
 import pytest
-from tropism.evals.preference.head_to_head import WinRateSettings, win_rate
 
 from tropism.evals.core.answer_store import Answer
 from tropism.evals.core.eval_folder import EvalFolder
@@ -13,10 +12,8 @@ from tropism.evals.core.subject import Subject
 from tropism.evals.core.suite import load_suite
 from tropism.evals.core.suite_run import Material, run_suite
 from tropism.evals.preference.strengths import strengths_table
-from tropism.evals.preference.win_rate import judged
-from tropism.evals.preference.win_rate import win_rate as of_samples
+from tropism.evals.preference.win_rate import WinRateSettings, win_rate
 from tropism.judges.judge import PairRule, RuleJudge
-from tropism.records import Sample
 from tropism.testing import pairs
 
 LOOP = "and then and then and then and then and then and then"
@@ -107,7 +104,7 @@ def test_an_empty_or_repeated_answer_never_wins_in_a_suite(tmp_path):
     assert mean(model, "rate") == 0.0
     assert mean(model, "degenerate") == 1.0
     assert mean(base, "degenerate") == 0.0
-    assert "60 of 60 duels have an empty or repeated answer, and were decided by rule." in model.notes
+    assert "60 of 60 comparisons have an empty or looping answer and were decided by rule." in model.notes
 
 
 def test_a_judge_that_prefers_a_place_is_reported_with_interval_and_n(tmp_path):
@@ -179,24 +176,41 @@ def test_models_meet_each_other_where_the_judge_gives_scores_and_loops_never_win
     assert {cells[0].n for cells in table.cells} == {4}
 
 
-def test_samples_of_a_run_count_loops_as_lost_and_keep_the_judges_scores():
-    samples = [Sample(prompt="p", before="Short.", after=LOOP), Sample(prompt="q", before="x", after="yy")]
-    found = judged(samples, LONG)
-    assert [(one.before_score, one.after_score) for one in found] == [(6, len(LOOP)), (1, 2)]
-    assert of_samples(found)["win_rate"].value == 0.5
+def test_a_loop_counts_as_lost_although_its_score_is_higher(tmp_path):
+    _, model = measured(tmp_path, lambda prompt: LOOP, lambda prompt: "Short.", LONG)
+    assert LONG.score("p", LOOP) > LONG.score("p", "Short.")
+    assert mean(model, "rate") == 0.0
+    assert mean(model, "lost") == 1.0
 
 
-def test_samples_take_the_preferences_of_a_judge_without_scores():
-    found = judged(
-        [Sample(prompt="p", before="a", after="bb")], PairRule("long", lambda p, a, b: float(len(a) > len(b)))
+def test_every_model_keeps_its_own_score(tmp_path):
+    base, model = measured(tmp_path, lambda prompt: "yy", lambda prompt: "x", LONG)
+    assert (mean(base, "judge_score"), mean(model, "judge_score")) == (1, 2)
+
+
+def test_a_preference_without_scores_counts_as_won(tmp_path):
+    judge = PairRule("long", lambda p, a, b: float(len(a) > len(b)))
+    _, model = measured(tmp_path, lambda prompt: "bb", lambda prompt: "a", judge)
+    assert mean(model, "won") == mean(model, "rate") == 1.0
+    assert all("judge_score" not in item.values for item in model.items)
+
+
+def test_comparisons_without_a_verdict_are_skipped_and_counted(tmp_path):
+    (tmp_path / "s.jsonl").write_text(
+        "".join(f'{{"prompt": "{PROMPTS[0]}", "answer": "{one}", "score": 1}}\n' for one in ("a", "b"))
     )
-    assert (found[0].before_score, found[0].after_score) == (0.0, 1.0)
-
-
-def test_samples_without_a_verdict_are_left_out(tmp_path):
-    (tmp_path / "s.jsonl").write_text('{"prompt": "p", "answer": "a", "score": 1}\n')
     from tropism.judges.reward_judges import load_reward_file
 
     judge = load_reward_file(f"reward-file:{tmp_path}/s.jsonl")
-    found = judged([Sample(prompt="p", before="a", after="b"), Sample(prompt="p", before="a", after="a")], judge)
-    assert of_samples(found)["win_rate"].n == 1
+    _, model = measured(tmp_path, lambda prompt: "a", lambda prompt: "b", judge)
+    assert len(model.items) == 1
+    assert list(model.skipped.values()) == [59]
+
+
+def test_won_tied_and_lost_add_up_and_a_tie_counts_as_half_in_the_rate(tmp_path):
+    _, model = measured(
+        tmp_path, lambda p: "good" if number(p) % 3 else "bad", lambda p: "good" if number(p) % 2 else "bad", GOOD
+    )
+    won, ties, lost = (mean(model, name) for name in ("won", "ties", "lost"))
+    assert won + ties + lost == pytest.approx(1.0)
+    assert mean(model, "rate") == pytest.approx(won + ties / 2)

@@ -58,7 +58,7 @@ def test_the_prompt_is_computed_once_for_all_of_its_answers(monkeypatch):
         policy.model, "forward", lambda **inputs: tokens.append(inputs["input_ids"]) or forward(**inputs)
     )
     monkeypatch.setattr(decoding, "takes", lambda model, name: True)
-    policy.sample_each([tuple(range(5, 45))], num_answers=8, temperature=1.0, max_new_tokens=4, seed=0)
+    policy.sample([tuple(range(5, 45))], num_answers=8, temperature=1.0, max_new_tokens=4, seed=0)
     assert tokens[0].shape == (1, 40)
     assert all(ids.shape[0] <= 8 and ids.shape[1] == 1 for ids in tokens[1:])
 
@@ -67,22 +67,22 @@ def test_an_answer_depends_on_its_prompt_and_number_alone():
     policy = tiny_policy()
     rows = [policy.renderer.prompt_ids(prompt) for prompt in PROMPTS]
     settings = {"num_answers": 2, "temperature": 1.0, "max_new_tokens": 20, "seed": 5}
-    together = policy.sample_each(rows, **settings)
-    assert together == [policy.sample_each([row], **settings)[0] for row in rows]
-    assert together == policy.sample_each(rows, **settings, rows_at_once=2)
-    more = policy.sample_each(rows, **settings | {"num_answers": 3})
+    together = policy.sample(rows, **settings)
+    assert together == [policy.sample([row], **settings)[0] for row in rows]
+    assert together == policy.sample(rows, **settings, rows_at_once=2)
+    more = policy.sample(rows, **settings | {"num_answers": 3})
     assert [row[:2] for row in more] == together
-    longer = policy.sample_each(rows, **settings | {"max_new_tokens": 30})
+    longer = policy.sample(rows, **settings | {"max_new_tokens": 30})
     assert [[one[:20] for one in row] for row in longer] == together
-    assert policy.sample_each(rows, **settings | {"seed": 6}) != together
+    assert policy.sample(rows, **settings | {"seed": 6}) != together
 
 
 def test_answers_end_at_a_stop_token_or_where_the_context_ends():
     policy = tiny_policy()
-    rows = policy.sample_each([tuple(range(5, 250))], num_answers=2, temperature=1.0, max_new_tokens=50, seed=0)
+    rows = policy.sample([tuple(range(5, 250))], num_answers=2, temperature=1.0, max_new_tokens=50, seed=0)
     assert all(len(answer) <= 11 for answer in rows[0])
     stops = policy.renderer.stops
-    many = policy.sample_each([(5, 6)], num_answers=40, temperature=1.0, max_new_tokens=40, seed=0)[0]
+    many = policy.sample([(5, 6)], num_answers=40, temperature=1.0, max_new_tokens=40, seed=0)[0]
     assert any(answer[-1] in stops and len(answer) < 40 for answer in many)
     assert all(token not in stops for answer in many for token in answer[:-1])
 
@@ -99,6 +99,6 @@ def test_sampling_leaves_the_model_and_the_random_state_as_they_were():
     policy = tiny_policy()
     policy.model.train()
     before = torch.random.get_rng_state()
-    policy.sample_each([(5, 6)], num_answers=1, temperature=1.0, max_new_tokens=3, seed=0)
+    policy.sample([(5, 6)], num_answers=1, temperature=1.0, max_new_tokens=3, seed=0)
     assert policy.model.training
     assert torch.equal(before, torch.random.get_rng_state())

@@ -63,7 +63,7 @@ def test_a_recipe_trains_a_reward_model_that_judges_afterwards(tmp_path, capsys)
     )
     assert run(["train", str(tmp_path / "rm.yaml"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
-    assert found["metrics"]["pair_accuracy"]["value"] > 0.9
+    assert found["metrics"]["reward_accuracy.pair_accuracy"]["value"] > 0.9
     loaded = AutoModelForSequenceClassification.from_pretrained(found["model"])
     assert loaded.config.num_labels == 1
     judge = load_judge(f"reward-model:{found['model']}")

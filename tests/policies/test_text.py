@@ -222,9 +222,10 @@ def test_generation_stops_where_the_model_says_a_turn_ends(tmp_path):
     with torch.no_grad():
         loaded.model.lm_head.weight.zero_()
         loaded.model.lm_head.weight[7] = 0.0
-    rows = loaded.sample([(10, 11)] * 40, temperature=1.0, max_new_tokens=400 // 2, seed=0)
-    assert any(row[-1] == 7 for row in rows)
-    assert all(7 not in row[:-1] for row in rows)
+    rows = loaded.sample([(10, 11 + k) for k in range(40)], temperature=1.0, max_new_tokens=400 // 2, seed=0)
+    answers = [answer for (answer,) in rows]
+    assert any(answer[-1] == 7 for answer in answers)
+    assert all(7 not in answer[:-1] for answer in answers)
 
 
 def test_a_fresh_adapter_scores_as_the_model_below_and_any_seed_finds_its_scores():

@@ -143,7 +143,7 @@ def test_a_probe_equals_what_two_models_side_by_side_say():
     policy.model.load_state_dict(moved)
     seen = measure.measure(7).metrics
     asked = [group.prompts[0] for group in measure.asked]
-    rows = policy.sample(asked, temperature=1.0, max_new_tokens=8, seed=0)
+    rows = [row for (row,) in policy.sample(asked, temperature=1.0, max_new_tokens=8, seed=0)]
     groups = [sampled_group(str(i), one, row) for i, (one, row) in enumerate(zip(asked, rows, strict=True))]
     sides = []
     for one in (policy, start):
@@ -256,7 +256,7 @@ def test_an_alarm_may_stop_the_stage_which_is_evaluated_on_what_no_probe_saw(tmp
     assert (tmp_path / "run" / "dpo" / f"checkpoint-{alarm.step}").is_dir()
     assert run.evaluation is not None
     assert run.split["groups held out for the probes that decide"] == 4
-    assert run.evaluation.metrics["pair_accuracy"].n == run.split["groups held out"]
+    assert run.evaluation["preference.pair_accuracy"].n == run.split["groups held out"]
 
 
 def test_the_state_with_the_best_composite_becomes_the_model(tmp_path):

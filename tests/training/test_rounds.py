@@ -52,10 +52,10 @@ def test_each_round_trains_on_answers_of_the_model_before_it(recipe, tmp_path, c
     run = read_run(tmp_path / "out" / "round-2" / "run" / "run.json")
     assert run.stages[0].start_model == first.model
     assert run.evaluation is not None
-    assert run.evaluation.before == "round-1"
+    assert run.evaluation.base == "round-1"
     assert second.against_first is not None
     assert (second.against_first.before, second.against_first.after) == (tmp_path.name, "round-2")
-    assert "win_rate" in second.against_first.metrics
+    assert second.against_first["win_rate.rate"].n > 0
     groups = list(read_groups_file(tmp_path / "out" / "round-2" / "groups.parquet"))
     trained = {group.prompts for group in groups}
     held_out = {group.prompts for group in read_groups_file(tmp_path / "out" / "held_out.parquet")}

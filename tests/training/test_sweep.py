@@ -90,7 +90,7 @@ def test_runs_share_one_cache_and_equal_those_of_train(recipe, tmp_path):
     assert first.reference_tokens_scored > 0
     assert second.reference_tokens_scored == 0
     assert second.settings == {"loss.dpo.beta": 0.5}
-    assert second.metrics["pair_accuracy"].n > 0
+    assert second.metrics["preference.pair_accuracy"].n > 0
     alone = run_recipe(load_recipe(recipe, ["loss.dpo.beta=0.5"]), command="test")
     mine = read_run(tmp_path / "sweep" / "beta-0.5" / "run.json")
     assert mine.stages[0].last_loss == alone.stages[0].last_loss

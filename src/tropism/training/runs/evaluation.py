@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers.utils import logging as transformers_logging
 
-from tropism.evals.core.eval_folder import RECORD, EvalFolder
+from tropism.evals.core.eval_folder import ITEMS, RECORD, RESULTS, EvalFolder
 from tropism.evals.core.forecast import forecast
 from tropism.evals.core.subject import Subject
 from tropism.evals.core.suite import Suite, load_suite
@@ -23,11 +23,14 @@ from tropism.training.loop.callbacks import progress
 from tropism.training.loop.machine import environment
 from tropism.training.recipe.sections import EvaluationRecipe, Recipe
 from tropism.training.runs.opened import policy_of
+from tropism.training.runs.output_folder import OutputFolder
 from tropism.training.runs.places import HeldOut, Place, hold_out, locate_all, open_subject, read_texts
 
 FOLDER = "evaluation"
 """Folder of a run that holds the results and items of its evaluation."""
 REWARD_SUITE = "reward"
+NAMES = (ITEMS, RESULTS, RECORD, "report.html")
+"""What belongs to the output folder of `tropism eval`."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +95,21 @@ def evaluate(request: Request, *, say: Callable[[str], None]) -> SuiteRun:
         load_judge(judge) if judge else None,
         settings.seed if request.seed is None else request.seed,
     )
-    subjects = [
-        open_subject(place, recipe, template=request.template, max_tokens=request.max_tokens, fresh=request.fresh)
-        for place in (base, *places)
-    ]
-    say(
-        f"Suite {suite.name} on {', '.join(place.name for place in places)} against {base.name}: "
-        f"{len(material.groups):,} held-out groups, {len(material.texts):,} texts."
-    )
-    record = measure(
-        suite, [base, *places], subjects, material, EvalFolder(request.output), held_out=held_out,
-        command=request.command, started=started, say=say, fresh=request.fresh,
-    )  # fmt: skip
-    write_json(record, request.output / RECORD)
+    output = OutputFolder(request.output, "evaluation", names=NAMES, record=RECORD, identity={})
+    with output.claimed("continue") as path:
+        subjects = [
+            open_subject(place, recipe, template=request.template, max_tokens=request.max_tokens, fresh=request.fresh)
+            for place in (base, *places)
+        ]
+        say(
+            f"Suite {suite.name} on {', '.join(place.name for place in places)} against {base.name}: "
+            f"{len(material.groups):,} held-out groups, {len(material.texts):,} texts."
+        )
+        record = measure(
+            suite, [base, *places], subjects, material, EvalFolder(path), held_out=held_out, command=request.command,
+            started=started, say=say, fresh=request.fresh,
+        )  # fmt: skip
+        write_json(record, path / RECORD)
     return record
 
 

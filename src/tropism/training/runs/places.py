@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
+import torch
 from accelerate import PartialState
 
 from tropism.data.formats import Source, load
@@ -16,15 +17,16 @@ from tropism.endpoint.client import ChatEndpoint
 from tropism.endpoint.endpoint_settings import EndpointSettings, open_settings
 from tropism.errors import ConfigError, DataError
 from tropism.evals.core.endpoint_writer import endpoint_subject
-from tropism.evals.core.subject import Subject, policy_subject
+from tropism.evals.core.subject import Subject, policy_subject, reward_subject
 from tropism.groups import PreferenceGroup, content_text
 from tropism.policies.base import ModelSettings
 from tropism.policies.registry import policy_kind, policy_settings
+from tropism.policies.reward import RewardPolicy
 from tropism.policies.text import TextPolicy
 from tropism.records import read_run
 from tropism.training.recipe.recipe_file import load_recipe
 from tropism.training.recipe.sections import Recipe
-from tropism.training.runs.opened import TEXT, needs_rewards, policy_of
+from tropism.training.runs.opened import TEXT, policy_of
 from tropism.training.runs.run_data import Split, load_data
 
 ENDPOINT = "endpoint:"
@@ -79,11 +81,6 @@ def locate(path: str) -> Place:
     run = read_run(folder / "run.json")
     recipe = load_recipe(folder / "recipe.yaml")
     last = run.stages[-1]
-    if needs_rewards(recipe.resolved_stages()[-1]):
-        raise ConfigError(
-            f"the run {path} made a reward model, which answers nothing.",
-            remedy="Give it as --judge reward-model:FOLDER.",
-        )
     beside = folder / last.name / "model"  # a run that was moved
     return Place(path, str(beside) if beside.exists() else last.model, folder, last.start_model, recipe)
 
@@ -130,9 +127,13 @@ def open_subject(
     )
     named = policy_of(recipe.resolved_stages()[-1]) if recipe else TEXT
     kind = policy_kind(named.kind)
-    policy = cast(TextPolicy, kind.opener(place.path, model, policy_settings(named.kind, named.settings)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # a language model opened as a reward model gets a new head, the same every time
+        policy = kind.opener(place.path, model, policy_settings(named.kind, named.settings))
     policy.model.to(PartialState().device)
-    return policy_subject(place.name, policy, fresh=fresh)
+    if policy.can("rewards"):
+        return reward_subject(place.name, cast(RewardPolicy, policy))
+    return policy_subject(place.name, cast(TextPolicy, policy), fresh=fresh)
 
 
 def hold_out(data: str | None, places: Sequence[Place]) -> HeldOut:
