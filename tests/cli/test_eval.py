@@ -10,7 +10,7 @@ import yaml
 from tropism.cli import run
 from tropism.cli.json_keys import JSON_KEYS
 from tropism.data.group_store import write_pairs
-from tropism.records import read_suite_run
+from tropism.records import read_run, read_suite_run
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
 SUITE = "evals: [preference, displacement, drift: {prompts: 4, max_new_tokens: 6}, forgetting: {texts: 10}, win_rate]\n"
@@ -26,7 +26,7 @@ def trained(tmp_path_factory) -> Path:
         "model": str(folder / "tiny"),
         "data": {"train": str(folder / "pairs.jsonl"), "holdout": 0.3, "max_tokens": 128, "min_response_tokens": 4},
         "train": {"per_device_train_batch_size": 4, "learning_rate": 1e-2, "max_steps": 3, "use_cpu": True},
-        "evaluation": {"prompts": 0},
+        "evaluation": {"prompts": 4, "max_new_tokens": 6},
         "output": str(folder / "run"),
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
@@ -58,9 +58,19 @@ def test_a_run_is_compared_with_its_start_on_what_it_held_out(trained, tmp_path,
     held_out = json.loads((trained / "run" / "run.json").read_text())["split"]["groups held out"]
     assert record.settings["groups"] == held_out
     assert found["metrics"]["run.preference.pair_accuracy"]["n"] == held_out
-    assert found["left_out"] == {"win_rate": "there is no judge (--judge)"}
+    assert found["left_out"] == {"win_rate": "there is no judge"}
     assert all((tmp_path / "out" / result.items).exists() for result in record.results)
     assert record.models[1].run == str(trained / "run")
+
+
+def test_train_and_eval_of_one_suite_give_the_same_metrics_to_the_last_digit(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("TROPISM_CACHE", str(tmp_path / "cache"))  # nothing that training kept is found
+    trained_run = read_run(trained / "run" / "run.json").evaluation
+    assert run(["eval", str(trained / "run"), "--suite", "training", "-o", str(tmp_path / "out")]) == 0
+    record = read_suite_run(tmp_path / "out" / "eval.json")
+    assert record.metrics_of("run") == trained_run.metrics_of("dpo")
+    assert record.metrics_of(record.base) == trained_run.metrics_of(trained_run.base)
+    assert {"preference.pair_accuracy", "displacement.winner_change", "drift.kl"} <= set(record.metrics_of("run"))
 
 
 def test_the_same_command_again_finds_everything_there(trained, tmp_path, capsys):
@@ -102,7 +112,7 @@ def test_models_without_a_run_need_a_base_and_data(trained, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--suite", "all"], "there is no suite 'all'"),
+        (["--suite", "all"], "unknown suite 'all'"),
         (["--against", "RUN"], "a model is given twice, or is its own base"),
         (["--texts", "RUN/recipe.yaml"], "the texts in .* cannot be read"),
         (["--judge", "nobody"], "a judge is named"),
@@ -157,7 +167,7 @@ def test_the_gate_opens_and_shuts_with_reasons(trained, tmp_path, capsys):
 
 def test_a_gate_looks_at_a_training_run_too(trained, tmp_path, capsys):
     gate = tmp_path / "gate.yaml"
-    gate.write_text("checks: [{metric: pair_accuracy, at_least: 0.0}, {alarms: none}]")
+    gate.write_text("checks: [{metric: preference.pair_accuracy, at_least: 0.0}, {alarms: none}]")
     assert run(["gate", str(gate), str(trained / "run")]) == 0
     assert "passed  pair_accuracy: the lower bound of the value is" in capsys.readouterr().out
     assert "needs a folder" in error_line(capsys, "gate", str(gate))
