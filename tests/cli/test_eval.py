@@ -81,17 +81,17 @@ def test_the_same_command_again_finds_everything_there(trained, tmp_path, capsys
     assert "preference.pair_accuracy" in said
     assert said.splitlines()[-1] == f"Next: tropism report {tmp_path / 'out'}"
     assert run(evaluate(trained, tmp_path / "out")) == 0
-    assert "8 results were there already" in capsys.readouterr().out
+    assert "8 results were already there" in capsys.readouterr().out
     assert read_suite_run(tmp_path / "out" / "eval.json").comparisons == first.comparisons
     assert run(evaluate(trained, tmp_path / "out", "--fresh")) == 0
-    assert "were there already" not in capsys.readouterr().out
+    assert "were already there" not in capsys.readouterr().out
     assert read_suite_run(tmp_path / "out" / "eval.json").comparisons == first.comparisons
 
 
 def test_groups_that_a_run_was_trained_on_are_left_out_of_a_file(trained, tmp_path, capsys):
     assert run(evaluate(trained, tmp_path / "out", "--data", str(trained / "pairs.jsonl"))) == 0
     counts = json.loads((trained / "run" / "run.json").read_text())["split"]
-    assert f"{counts['groups for stage dpo']} groups left out: run was trained on them." in capsys.readouterr().out
+    assert f"{counts['groups for stage dpo']} groups are not used: run was trained on them." in capsys.readouterr().out
     assert read_suite_run(tmp_path / "out" / "eval.json").settings["groups"] == counts["groups held out"]
 
 
@@ -143,7 +143,7 @@ def test_ctrl_c_keeps_what_is_done(trained, tmp_path, capsys, monkeypatch):
     assert "Run the same command again to go on" in capsys.readouterr().err
     assert not (tmp_path / "out" / "eval.json").exists()
     assert run(evaluate(trained, tmp_path / "out")) == 0
-    assert "4 results were there already" in capsys.readouterr().out
+    assert "4 results were already there" in capsys.readouterr().out
 
 
 def test_the_gate_opens_and_shuts_with_reasons(trained, tmp_path, capsys):
