@@ -4,12 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tropism.report.several import render_reports
 
 from tests.browser.conftest import Watched
-from tests.report.synthetic import full_logs, full_run
-from tests.report.synthetic_suite import full_dossier, sweep_dossier, trained
-from tropism.report.page import render_report
+from tests.report.synthetic import page_records
+from tests.report.synthetic_suite import single_records, suite_records, sweep_records
+from tropism.report.page import render_page
 
 WIDTHS = (1280, 768, 390)
 PAPER = 673
@@ -22,10 +21,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Every kind of page, with texts that attack."""
     folder = tmp_path_factory.mktemp("report")
     made = {
-        "run": render_report(full_run(), full_logs()),
-        "alarms": render_report(trained("over").run, full_logs()),
-        "suite": render_reports(full_dossier()),
-        "sweep": render_reports(sweep_dossier()),
+        "run": render_page(page_records()),
+        "alarms": render_page(single_records()),
+        "suite": render_page(suite_records()),
+        "sweep": render_page(sweep_records()),
     }
     for name, html in made.items():
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
@@ -53,9 +52,31 @@ def test_page_is_quiet_self_contained_and_as_wide_as_its_screen(
 def test_page_is_whole_without_scripts(pages: dict[str, Path], watch: Callable[..., Watched]) -> None:
     seen = watch(scripts=False)
     seen.page.goto(pages["suite"].as_uri())
-    assert seen.page.get_by_role("heading", name="Verdict").is_visible()
+    assert seen.page.get_by_role("heading", name="Evidence").is_visible()
     seen.page.locator("details summary").first.click()
     assert seen.page.locator("details[open] .reading").first.is_visible()
+
+
+MOST_PIXELS = 3000
+
+
+@pytest.mark.parametrize("name", ["run", "alarms", "suite", "sweep"])
+def test_page_is_short_until_a_section_is_opened(
+    pages: dict[str, Path], watch: Callable[..., Watched], name: str
+) -> None:
+    seen = watch(width=1280)
+    seen.page.goto(pages[name].as_uri())
+    assert seen.page.evaluate("document.documentElement.scrollHeight") < MOST_PIXELS
+    table = seen.page.locator(".key table")
+    assert table.bounding_box()["y"] < 400
+    assert seen.page.locator("details[open]").count() == 0
+
+
+def test_link_of_an_alarm_opens_its_section(pages: dict[str, Path], watch: Callable[..., Watched]) -> None:
+    seen = watch(width=1280)
+    seen.page.goto(pages["alarms"].as_uri())
+    seen.page.get_by_role("link", name="What that means").click()
+    assert seen.page.locator("#training[open] .alarm").first.is_visible()
 
 
 def test_text_of_both_themes_stands_out_from_its_ground(pages: dict[str, Path], watch: Callable[..., Watched]) -> None:
@@ -89,8 +110,8 @@ CONTRASTS = """() => {
   document.body.append(probe);
   const colour = name => { probe.style.color = `var(--${name})`; return parse(getComputedStyle(probe).color); };
   const low = [];
-  for (const ground of ['paper', 'raised', 'before-wash', 'after-wash', 'warn-wash'])
-    for (const text of ['ink', 'muted', 'before', 'after', 'worse', 'm1', 'm2', 'm3', 'm4', 'm5', 'm6']) {
+  for (const ground of ['paper', 'raised', 'wash', 'warn-wash'])
+    for (const text of ['ink', 'muted', 'before', 'better', 'worse', 'm1', 'm2', 'm3', 'm4', 'm5', 'm6']) {
       const [one, two] = [light(colour(ground)), light(colour(text))].sort((a, b) => b - a);
       const contrast = (one + 0.05) / (two + 0.05);
       if (contrast < 4.5) low.push(`${text} on ${ground}: ${contrast.toFixed(2)}`);

@@ -4,8 +4,24 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
-from tropism.records import Account, DataCard, Estimate, Evaluation, Run, Sample, Stage, StepLog
+from tropism.records import (
+    Account,
+    Comparison,
+    DataCard,
+    Estimate,
+    EvalResult,
+    EvalWords,
+    Measure,
+    Run,
+    Stage,
+    StepLog,
+    SuiteModel,
+    SuiteRun,
+    SuiteSample,
+)
+from tropism.report.page_records import PageRecords, TrainedRun
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -24,25 +40,88 @@ def estimate(value: float, half: float, n: int = 400) -> Estimate:
     return Estimate(value=value, low=value - half, high=value + half, n=n)
 
 
-METRICS = {
-    "win_rate": estimate(0.77, 0.04),
-    "ties": estimate(0.06, 0.02),
-    "pair_accuracy": estimate(0.713, 0.031, 812),
-    "judge_score_before": estimate(4.81, 0.21),
-    "judge_score_after": estimate(6.02, 0.19),
-    "words_before": estimate(52.1, 2.0),
-    "words_after": estimate(61.3, 2.2),
-    "distinct_2_before": estimate(0.742, 0.008),
-    "distinct_2_after": estimate(0.701, 0.009),
-    "perplexity_before": estimate(14.2, 0.5, 1624),
-    "perplexity_after": estimate(16.9, 0.6, 1624),
-    "on_topic_before": estimate(0.885, 0.031),
-    "on_topic_after": estimate(0.902, 0.029),
-    "kl": estimate(11.4, 1.2),
-    "winners_logp_change": estimate(-4.2, 0.8, 812),
-    "losers_logp_change": estimate(-12.9, 1.0, 812),
-    "refusal_rate": estimate(0.031, 0.012),
+BASE = "pocket"
+SHARE, NUMBER = "share", "number"
+MEASURES = {
+    "win_rate.rate": Measure(label="Win rate, ties as half", unit=SHARE, better="higher", baseline=0.5),
+    "win_rate.won": Measure(label="Won", unit=SHARE),
+    "win_rate.ties": Measure(label="Ties", unit=SHARE),
+    "win_rate.lost": Measure(label="Lost", unit=SHARE),
+    "win_rate.judge_score": Measure(label="Judge's score", better="higher"),
+    "preference.pair_accuracy": Measure(label="Pair accuracy", unit=SHARE, better="higher", baseline=0.5),
+    "preference.rule_longer_answer": Measure(label="The longer answer", unit=SHARE),
+    "displacement.winner_change": Measure(label="Preferred answers, change in nats", better="higher", baseline=0.0),
+    "displacement.loser_change": Measure(label="Rejected answers, change in nats", baseline=0.0),
+    "drift.kl": Measure(label="KL from the base", baseline=0.0),
+    "drift.words": Measure(label="Words per answer"),
+    "drift.distinct_2": Measure(label="Distinct word pairs", unit=SHARE, better="higher"),
+    "drift.on_topic": Measure(label="On topic", unit=SHARE, better="higher"),
+    "perplexity.preferred": Measure(label="Perplexity of preferred answers", better="lower"),
 }
+WORDS = {
+    "win_rate": EvalWords(title="Answers that are preferred", question="Does the judge prefer its answers?"),
+    "preference": EvalWords(title="Held-out comparisons", base_is_zero=True),
+    "displacement": EvalWords(title="Where probability went", base_is_zero=True),
+    "drift": EvalWords(title="How it writes now"),
+    "perplexity": EvalWords(title="Held-out responses"),
+}
+METRICS = {
+    "win_rate.rate": (estimate(0.5, 0), estimate(0.705, 0.075, 100)),
+    "win_rate.won": (None, estimate(0.57, 0.1, 100)),
+    "win_rate.ties": (None, estimate(0.27, 0.09, 100)),
+    "win_rate.lost": (None, estimate(0.16, 0.07, 100)),
+    "win_rate.judge_score": (estimate(4.81, 0.21), estimate(6.02, 0.19)),
+    "preference.pair_accuracy": (estimate(0.5, 0, 812), estimate(0.713, 0.031, 812)),
+    "preference.rule_longer_answer": (None, estimate(0.581, 0.02, 812)),
+    "displacement.winner_change": (estimate(0, 0, 812), estimate(-4.2, 0.8, 812)),
+    "displacement.loser_change": (estimate(0, 0, 812), estimate(-12.9, 1.0, 812)),
+    "drift.kl": (estimate(0, 0), estimate(11.4, 1.2)),
+    "drift.words": (estimate(52.1, 2.0), estimate(61.3, 2.2)),
+    "drift.distinct_2": (estimate(0.742, 0.008), estimate(0.701, 0.009)),
+    "drift.on_topic": (estimate(0.885, 0.031), estimate(0.902, 0.029)),
+    "drift.refusal_rate": (None, estimate(0.031, 0.012)),
+    "perplexity.preferred": (estimate(14.2, 0.5, 1624), estimate(16.9, 0.6, 1624)),
+}
+"""`eval.metric` to the base's estimate and the model's."""
+
+
+def evaluation(
+    metrics: dict[str, tuple[Estimate | None, Estimate]] = METRICS, *, model: str = "a", hostile: bool = False
+) -> SuiteRun:
+    """The evaluation that a run ends with, of some metrics."""
+    by_eval: dict[str, dict[str, tuple[Estimate | None, Estimate]]] = {}
+    for key, values in metrics.items():
+        by_eval.setdefault(key.partition(".")[0], {})[key.partition(".")[2]] = values
+    dice = random.Random(3)
+    series = {"preference": {"margin": [dice.gauss(8, 12) for _ in range(812)]}}
+    results = [
+        EvalResult(
+            eval=name, model=who, series=series.get(name, {}) if place else {},
+            metrics={metric: pair[place] for metric, pair in own.items() if pair[place]},
+        )
+        for name, own in by_eval.items()
+        for place, who in enumerate((BASE, model))
+    ]  # fmt: skip
+    return SuiteRun(
+        title="", command="tropism train", suite="training", settings={"prompts": 100, "judge": "rules.py:helpful"},
+        environment={}, base=BASE, seconds=9.0, results=results, evals=WORDS, measures=MEASURES,
+        models=[SuiteModel(name=name, path=f"models/{name}", fingerprint=name * 9) for name in (BASE, model)],
+        comparisons=[compared(key, *values, model=model) for key, values in metrics.items() if values[0]],
+        samples=samples(hostile=hostile, model=model), accounts={model: account(groups=True)},
+    )  # fmt: skip
+
+
+def compared(key: str, before: Estimate, after: Estimate, *, model: str) -> Comparison:
+    """A metric of a model compared with the base, as if measured on different items."""
+    eval_name, _, metric = key.partition(".")
+    half = math.hypot(after.value - after.low, before.value - before.low)
+    difference = estimate(after.value - before.value, half, after.n)
+    better = MEASURES[key].better if key in MEASURES else "neither"
+    return Comparison(
+        eval=eval_name, metric=metric, model=model, before=before, after=after, difference=difference, better=better,
+        p_adjusted=0.00001 if difference.low > 0 or difference.high < 0 else 0.4,
+    )  # fmt: skip
+
 
 PROMPTS = (
     "My sourdough starter smells like nail polish remover. Is it ruined?",
@@ -58,13 +137,13 @@ AFTER = (
 )
 
 
-def samples(*, hostile: bool) -> list[Sample]:
-    """Samples to look at, or to be afraid of."""
+def samples(*, hostile: bool, model: str) -> list[SuiteSample]:
+    """Samples to look at, or texts that attack the page."""
     if hostile:
-        return [Sample(prompt=text, before=text, after=text, before_score=1.0, after_score=2.5) for text in HOSTILE]
+        return [SuiteSample(prompt=text, answers={BASE: text, model: text}) for text in HOSTILE]
     scores = ((4.5, 7.0), (5.0, 5.0), (6.5, 4.0), (3.0, 8.25))
     return [
-        Sample(prompt=prompt, before=BEFORE, after=AFTER, before_score=a, after_score=b)
+        SuiteSample(prompt=prompt, answers={BASE: BEFORE, model: AFTER}, scores={BASE: a, model: b})
         for prompt, (a, b) in zip(PROMPTS * 2, scores * 2, strict=True)
     ]
 
@@ -140,7 +219,6 @@ def dpo_log(steps: int) -> list[StepLog]:
 
 def full_run(*, hostile: bool = True) -> Run:
     """A run with everything in it."""
-    dice = random.Random(3)
     extra = HOSTILE[0] if hostile else ""
     return Run(
         title=f"Cooking answers, round 2 {extra}".strip(),
@@ -150,6 +228,8 @@ def full_run(*, hostile: bool = True) -> Run:
             "loss": {"dpo": {"beta": 0.05}}, "reference": "cached", "layout": "forest", "lora": None,
             "train": {"learning_rate": 5e-7, "num_train_epochs": 1}, "output": f"runs/a{extra}",
         },
+        chosen={"model": "models/pocket", "data": {"train": "groups.parquet"}, "loss": {"dpo": {"beta": 0.05}},
+                "output": f"runs/a{extra}"},
         environment={"tropism": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "device": "cpu, 2 cores",
                      "machine": extra or "Linux x86_64"},
         cards=[
@@ -161,10 +241,7 @@ def full_run(*, hostile: bool = True) -> Run:
             )
         ],
         stages=[stage("sft", steps=160, loss={"nll": {}}), stage("dpo", steps=600, loss={"dpo": {"beta": 0.05}})],
-        evaluation=Evaluation(
-            before="models/pocket", after="runs/a/dpo", judge="rules.py:helpful", metrics=METRICS,
-            margins=[dice.gauss(8, 12) for _ in range(812)], samples=samples(hostile=hostile),
-        ),
+        evaluation=evaluation(hostile=hostile),
         seconds=431.8,
         peak_memory_mb=3312.5,
     )  # fmt: skip
@@ -173,3 +250,11 @@ def full_run(*, hostile: bool = True) -> Run:
 def full_logs() -> dict[str, list[StepLog]]:
     """The logs of `full_run`."""
     return {"sft": sft_log(160), "dpo": dpo_log(600)}
+
+
+def page_records(run: Run | None = None, logs: dict[str, list[StepLog]] | None = None) -> PageRecords:
+    """What the page of a single run shows; by default everything."""
+    run = run or full_run()
+    logs = full_logs() if logs is None else logs
+    suites = (run.evaluation,) if run.evaluation else ()
+    return PageRecords(run.title, suites, (TrainedRun("a", Path("runs/a"), run, logs),), commands=(run.command,))

@@ -6,15 +6,26 @@ import math
 import random
 from pathlib import Path
 
-from tropism.report.dossier import Dossier, TrainedRun
-
-from tests.report.synthetic import AFTER, BEFORE, HOSTILE, PROMPTS, dpo_log, estimate, full_run
+from tests.report.synthetic import (
+    AFTER,
+    BASE,
+    BEFORE,
+    HOSTILE,
+    METRICS,
+    PROMPTS,
+    dpo_log,
+    estimate,
+    evaluation,
+    full_run,
+)
 from tropism.records import (
     Alarm,
     Comparison,
     Estimate,
     EvalResult,
+    EvalWords,
     Matrix,
+    Measure,
     Probe,
     Stage,
     StepLog,
@@ -25,8 +36,8 @@ from tropism.records import (
     Sweep,
     SweepRun,
 )
+from tropism.report.page_records import PageRecords, TrainedRun, renamed
 
-BASE = "pocket"
 MODELS = ("sane", "over", "sft")
 FAR = {"pocket": 0.0, "sane": 1.0, "over": 4.0, "sft": 0.3}
 """How far each model moved from the base."""
@@ -34,7 +45,7 @@ ATTACKS = ("naive", "ignore", "escape_lines", "completion", "completion_own", "m
 LEVELS = ("L0 platform", "L1 developer", "L2 user settings", "L3 user", "L4 data")
 STYLES = ("plain", "bullets", "preamble", "coda", "polite", "heading", "json")
 
-MEASURES = {
+VALUES = {
     "win_rate": {"rate": (0.5, 0.16, 0.04, "higher"), "length_controlled": (0.5, 0.11, 0.05, "higher"),
                  "judge_score": (1.1, 0.9, 0.2, "higher"), "ties": (0.05, 0.02, 0.03, "neither"),
                  "degenerate": (0.0, 0.02, 0.02, "lower")},
@@ -57,6 +68,38 @@ MEASURES = {
 """Eval to measure to: the base's value, its growth with the distance, half of an interval, the better direction."""
 
 
+LABELS = {
+    "win_rate.rate": "Win rate, ties as half", "preference.pair_accuracy": "Pair accuracy",
+    "displacement.winner_change": "Preferred answers, change in nats", "injection.asr": "Attacks that succeed",
+}  # fmt: skip
+SHARES = {"rate", "length_controlled", "ties", "degenerate", "pair_accuracy", "ranking_accuracy", "winners_lost",
+          "both_fell", "ended", "distinct_2", "asr", "utility", "macro_ppa", "conflict"}  # fmt: skip
+
+
+def measures() -> dict[str, Measure]:
+    """Words of the metrics; those of a user's own eval have none."""
+    return {
+        f"{eval_name}.{name}": Measure(
+            label=LABELS.get(f"{eval_name}.{name}", Measure.named(name).label), better=row[3],
+            unit="share" if name in SHARES else "number", baseline=row[0] if row[0] in (0.0, 0.5) else None,
+        )
+        for eval_name, rows in VALUES.items() if eval_name != "my_eval"
+        for name, row in rows.items()
+    }  # fmt: skip
+
+
+def eval_words() -> dict[str, EvalWords]:
+    """Words of the evals."""
+    titles = {"win_rate": "Answers that are preferred", "displacement": "Where probability went",
+              "injection": "Prompt injection"}  # fmt: skip
+    return {
+        name: EvalWords(
+            title=titles.get(name, EvalWords.named(name).title), base_is_zero=name in ("preference", "displacement")
+        )
+        for name in VALUES
+    }
+
+
 def shifted(start: float, growth: float, far: float) -> float:
     """A value that grows less and less with the distance."""
     return start + growth * math.tanh(far / 1.5) * 1.3
@@ -64,7 +107,7 @@ def shifted(start: float, growth: float, far: float) -> float:
 
 def comparison(eval_name: str, metric: str, model: str) -> Comparison:
     """One model beside the base."""
-    start, growth, half, better = MEASURES[eval_name][metric]
+    start, growth, half, better = VALUES[eval_name][metric]
     value = shifted(start, growth, FAR[model])
     gap = estimate(value - start, 0.8 * half)
     moved = gap.low > 0 or gap.high < 0
@@ -131,7 +174,7 @@ def series(eval_name: str, model: str) -> dict[str, list[float]]:
 def result(eval_name: str, model: str) -> EvalResult:
     """What one eval measured on one model."""
     metrics = {}
-    for name, (start, growth, half, _) in MEASURES[eval_name].items():
+    for name, (start, growth, half, _) in VALUES[eval_name].items():
         metrics[name] = estimate(shifted(start, growth, FAR[model]), half)
     notes = {"preference": ["Probabilities are taken with beta = 0.1; another beta gives another calibration."],
              "my_eval": [HOSTILE[0]]}.get(eval_name, [])  # fmt: skip
@@ -181,10 +224,12 @@ def full_suite(*, hostile: bool = True) -> SuiteRun:
         environment={"tropism": "0.1.0", "device": "CPU"},
         models=[SuiteModel(name=name, path=f"models/{name}{extra}", fingerprint="f" * 64, run=None) for name in FAR],
         base=BASE,
-        results=[result(one, model) for one in MEASURES for model in FAR],
-        comparisons=[comparison(one, name, model) for model in MODELS for one in MEASURES for name in MEASURES[one]],
+        results=[result(one, model) for one in VALUES for model in FAR],
+        comparisons=[comparison(one, name, model) for model in MODELS for one in VALUES for name in VALUES[one]],
         samples=suite_samples(hostile=hostile),
         pairs=suite_pairs(hostile=hostile),
+        evals=eval_words(),
+        measures=measures(),
         seconds=173.0,
     )  # fmt: skip
 
@@ -195,7 +240,8 @@ def probes(far: float) -> list[Probe]:
     for step in range(0, 201, 20):
         moved = far * step / 100
         accuracy = 0.5 + 0.3 * math.tanh(moved) - 0.05 * max(0.0, moved - 3)
-        metrics = {"kl": estimate(6 * moved, 0.5 + moved, 48), "pair_accuracy": estimate(accuracy, 0.06, 119)}
+        metrics = {"drift.kl": estimate(6 * moved, 0.5 + moved, 48),
+                   "preference.pair_accuracy": estimate(accuracy, 0.06, 119)}  # fmt: skip
         found.append(Probe(step=step, metrics=metrics))
     return found
 
@@ -230,28 +276,39 @@ def log_of(name: str) -> list[StepLog]:
     ]  # fmt: skip
 
 
-def full_dossier(*, hostile: bool = True) -> Dossier:
+def suite_records(*, hostile: bool = True) -> PageRecords:
     """Everything that a page of several models can show."""
     suite = full_suite(hostile=hostile)
     runs = tuple(trained(name, hostile=hostile) for name in MODELS)
-    return Dossier(suite.title, suite, runs, commands=(suite.command, runs[0].run.command))
+    return PageRecords(suite.title, (suite,), runs, commands=(suite.command, runs[0].run.command))
 
 
-def sweep_dossier(*, num_runs: int = 8) -> Dossier:
-    """A sweep of many runs without a suite, one of which failed."""
-    found, entries = [], []
+def single_records(name: str = "over", *, hostile: bool = True) -> PageRecords:
+    """A single run with alarms, and its own evaluation."""
+    run = trained(name, hostile=hostile)
+    assert run.run.evaluation is not None
+    return PageRecords(name, (renamed(run.run.evaluation, {BASE: BASE, "a": name}),), (run,), commands=("train",))
+
+
+def sweep_records(*, num_runs: int = 8) -> PageRecords:
+    """A sweep of many runs, one of which failed."""
+    found, suites, entries = [], [], []
     for place in range(num_runs):
-        run = trained("sane", hostile=False)
         name = f"beta-{0.01 * 2**place:g}"
-        metrics = dict(run.run.evaluation.metrics) | {
-            "kl": estimate(40 / (1 + place), 2.0), "pair_accuracy": estimate(0.6 + 0.03 * place, 0.03),
-            "win_rate": estimate(0.5 + 0.05 * place - 0.008 * place**2, 0.04),
-        }  # fmt: skip
-        evaluation = run.run.evaluation.model_copy(update={"metrics": metrics})
-        record = run.run.model_copy(update={"evaluation": evaluation})
-        found.append(TrainedRun(name, Path("sweep") / name, record, run.logs, {"loss.dpo.beta": 0.01 * 2**place}))
-        entries.append(SweepRun(name=name, folder=name, settings={"loss.dpo.beta": 0.01 * 2**place}, metrics=metrics))
+        rate = 0.5 + 0.05 * place - 0.008 * place**2
+        metrics = METRICS | {
+            "drift.kl": (estimate(0, 0), estimate(40 / (1 + place), 2.0)),
+            "preference.pair_accuracy": (estimate(0.5, 0), estimate(0.6 + 0.03 * place, 0.03)),
+            "win_rate.rate": (estimate(0.5, 0, 1000), estimate(rate, 0.04, 1000)),
+            "win_rate.won": (None, estimate(rate - 0.1, 0.04, 1000)),
+            "win_rate.ties": (None, estimate(0.2, 0.04, 1000)),
+            "win_rate.lost": (None, estimate(0.9 - rate, 0.04, 1000)),
+        }
+        run = trained("sane", hostile=False)
+        found.append(TrainedRun(name, Path("sweep") / name, run.run, run.logs))
+        suites.append(evaluation(metrics, model=name))
+        entries.append(SweepRun(name=name, folder=name, settings={"loss.dpo.beta": 0.01 * 2**place}))
     entries.append(SweepRun(name="beta-9", folder="beta-9", settings={"loss.dpo.beta": 9}, error="out of <memory>"))
     sweep = Sweep(title="recipe over loss.dpo.beta", command="tropism sweep recipe.yaml loss.dpo.beta=...", recipe={},
                   grid={"loss.dpo.beta": [one.settings["loss.dpo.beta"] for one in entries]}, runs=entries)  # fmt: skip
-    return Dossier(sweep.title, None, tuple(found), (sweep,), (sweep.command,))
+    return PageRecords(sweep.title, tuple(suites), tuple(found), (sweep,), (sweep.command,))

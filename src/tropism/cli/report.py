@@ -1,4 +1,4 @@
-"""`tropism report`: a run's page again, or one page on several models."""
+"""`tropism report`: one page on runs, an evaluation, a sweep or rounds."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ def report(
         typer.Option(
             "-o",
             "--output",
-            help="The HTML file. By default report.html in the folder that is given, or here where there are several.",
+            help="The HTML file. By default report.html in the given folder, or in the current one if there are "
+            "several.",
         ),
     ] = None,
     for_programs: bool = JSON,
 ) -> None:
-    """Write a report: one HTML file that opens offline, on one run, or on several models side by side."""
+    """Write a report: one HTML file that opens offline, on one run or on several models."""
     from tropism.report.page import write_report
 
     output = Output(for_programs)

@@ -8,7 +8,7 @@ from tropism.records import Estimate
 from tropism.report.measured_changes import MeasuredChange, by_eval, by_measure, tally_of
 from tropism.report.numbers import SPACE, compact, counted, inside, interval_text, plain, value_text
 from tropism.report.page_records import PageRecords
-from tropism.report.sections.change_tables import TRIVIAL_RULE
+from tropism.report.sections.change_tables import rules_beside
 from tropism.report.sections.model_verdicts import ModelVerdict
 
 NOT_MEASURED = "Nothing was measured on held-out data, so this report cannot say whether the model got better."
@@ -133,16 +133,12 @@ def _accuracy_sentence(
 
 def _rule_clause(accuracy: MeasuredChange, changes: Sequence[MeasuredChange]) -> str:
     """What the best trivial rule reaches on the same pairs."""
-    rules = [
-        one
-        for one in changes
-        if one.eval == accuracy.eval and one.model == accuracy.model and one.metric.startswith(TRIVIAL_RULE)
-    ]
+    rules = rules_beside(accuracy, changes)
     if not rules:
         return ""
     best = max(rules, key=lambda one: one.after.value)
     reached = f"{inside(best.measure.label)} reaches {value_text(best.after, 'share', decimals=0)}"
-    return f"; {reached}" if accuracy.after.value > best.after.value else f", no more than a trivial rule: {reached}"
+    return f"; {reached}" if accuracy.after.value > best.after.value else f", which a trivial rule matches: {reached}"
 
 
 def _count_sentence(own: Sequence[MeasuredChange]) -> str:

@@ -14,6 +14,7 @@ from tropism.report.numbers import (
     Unit,
     change_text,
     decimals_of,
+    inside,
     interval_text,
     p_text,
     value_text,
@@ -27,7 +28,7 @@ OUTCOMES: dict[MoveVerdict, str] = {
     "note": MISSING,
 }
 TRIVIAL_RULE = "rule_"
-"""Metrics with this prefix say how many of the same pairs a rule that reads no answer would order as people did."""
+"""Metrics with this prefix are pair accuracies of trivial rules, on the same pairs as the eval's own."""
 
 
 class Cell(NamedTuple):
@@ -131,12 +132,16 @@ def rules_text(change: MeasuredChange, every: Sequence[MeasuredChange]) -> str:
     """What trivial rules reach on the pairs of a pair accuracy; empty if none was measured."""
     if change.metric != "pair_accuracy":
         return ""
-    found = {
-        one.measure.label: one
-        for one in every
-        if one.eval == change.eval and one.model == change.model and one.metric.startswith(TRIVIAL_RULE)
-    }
-    rules = (
-        f"{label}: {value_text(one.after, 'share')} {interval_text(one.after, 'share')}" for label, one in found.items()
+    return "; ".join(
+        f"{inside(one.measure.label)} reaches {value_text(one.after, 'share')} {interval_text(one.after, 'share')}"
+        for one in rules_beside(change, every)
     )
-    return "; ".join(rules)
+
+
+def rules_beside(accuracy: MeasuredChange, every: Sequence[MeasuredChange]) -> list[MeasuredChange]:
+    """The trivial rules that were measured on the pairs of a pair accuracy."""
+    return [
+        one
+        for one in every
+        if one.eval == accuracy.eval and one.model == accuracy.model and one.metric.startswith(TRIVIAL_RULE)
+    ]

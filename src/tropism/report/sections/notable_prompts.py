@@ -14,7 +14,7 @@ from tropism.report.page_records import PageRecords
 MOST_OF_A_KIND = 3
 FEWER_WITH_MANY = 2
 """If a page has three models or more, it shows so many gains and losses of each."""
-MOST_UNSCORED = 6
+MOST_UNSCORED = 8
 """Prompts that are shown if no score says which to choose."""
 
 
