@@ -240,8 +240,8 @@ def probes(far: float) -> list[Probe]:
     for step in range(0, 201, 20):
         moved = far * step / 100
         accuracy = 0.5 + 0.3 * math.tanh(moved) - 0.05 * max(0.0, moved - 3)
-        metrics = {"drift.kl": estimate(6 * moved, 0.5 + moved, 48),
-                   "preference.pair_accuracy": estimate(accuracy, 0.06, 119)}  # fmt: skip
+        metrics = {"kl": estimate(6 * moved, 0.5 + moved, 48),
+                   "pair_accuracy": estimate(accuracy, 0.06, 119)}  # fmt: skip
         found.append(Probe(step=step, metrics=metrics))
     return found
 

@@ -133,7 +133,7 @@ def gather(paths: Sequence[Path]) -> PageRecords:
     Raises:
         DataError: if a folder holds none of them, a record is of another version, or two evaluations are given.
     """
-    found = [_found(path) for path in paths]
+    found = [_found(path, is_only=len(paths) == 1) for path in paths]
     evaluated = [(path, one.suite) for path, one in zip(paths, found, strict=True) if one.suite]
     if len(evaluated) > 1:
         raise DataError(
@@ -202,8 +202,8 @@ def renamed(suite: SuiteRun, names: Mapping[str, str]) -> SuiteRun:
     )
 
 
-def _found(path: Path) -> _Records:
-    """What one folder holds."""
+def _found(path: Path, *, is_only: bool) -> _Records:
+    """What one folder holds. The model of a run that is the only one keeps the name that its evaluation gives it."""
     if (path / "eval.json").is_file():
         suite = read_suite_run(path / "eval.json")
         return _Records(suite=suite, command=suite.command, title=suite.title)
@@ -216,7 +216,8 @@ def _found(path: Path) -> _Records:
         each = [_Given(f"round {one.number}", path / one.run, one.against_first) for one in rounds.rounds]
         return _Records(runs=each, command=rounds.command, title=rounds.title)
     if (path / "run.json").is_file():
-        return _Records(runs=[_Given(path.resolve().name, path)])
+        evaluation = read_run(path / "run.json").evaluation if is_only else None
+        return _Records(runs=[_Given(evaluation.others[0] if evaluation else path.resolve().name, path)])
     raise DataError(
         f"{path} holds no finished run, evaluation, sweep or rounds.",
         remedy="Give the output folder of a finished `tropism train`, `tropism eval` or `tropism sweep`.",

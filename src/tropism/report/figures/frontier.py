@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 REWARDS = ("win_rate.rate", "preference.pair_accuracy", "win_rate.judge_score")
 """What training is for; a frontier is drawn for the first that several models have."""
 DIVERGENCE = "drift.kl"
-ACCURACY = "preference.pair_accuracy"
-"""What probes of checkpoints measure."""
+PROBE_DIVERGENCE, PROBE_ACCURACY = "kl", "pair_accuracy"
+"""The same in the probes of checkpoints."""
 TICKS = (0, 0.1, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 300, 500, 1000, 2000, 5000, 10000, 100000)
 """Of the axis of divergence, whose scale is its square root, after Gao et al. 2022, arXiv:2210.10760, section 3."""
 MOST_FRONTIERS = 2
@@ -98,11 +98,15 @@ def checkpoint_points(probes: Sequence[Probe], model: ModelStyle, chosen: int | 
     """The probes that measured both numbers; `chosen` is the step that was kept."""
     return [
         FrontierPoint(
-            model, probe.metrics[DIVERGENCE], probe.metrics[ACCURACY], probe.step, probe.step == chosen
+            model,
+            probe.metrics[PROBE_DIVERGENCE],
+            probe.metrics[PROBE_ACCURACY],
+            probe.step,
+            probe.step == chosen,
         )
         for probe in probes
-        if {DIVERGENCE, ACCURACY} <= probe.metrics.keys()
-    ]  # fmt: skip
+        if {PROBE_DIVERGENCE, PROBE_ACCURACY} <= probe.metrics.keys()
+    ]
 
 
 def best_of(points: Sequence[FrontierPoint]) -> list[FrontierPoint]:

@@ -135,7 +135,9 @@ def account_table(account: Account, title: str) -> AccountTable:
         AccountLine(f"dropped: {reason}", f"{count:,}", _part(count, total), _examples(account, reason))
         for reason, count in account.dropped.items()
     ]
-    notes = [AccountLine(note, f"{count:,}", "", _examples(account, note)) for note, count in account.notes.items()]
+    notes = [
+        AccountLine(note, f"{count:,}", "", _examples(account, note)) for note, count in account.notes.items() if count
+    ]
     kinds = ("groups", "responses", "edges", "labels", "ties")
     made = [(kind, f"{getattr(account, kind):,}") for kind in kinds]
     return AccountTable(title, [used, *dropped], f"{total:,}", notes, made)

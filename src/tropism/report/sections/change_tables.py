@@ -113,9 +113,10 @@ def value_cell(estimate: Estimate, measure: Measure, digits: int | None = None) 
 
 
 def before_cell(estimate: Estimate, unit: Unit, digits: int, *, signed: bool) -> Cell:
-    """A base's estimate; one that is exact by definition needs no interval."""
+    """A base's estimate; one that is exact at the shown digits, as it is by definition, needs no interval."""
     value = value_text(estimate, unit, decimals=digits, signed=signed)
-    is_exact = estimate.low == estimate.value == estimate.high
+    bounds = (estimate.model_copy(update={"value": bound}) for bound in (estimate.low, estimate.high))
+    is_exact = all(value_text(bound, unit, decimals=digits, signed=signed) == value for bound in bounds)
     return Cell(value, "" if is_exact else interval_text(estimate, unit, decimals=digits, signed=signed))
 
 
