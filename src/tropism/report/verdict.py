@@ -197,7 +197,7 @@ def _highest(changes: Sequence[MeasuredChange]) -> str:
             value = f"{value_text(best.after, 'share')} {interval_text(best.after, 'share')}"
             tally = tally_of(changes, best.model) if key == "win_rate.rate" else None
             says = f"{value} ({tally})" if tally else value
-            return f"; the highest {inside(best.measure.label)} is {best.model}\u2019s, {says}"
+            return f"; {best.model} has the highest {inside(best.measure.label)}: {says}"
     return ""
 
 
