@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tropism.evals.core.suite import Suite, load_suite
     from tropism.evals.core.suite_run import Material, run_suite
     from tropism.evals.eval_table import EVALS
+    from tropism.records import EvalWords, Measure
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -31,14 +32,20 @@ else:
                 "run_suite",
             ),
             "tropism.evals.eval_table": ("EVALS",),
+            "tropism.records": (
+                "EvalWords",
+                "Measure",
+            ),
         },
     )
 
 __all__ = [
     "EVALS",
     "Eval",
+    "EvalWords",
     "Item",
     "Material",
+    "Measure",
     "Measured",
     "Settings",
     "Subject",

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tropism.references.cached import CachedReference
     from tropism.references.frozen import FrozenReference
     from tropism.references.moving import MovingReference
-    from tropism.references.reference import NoReference, Reference
+    from tropism.references.reference import NoReference, Reference, ReferenceSettings
     from tropism.references.registry import REFERENCES
 else:
     __getattr__, __dir__ = lazy_names(
@@ -22,6 +22,7 @@ else:
             "tropism.references.reference": (
                 "NoReference",
                 "Reference",
+                "ReferenceSettings",
             ),
             "tropism.references.registry": ("REFERENCES",),
         },
@@ -35,4 +36,5 @@ __all__ = [
     "MovingReference",
     "NoReference",
     "Reference",
+    "ReferenceSettings",
 ]

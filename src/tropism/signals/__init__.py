@@ -1,9 +1,8 @@
 """Feedback (votes, ratings, rankings, choices, thumbs) becomes preference groups, as Ibis expressions on any engine."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from tropism.lazy import lazy_names
 
 if TYPE_CHECKING:
     from tropism.signals.kinds.built_groups import BuiltGroups
@@ -23,24 +22,30 @@ if TYPE_CHECKING:
     )
     from tropism.signals.kinds.votes import from_votes
     from tropism.signals.privacy.safety_gate import SafetyGate
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "tropism.signals.kinds.built_groups": ("BuiltGroups",),
+            "tropism.signals.kinds.choices": ("from_choices",),
+            "tropism.signals.kinds.exclusions": ("Exclusions",),
+            "tropism.signals.kinds.labels": ("from_labels",),
+            "tropism.signals.kinds.rankings": ("from_rankings",),
+            "tropism.signals.kinds.ratings": ("from_ratings",),
+            "tropism.signals.kinds.vote_rules": (
+                "GapRule",
+                "LeadRule",
+                "Log2Rule",
+                "QuantileRule",
+                "RatioRule",
+                "ShpRule",
+                "VoteRule",
+            ),
+            "tropism.signals.kinds.votes": ("from_votes",),
+            "tropism.signals.privacy.safety_gate": ("SafetyGate",),
+        },
+    )
 
-_MODULES = {
-    "from_votes": "kinds.votes",
-    "from_ratings": "kinds.ratings",
-    "from_rankings": "kinds.rankings",
-    "from_choices": "kinds.choices",
-    "from_labels": "kinds.labels",
-    "BuiltGroups": "kinds.built_groups",
-    "Exclusions": "kinds.exclusions",
-    "SafetyGate": "privacy.safety_gate",
-    "VoteRule": "kinds.vote_rules",
-    "GapRule": "kinds.vote_rules",
-    "LeadRule": "kinds.vote_rules",
-    "RatioRule": "kinds.vote_rules",
-    "ShpRule": "kinds.vote_rules",
-    "Log2Rule": "kinds.vote_rules",
-    "QuantileRule": "kinds.vote_rules",
-}
 __all__ = [
     "BuiltGroups",
     "Exclusions",
@@ -58,14 +63,3 @@ __all__ = [
     "from_ratings",
     "from_votes",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """A public name, loaded when it is first used: Ibis and its engines take a while to import."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__

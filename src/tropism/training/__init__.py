@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tropism.training.runs.rounds import run_rounds
     from tropism.training.runs.run import run_recipe
     from tropism.training.runs.sweep import run_sweep
-    from tropism.training.watch.alarms import ALARMS
+    from tropism.training.watch.alarms import ALARMS, AlarmRule, AlarmSettings, last_metric
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -25,14 +25,22 @@ else:
             "tropism.training.runs.rounds": ("run_rounds",),
             "tropism.training.runs.run": ("run_recipe",),
             "tropism.training.runs.sweep": ("run_sweep",),
-            "tropism.training.watch.alarms": ("ALARMS",),
+            "tropism.training.watch.alarms": (
+                "ALARMS",
+                "AlarmRule",
+                "AlarmSettings",
+                "last_metric",
+            ),
         },
     )
 
 __all__ = [
     "ALARMS",
+    "AlarmRule",
+    "AlarmSettings",
     "PreferenceTrainer",
     "Recipe",
+    "last_metric",
     "load_recipe",
     "parse_recipe",
     "run_recipe",
