@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[dev,peers]"
 	touch $@
 
-quickstart: setup  ## The whole road on the embedded default: votes to a better model and a report
+quickstart: setup  ## The embedded default: votes to a better model and a report
 	$(BIN)/tropism quickstart
 
 test: setup  ## Run the tests
@@ -47,11 +47,13 @@ check: setup  ## Lint, types, import layers, and whether the generated pages are
 	$(BIN)/python docs/make_cli.py --check
 	$(BIN)/python docs/make_map.py --check
 	$(BIN)/python docs/make_api.py --check
+	$(BIN)/python docs/make_applications.py --check
 
-docs: setup  ## Write docs/cli.md from the commands and docs/map.md from the modules
+docs: setup  ## Write docs/cli.md, docs/map.md, docs/applications.md and the API pages from the code
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_map.py
 	$(BIN)/python docs/make_api.py
+	$(BIN)/python docs/make_applications.py
 
 bench: setup  ## Measure a DPO step beside TRL's on three workloads (some forty minutes; results go to benchmarks/results)
 	$(BIN)/python benchmarks/step_cpu.py

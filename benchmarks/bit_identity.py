@@ -66,15 +66,18 @@ def measure(output: Path) -> None:
 def quickstart(folder: Path) -> dict[str, Any]:
     """The quickstart at a third of its size."""
     tropism(folder, "quickstart", "--output", "quickstart", "--posts", str(POSTS), cache="quickstart-cache")
-    return stages_of(folder / "quickstart" / "run") | {"reference": reference_rows(folder / "quickstart-cache")}
+    layouts = (folder / "quickstart" / "run", folder / "quickstart" / "seed-0" / "dpo")
+    run = next(path for path in layouts if path.is_dir())
+    return stages_of(run) | {"reference": reference_rows(folder / "quickstart-cache")}
 
 
 def train(folder: Path, name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """One recipe on the quickstart's groups and pocket model."""
     pocket = pocket_folder()
+    votes = next((folder / "quickstart").rglob("votes.parquet"))
     recipe = {
         "model": str(pocket),
-        "data": {"train": "quickstart/votes.parquet", "max_tokens": 256, "template": "chat", "holdout": 0.1},
+        "data": {"train": str(votes.relative_to(folder)), "max_tokens": 256, "template": "chat", "holdout": 0.1},
         "evaluation": {"prompts": 8, "max_new_tokens": 16},
         "output": name,
         **settings,

@@ -61,17 +61,16 @@ def main() -> None:
 
 def pocket_recipes(folder: Path, *, seed: int) -> dict[str, dict[str, Any]]:
     """The quickstart's votes and its supervised model, then DPO in every way."""
-    from tropism.applications.quickstart.forum import simulate_posts
-    from tropism.applications.quickstart.road import NUM_HELD_OUT_POSTS, build, quickstart_recipe, write_better_half
+    from tropism.applications.quickstart.forum_application import QUICKSTART
+    from tropism.applications.runner import group_files, recipe_of
     from tropism.training.recipe.recipe_file import parse_recipe
     from tropism.training.runs.run import run_recipe
 
-    posts = simulate_posts(2000, seed=seed, held_out=False)
-    build(posts, folder / "votes.csv", folder / "votes.parquet")
-    write_better_half(posts, folder / "better_half.jsonl")
-    held_out = simulate_posts(NUM_HELD_OUT_POSTS, seed=seed, held_out=True)
-    build(held_out, folder / "held_out.csv", folder / "held_out.parquet")
-    settings = quickstart_recipe(folder, seed=seed).model_dump(mode="json", exclude_unset=True)
+    chosen = QUICKSTART.settings()
+    files = group_files(QUICKSTART, chosen, seed, folder / "data")
+    arm = QUICKSTART.arms(chosen, seed)["dpo"]
+    recipe = recipe_of(arm, files, folder / "unused", suite=Path("training"), seed=seed)
+    settings = recipe.model_dump(mode="json", exclude_unset=True)
     sft, dpo = settings["stages"]
     settings["evaluation"]["prompts"] = 200
     start = folder / "start"

@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from tropism.cli import app as application
 from tropism.cli import audit, doctor, gate, label, losses, quickstart, report, sample, sweep, train
 from tropism.cli import eval as evaluation
 from tropism.cli.build.build_app import build_app
@@ -35,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("quickstart")(quickstart.quickstart)
+app.command("app")(application.app)
 app.add_typer(build_app, name="build")
 app.command("audit")(audit.audit)
 app.command("train")(train.train)

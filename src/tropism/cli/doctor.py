@@ -69,7 +69,7 @@ def try_layouts(device: object) -> str:
     Raises:
         ModelError: where they differ, so that nobody trains on it.
     """
-    from tropism.applications.quickstart.road import POCKET
+    from tropism.applications.quickstart.forum_application import POCKET
     from tropism.errors import ModelError
     from tropism.groups import PreferenceGroup, Response
     from tropism.policies.text import TextPolicy

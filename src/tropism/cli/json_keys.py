@@ -22,6 +22,15 @@ TRAIN_KEYS = {
 }
 
 JSON_KEYS: dict[str, dict[str, str]] = {
+    "app": {
+        "claims": "for each: `name`, `sentence`, `value`, `low`, `high`, `n`, `threshold`, `direction`, `holds`",
+        "arms": "arm to metric (`eval.metric`) to its estimate over all seeds; `base` is the model compared with",
+        "table": "the same as rows: `arm`, `metric`, `value`, `low`, `high`, `n`",
+        "seeds": "the seeds",
+        "seconds": "wall-clock seconds of this command",
+        "report": "path of the HTML report",
+        "applications": "only without a name, and then the only key: `name`, `paper`, `summary` of each",
+    },
     "audit": {
         "findings": "for each: `check`, `severity`, `count`, `n`, `of`, `share`, `interval` or null, `examples` (row "
         "ids), `says`, `remedy`, `fix` (empty where --fix does nothing)",

@@ -1,5 +1,6 @@
 """The JSON records that builds, runs, evaluations and reports share. No torch, no arithmetic."""
 
+from tropism.records.applications import ApplicationRun, ClaimResult
 from tropism.records.base import Estimate, Matrix, Record, write_json, write_text
 from tropism.records.data import Account, DataCard
 from tropism.records.runs import Alarm, MemoryPlan, Probe, Run, Stage, StepLog, read_log, read_run
@@ -20,7 +21,9 @@ from tropism.records.suites import (
 __all__ = [
     "Account",
     "Alarm",
+    "ApplicationRun",
     "Better",
+    "ClaimResult",
     "Comparison",
     "DataCard",
     "Estimate",
