@@ -24,6 +24,7 @@ from tropism.report.page import render_page, write_report
 from tropism.report.sections.accounts import account_table
 from tropism.report.sections.configuration import listing
 from tropism.report.sections.costs import cost_parts, cost_total
+from tropism.report.summary import summary_lines
 
 STYLE = styles_of(["a"])["a"]
 
@@ -224,6 +225,17 @@ def test_write_report_reads_the_folder_and_survives_a_missing_log(tmp_path: Path
     text = Page(path.read_text(encoding="utf-8")).text
     assert "This stage left no log" in text
     assert "Stage 2: dpo" in text
+
+
+def test_terminal_ends_with_the_verdict_and_the_measures_of_the_first_screen(tmp_path: Path) -> None:
+    write_json(full_run(hostile=False), tmp_path / "run.json")
+    lines = summary_lines([tmp_path])
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 11
+    assert words(" ".join(lines[:2])).startswith("The tuned model’s answers are preferred to its start’s: 57 won")
+    assert words(lines[4]) == "Win rate, ties as half 50.0 % 70.5 % +20.5 [+13.0, +28.0] better"
+    assert words(lines[6]) == "on the same pairs, the longer answer reaches 58.1 % [56.1, 60.1]"
+    assert lines[-1] == "Of 7 measures with a direction, 3 got better, 3 got worse and 1 is unclear."
 
 
 def test_write_report_of_no_run_is_an_error_for_people(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_first_screen_has_what_training_is_for_then_what_got_worse_then_the_cost
     ]
     models = styles_of(records.models, bases=records.bases)
     assert counts_in_words(model_verdicts(changes, models, records)) == (
-        "Of 7 measures with a direction, 3 got better, 3 got worse and 1 showed no clear difference."
+        "Of 7 measures with a direction, 3 got better, 3 got worse and 1 is unclear."
     )
 
 

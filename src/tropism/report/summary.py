@@ -6,15 +6,18 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from tropism.report.measured_changes import MeasuredChange, changes_of
+from tropism.report.measured_changes import changes_of
 from tropism.report.model_styles import styles_of
+from tropism.report.numbers import inside, interval_text, value_text
 from tropism.report.page_records import gather
-from tropism.report.sections.change_tables import change_line
+from tropism.report.sections.change_tables import ChangeLine, best_rule, change_line
 from tropism.report.sections.model_verdicts import model_verdicts
 from tropism.report.verdict import counts_in_words, headline, key_changes
 
 WIDTH = 80
 """Columns of the narrowest terminal that is expected."""
+NAME_WIDTH = 30
+"""Columns of a measure's name."""
 
 
 def summary_lines(paths: Sequence[Path]) -> list[str]:
@@ -36,17 +39,22 @@ def summary_lines(paths: Sequence[Path]) -> list[str]:
     lines = textwrap.wrap(headline(verdicts, changes, records), WIDTH)
     keys = key_changes(changes, records)
     if keys:
-        lines += ["", f"{'':34}{'before':>9}{'after':>9}  change, 95 % interval"]
+        lines += ["", f"{'':{NAME_WIDTH}}{'before':>9}{'after':>9}  change, 95 % interval"]
     for change in keys:
-        line = change_line(change, models[change.model], changes)
         name = change.measure.label if len(records.models) == 1 else f"{change.model}: {change.measure.label}"
-        lines.append(_row(name, change, line.before.value if line.before else "", line.after.value, line.change))
+        lines.append(_row(name, change_line(change, models[change.model], changes)))
+        rule = best_rule(change, changes) if change.metric == "pair_accuracy" else None
+        if rule:
+            value = f"{value_text(rule.after, 'share')} {interval_text(rule.after, 'share')}"
+            lines.append(f"  on the same pairs, {inside(rule.measure.label)} reaches {value}")
     lines += textwrap.wrap(counts_in_words(verdicts), WIDTH)
     return lines
 
 
-def _row(name: str, change: MeasuredChange, before: str, after: str, moved: object) -> str:
+def _row(name: str, line: ChangeLine) -> str:
     """One measure in one line."""
-    text = f"{getattr(moved, 'value', '')} {getattr(moved, 'interval', '')}".strip()
-    shown = f"{text}  {change.verdict}" if change.verdict in ("better", "worse") else text
-    return f"{textwrap.shorten(name, 33, placeholder='...'):34}{before:>9}{after:>9}  {shown}".rstrip()
+    before = line.before.value if line.before else ""
+    change = f"{line.change.value} {line.change.interval}" if line.change else ""
+    verdict = f"  {line.verdict}" if line.verdict in ("better", "worse") else ""
+    label = textwrap.shorten(name, NAME_WIDTH - 1, placeholder="...")
+    return f"{label:{NAME_WIDTH}}{before:>9}{line.after.value:>9}  {change}{verdict}".rstrip()

@@ -8,7 +8,7 @@ from tropism.records import Estimate
 from tropism.report.measured_changes import MeasuredChange, by_eval, by_measure, tally_of
 from tropism.report.numbers import SPACE, compact, counted, inside, interval_text, plain, value_text
 from tropism.report.page_records import PageRecords
-from tropism.report.sections.change_tables import rules_beside
+from tropism.report.sections.change_tables import best_rule
 from tropism.report.sections.model_verdicts import ModelVerdict
 
 NOT_MEASURED = "Nothing was measured on held-out data, so this report cannot say whether the model got better."
@@ -51,7 +51,7 @@ def counts_in_words(verdicts: Sequence[ModelVerdict]) -> str:
     unsure = one.num_judged - one.num_better - one.num_worse
     return (
         f"Of {counted(one.num_judged, 'measure')} with a direction, {one.num_better} got better, {one.num_worse} got "
-        f"worse and {unsure} showed no clear difference."
+        f"worse and {unsure} {'is' if unsure == 1 else 'are'} unclear."
     )
 
 
@@ -133,12 +133,11 @@ def _accuracy_sentence(
 
 def _rule_clause(accuracy: MeasuredChange, changes: Sequence[MeasuredChange]) -> str:
     """What the best trivial rule reaches on the same pairs."""
-    rules = rules_beside(accuracy, changes)
-    if not rules:
+    rule = best_rule(accuracy, changes)
+    if rule is None:
         return ""
-    best = max(rules, key=lambda one: one.after.value)
-    reached = f"{inside(best.measure.label)} reaches {value_text(best.after, 'share', decimals=0)}"
-    return f"; {reached}" if accuracy.after.value > best.after.value else f", which a trivial rule matches: {reached}"
+    reached = f"{inside(rule.measure.label)} reaches {value_text(rule.after, 'share', decimals=0)}"
+    return f"; {reached}" if accuracy.after.value > rule.after.value else f", which a trivial rule matches: {reached}"
 
 
 def _count_sentence(own: Sequence[MeasuredChange]) -> str:

@@ -146,3 +146,8 @@ def rules_beside(accuracy: MeasuredChange, every: Sequence[MeasuredChange]) -> l
         for one in every
         if one.eval == accuracy.eval and one.model == accuracy.model and one.metric.startswith(TRIVIAL_RULE)
     ]
+
+
+def best_rule(accuracy: MeasuredChange, every: Sequence[MeasuredChange]) -> MeasuredChange | None:
+    """The trivial rule that orders most of the pairs of a pair accuracy as people did."""
+    return max(rules_beside(accuracy, every), key=lambda rule: rule.after.value, default=None)
