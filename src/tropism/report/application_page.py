@@ -5,20 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
-from tropism.records import ApplicationRun, Estimate, Measure, write_text
-from tropism.report.page import write_report
+from tropism.records import ApplicationRun, ClaimResult, Estimate, Measure, write_text
+from tropism.report.numbers import MISSING, compact, counted, duration
+from tropism.report.page import PAGE, write_report
+from tropism.report.sections.change_tables import Cell, value_cell
+from tropism.report.sections.configuration import listing
 from tropism.report.templates_env import filled
-
-PAGE = "report.html"
 
 
 class ArmRow(NamedTuple):
     """One measure of all arms; None for an arm on which it was not measured."""
 
     label: str
-    cells: list[Estimate | None]
+    cells: list[Cell | None]
+
+
+class ClaimRow(NamedTuple):
+    """A claim as text; `verdict` is the class of its colour."""
+
+    sentence: str
+    value: Cell | None
+    bound: str
+    num_samples: str
+    says: str
+    verdict: str
 
 
 def write_application_page(run: ApplicationRun, folder: Path) -> Path:
@@ -44,26 +54,31 @@ def render_application(run: ApplicationRun) -> str:
         "application.html.j2",
         run=run,
         headline=headline(run),
-        numbers=numbers,
+        claims=[claim_row(claim) for claim in run.claims],
         rows=[
-            ArmRow(
-                (run.measures.get(name) or Measure.named(name)).label,
-                [metrics.get(name) for metrics in run.arms.values()],
-            )
+            arm_row(run.measures.get(name) or Measure.named(name), [metrics.get(name) for metrics in run.arms.values()])
             for name in names
         ],
         pages=[f"{name}/{PAGE}" for name in run.evaluations],
-        settings=yaml.safe_dump(run.settings, sort_keys=False, allow_unicode=True),
+        settings=listing(run.settings),
+        time=duration(run.seconds),
     )
 
 
 def headline(run: ApplicationRun) -> str:
     """How many claims hold."""
     holding = sum(claim.holds for claim in run.claims)
-    seeds = f"{len(run.seeds)} seed{'s' if len(run.seeds) > 1 else ''}"
-    return f"{holding} of {len(run.claims)} claims of {run.name} hold on {seeds}"
+    return f"{holding} of {counted(len(run.claims), 'claim')} of {run.name} hold on {counted(len(run.seeds), 'seed')}"
 
 
-def numbers(estimate: Estimate | None) -> str:
-    """An estimate with its interval."""
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]" if estimate else "–"
+def claim_row(claim: ClaimResult) -> ClaimRow:
+    """A claim, its threshold and what was measured."""
+    value = value_cell(claim.estimate, Measure(label="")) if claim.estimate else None
+    num_samples = f"{claim.estimate.n:,}" if claim.estimate else MISSING
+    bound = f"{claim.direction} {compact(claim.threshold)}"
+    return ClaimRow(claim.sentence, value, bound, num_samples, claim.says, "better" if claim.holds else "worse")
+
+
+def arm_row(measure: Measure, estimates: list[Estimate | None]) -> ArmRow:
+    """A measure on every arm."""
+    return ArmRow(measure.label, [value_cell(one, measure) if one else None for one in estimates])
