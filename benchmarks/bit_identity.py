@@ -64,7 +64,7 @@ def measure(output: Path) -> None:
 
 
 def quickstart(folder: Path) -> dict[str, Any]:
-    """The quickstart at a third of its size, and its recipe once more without an evaluation for the reference scores."""
+    """The quickstart at a third of its size, and its recipe again without an evaluation, for the reference scores."""
     tropism(folder, "quickstart", "--output", "quickstart", "--posts", str(POSTS), cache="quickstart-cache")
     recipe = next((folder / "quickstart").rglob("recipe.yaml"))
     found = stages_of(recipe.parent)
