@@ -35,6 +35,7 @@ from tropism.records import (
     SuiteSample,
     Sweep,
     SweepRun,
+    TableWords,
 )
 from tropism.report.page_records import PageRecords, TrainedRun, renamed
 
@@ -92,9 +93,16 @@ def eval_words() -> dict[str, EvalWords]:
     """Words of the evals."""
     titles = {"win_rate": "Answers that are preferred", "displacement": "Where probability went",
               "injection": "Prompt injection"}  # fmt: skip
+    tables = {
+        "injection": {"attack success rate": TableWords(title="Attack success", unit="share", is_shaded=True)},
+        "hierarchy": {"adherence to the higher level": TableWords(title="Adherence", unit="share", is_shaded=True)},
+        "style": {"distance between styles": TableWords(title="Distances", unit="number", is_shaded=True)},
+    }
     return {
         name: EvalWords(
-            title=titles.get(name, EvalWords.named(name).title), base_is_zero=name in ("preference", "displacement")
+            tables=tables.get(name, {}),
+            title=titles.get(name, EvalWords.named(name).title),
+            base_is_zero=name in ("preference", "displacement"),
         )
         for name in VALUES
     }

@@ -18,7 +18,7 @@ from tests.report.synthetic_suite import (
     suite_records,
     trained,
 )
-from tropism.records import Estimate, Matrix, Measure, SuitePair, SuiteRun
+from tropism.records import Estimate, EvalWords, Matrix, Measure, SuitePair, SuiteRun, TableWords
 from tropism.records.confounders import CONFOUNDERS
 from tropism.report.figures.frontier import FrontierPoint, best_of, checkpoint_points, frontiers_of
 from tropism.report.figures.scatter_figures import MOST_POINTS, ScatterPoint, range_of, scatter_figures, thinned
@@ -29,7 +29,7 @@ from tropism.report.numbers import SPACE
 from tropism.report.page_records import PageRecords
 from tropism.report.sections.configuration import settings_apart
 from tropism.report.sections.evidence import remarks_of
-from tropism.report.sections.matrices import MATRICES, matrix_groups
+from tropism.report.sections.matrices import matrix_groups
 from tropism.report.sections.model_verdicts import change_in_words, unsure_of
 from tropism.report.sections.notable_prompts import pair_groups, prompt_groups
 from tropism.report.verdict import headline
@@ -142,6 +142,17 @@ def test_tables_whose_cells_are_all_alike_become_a_sentence() -> None:
     assert group.alike.replace(SPACE, " ") == "0 % [0, 6], n = 20, in each of the 8 cells of 2 models."
 
 
+def test_a_table_without_words_goes_by_its_own_name_and_one_without_the_base_omits_it() -> None:
+    models = styles_of([BASE, "sane"], bases=[BASE])
+    suite = full_suite()
+    results = [result("injection", name) for name in (BASE, "sane")]
+    words = EvalWords(title="x", tables={"attack success rate": TableWords(title="Attacks", with_base=False)})
+    (group,) = matrix_groups(results, models, records_of(suite.model_copy(update={"evals": {"injection": words}})))
+    assert (group.title, [view.model.name for view in group.views if view.model]) == ("Attacks", ["sane"])
+    (group,) = matrix_groups(results, models, records_of(suite.model_copy(update={"evals": {}})))
+    assert (group.title, len(group.views)) == ("Attack success rate", 2)
+
+
 def test_tables_of_one_column_stand_side_by_side_as_one() -> None:
     one = Matrix(name="mood", row_title="mood", column_title="", rows=["glad"], columns=["x"], cells=[[share(0.2, 9)]])
     other = one.model_copy(update={"cells": [[share(0.4, 9)]]})
@@ -215,12 +226,6 @@ def test_settings_that_all_runs_share_are_not_listed() -> None:
 def test_styles_repeat_only_after_thirty_models() -> None:
     models = styles_of([str(number) for number in range(30)])
     assert len({(model.colour, model.mark) for model in models.values()}) == NUM_COLOURS * len(MARKS) == 30
-
-
-def test_every_table_in_words_belongs_to_an_eval_that_is_known() -> None:
-    from tropism.evals.eval_table import EVALS
-
-    assert {name.partition(".")[0] for name in MATRICES} <= set(EVALS)
 
 
 def test_every_confounder_that_a_card_may_hold_has_words() -> None:

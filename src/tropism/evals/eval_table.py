@@ -16,7 +16,7 @@ from tropism.evals.preference import (
 )
 from tropism.evals.security import hierarchy, injection, refusal
 from tropism.evals.style import style_preference
-from tropism.records import EvalWords
+from tropism.records import EvalWords, TableWords
 
 EVALS: dict[str, Eval] = {
     "preference": Eval(
@@ -26,6 +26,17 @@ EVALS: dict[str, Eval] = {
             title="Held-out comparisons",
             question="Does the model prefer the answers that people preferred, on pairs that it was not trained on?",
             base_is_zero=True,
+            tables={
+                "accuracy by length": TableWords(
+                    title="By length",
+                    reading="If accuracy is high only for longer answers, the model learned length.",
+                ),
+                "reliability": TableWords(
+                    title="Reliability",
+                    reading="In a calibrated model both columns are equal.",
+                    unit="share",
+                ),
+            },
         ),
         measures=implicit_reward.MEASURES,
         needs=frozenset({"groups", "logp"}),
@@ -38,6 +49,13 @@ EVALS: dict[str, Eval] = {
             title="Where probability went",
             question="Did preferred answers become more likely, or only less unlikely than rejected ones?",
             base_is_zero=True,
+            tables={
+                "change by quantile": TableWords(
+                    title="Change by quantile, nats",
+                    reading="Half of the answers are between the 25 % and the 75 % column.",
+                    unit="number",
+                ),
+            },
         ),
         measures=displacement.MEASURES,
         needs=frozenset({"groups", "logp"}),
@@ -87,7 +105,17 @@ EVALS: dict[str, Eval] = {
         win_rate.win_rate,
         win_rate.WinRateSettings,
         words=EvalWords(
-            title="Win rate", question="Does the judge prefer the model's answers to the base's for the same prompts?"
+            title="Win rate",
+            question="Does the judge prefer the model's answers to the base's for the same prompts?",
+            tables={
+                "strengths": TableWords(
+                    title="Ranking of all models",
+                    reading="Bradley-Terry strengths from all comparisons. On Elo's scale, 100 points are a win "
+                    "rate of 64 %.",
+                    unit="number",
+                    is_across=True,
+                ),
+            },
         ),
         measures=win_rate.MEASURES,
         needs=frozenset({"groups", "judge", "generate"}),
@@ -102,7 +130,15 @@ EVALS: dict[str, Eval] = {
         refusal.refusal,
         refusal.RefusalSettings,
         words=EvalWords(
-            title="Refusals", question="Does the model refuse harmless requests, or answer dangerous ones?"
+            title="Refusals",
+            question="Does the model refuse harmless requests, or answer dangerous ones?",
+            tables={
+                "refusals by category": TableWords(
+                    title="Refusals by category",
+                    reading="Benign requests should not be refused, dangerous ones should.",
+                    unit="share",
+                ),
+            },
         ),
         measures=refusal.MEASURES,
         needs=frozenset({"generate"}),
@@ -111,7 +147,23 @@ EVALS: dict[str, Eval] = {
         injection.injection,
         injection.InjectionSettings,
         words=EvalWords(
-            title="Prompt injection", question="Does the model follow instructions hidden in the data that it reads?"
+            title="Prompt injection",
+            question="Does the model follow instructions hidden in the data that it reads?",
+            tables={
+                "attack success rate": TableWords(
+                    title="Attack success by attack and position",
+                    reading="One row is a way to hide an instruction in the data, one column the place where it "
+                    "was hidden. Darker cells: the model obeyed it more often.",
+                    unit="share",
+                    is_shaded=True,
+                ),
+                "task done under attack": TableWords(
+                    title="Task done under attack, by attack and position",
+                    reading="Darker cells: the model more often still did what its user had asked.",
+                    unit="share",
+                    is_shaded=True,
+                ),
+            },
         ),
         measures=injection.MEASURES,
         needs=frozenset({"generate"}),
@@ -123,6 +175,21 @@ EVALS: dict[str, Eval] = {
         words=EvalWords(
             title="Instruction hierarchy",
             question="When two levels of authority disagree, does the model obey the higher one?",
+            tables={
+                "adherence to the higher level": TableWords(
+                    title="Adherence on the ten pairs of levels",
+                    reading="The row is the level that must win, the column the one that disagrees. Darker cells: "
+                    "the higher level's demand was met, and the lower one's was not, more often.",
+                    unit="share",
+                    is_shaded=True,
+                ),
+                "lower level followed": TableWords(
+                    title="Lower level followed, on the ten pairs of levels",
+                    reading="Darker cells: the model more often did what the lower level asked.",
+                    unit="share",
+                    is_shaded=True,
+                ),
+            },
         ),
         measures=hierarchy.MEASURES,
         needs=frozenset({"generate"}),
@@ -131,7 +198,28 @@ EVALS: dict[str, Eval] = {
     "style": Eval(
         style_preference.style,
         style_preference.StyleSettings,
-        words=EvalWords(title="Style", question="Does the form of an answer sway the model more than its content?"),
+        words=EvalWords(
+            title="Style",
+            question="Does the form of an answer sway the model more than its content?",
+            tables={
+                "distance between styles": TableWords(
+                    title="Distance between styles",
+                    reading="Distance between the model's states for one content in two styles. Darker cells: "
+                    "farther apart.Distance between the model's states for one content in two styles. "
+                    "Darker cells: farther apart.",
+                    unit="number",
+                    is_shaded=True,
+                ),
+                "right fact preferred": TableWords(
+                    title="Right fact in one style against a wrong fact in another",
+                    reading="How often the right fact gets the higher reward. In a pale cell off the diagonal, "
+                    "style outweighs truth.",
+                    unit="share",
+                    is_shaded=True,
+                    with_base=False,
+                ),
+            },
+        ),
         measures=style_preference.MEASURES,
         needs=frozenset({"logp", "states"}),
         statistics=style_preference.STATISTICS,

@@ -15,6 +15,7 @@ from tropism.records.suites import (
     SuitePair,
     SuiteRun,
     SuiteSample,
+    TableWords,
     read_suite_run,
 )
 
@@ -45,6 +46,7 @@ __all__ = [
     "SuiteSample",
     "Sweep",
     "SweepRun",
+    "TableWords",
     "read_log",
     "read_run",
     "read_suite_run",

@@ -15,6 +15,22 @@ Better: TypeAlias = Literal["higher", "lower", "neither"]
 """The direction of a metric that people want; `neither` for a metric whose change is neither good nor bad."""
 
 
+class TableWords(Record):
+    """A table of an eval in words."""
+
+    title: str
+    reading: str = ""
+    """How to read it, in one plain sentence."""
+    unit: Literal["share", "number"] | None = None
+    """Of its cells; None if each column is a metric with a unit of its own."""
+    is_shaded: bool = False
+    """Whether cells are shaded by their value."""
+    is_across: bool = False
+    """Whether it is about all models at once."""
+    with_base: bool = True
+    """Whether the base's own table says anything."""
+
+
 class EvalWords(Record):
     """An eval in words."""
 
@@ -22,6 +38,8 @@ class EvalWords(Record):
     question: str = ""
     base_is_zero: bool = False
     """Whether the base is measured against itself, so that its values say nothing."""
+    tables: dict[str, TableWords] = Field(default_factory=dict)
+    """Name of a matrix to its words; one that is not here is shown under its own name."""
 
     @classmethod
     def named(cls, name: str) -> EvalWords:

@@ -6,93 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tropism.records import DataCard, Estimate, EvalResult, Matrix, Measure
+from tropism.records import DataCard, Estimate, EvalResult, Matrix, Measure, TableWords
 from tropism.report.model_styles import ModelStyle
 from tropism.report.numbers import MISSING, Unit, interval_text, value_text
 from tropism.report.page_records import PageRecords
 
 DEEPEST = 62
 """Percent of the shade's colour in the darkest cell: text on it stays readable in both themes."""
-
-
-class MatrixWords(NamedTuple):
-    """A known table in words.
-
-    Args:
-        title: of the table.
-        reading: how to read it.
-        unit: of its cells; None if each column is a metric with a unit of its own.
-        is_shaded: whether cells are shaded by their value.
-        is_across: whether it is about all models at once.
-        with_base: whether the base's own table says anything.
-    """
-
-    title: str
-    reading: str
-    unit: Unit | None = None
-    is_shaded: bool = False
-    is_across: bool = False
-    with_base: bool = True
-
-
-MATRICES: dict[str, MatrixWords] = {
-    "injection.attack success rate": MatrixWords(
-        "Attack success by attack and position",
-        "One row is a way to hide an instruction in the data, one column the place where it was hidden. Darker cells: "
-        "the model obeyed it more often.",
-        "share",
-        is_shaded=True,
-    ),
-    "injection.task done under attack": MatrixWords(
-        "Task done under attack, by attack and position",
-        "Darker cells: the model more often still did what its user had asked.",
-        "share",
-        is_shaded=True,
-    ),
-    "hierarchy.adherence to the higher level": MatrixWords(
-        "Adherence on the ten pairs of levels",
-        "The row is the level that must win, the column the one that disagrees. Darker cells: the higher level\u2019s "
-        "demand was met, and the lower one\u2019s was not, more often.",
-        "share",
-        is_shaded=True,
-    ),
-    "hierarchy.lower level followed": MatrixWords(
-        "Lower level followed, on the ten pairs of levels",
-        "Darker cells: the model more often did what the lower level asked.",
-        "share",
-        is_shaded=True,
-    ),
-    "style.distance between styles": MatrixWords(
-        "Distance between styles",
-        "Distance between the model\u2019s states for one content in two styles. Darker cells: farther apart.",
-        "number",
-        is_shaded=True,
-    ),
-    "style.right fact preferred": MatrixWords(
-        "Right fact in one style against a wrong fact in another",
-        "How often the right fact gets the higher reward. In a pale cell off the diagonal, style outweighs truth.",
-        "share",
-        is_shaded=True,
-        with_base=False,
-    ),
-    "preference.accuracy by length": MatrixWords(
-        "By length", "If accuracy is high only for longer answers, the model learned length."
-    ),
-    "preference.reliability": MatrixWords("Reliability", "In a calibrated model both columns are equal.", "share"),
-    "displacement.change by quantile": MatrixWords(
-        "Change by quantile, nats", "Half of the answers are between the 25 % and the 75 % column.", "number"
-    ),
-    "refusal.refusals by category": MatrixWords(
-        "Refusals by category", "Benign requests should not be refused, dangerous ones should.", "share"
-    ),
-    "win_rate.strengths": MatrixWords(
-        "Ranking of all models",
-        "Bradley-Terry strengths from all comparisons. On Elo\u2019s scale, 100 points are a win rate of 64 %.",
-        "number",
-        is_across=True,
-    ),
-}
-"""Tables by `eval.name`. An unknown one is shown under its own name."""
 
 
 class MatrixCell(NamedTuple):
@@ -149,7 +69,7 @@ def matrix_groups(
     groups = []
     for name, pairs in found.items():
         eval_name = pairs[0][0].eval
-        words = MATRICES.get(f"{eval_name}.{name}") or MatrixWords(Measure.named(name).label, "")
+        words = records.words_of(eval_name).tables.get(name) or TableWords(title=Measure.named(name).label)
         shown = [(models[one.model], matrix) for one, matrix in pairs if words.with_base or models[one.model].number]
         if shown:
             groups.append(group_of(shown, words, records.measures_of(eval_name)))
@@ -158,11 +78,11 @@ def matrix_groups(
 
 def card_tables(card: DataCard) -> list[MatrixGroup]:
     """The tables of a data card."""
-    return [group_of([(None, table)], MatrixWords(Measure.named(table.name).label, ""), {}) for table in card.tables]
+    return [group_of([(None, table)], TableWords(title=Measure.named(table.name).label), {}) for table in card.tables]
 
 
 def group_of(
-    pairs: Sequence[tuple[ModelStyle | None, Matrix]], words: MatrixWords, measures: Mapping[str, Measure]
+    pairs: Sequence[tuple[ModelStyle | None, Matrix]], words: TableWords, measures: Mapping[str, Measure]
 ) -> MatrixGroup:
     """One kind of table; tables of a single column become one with a column for each model."""
     cells = [cell for _, matrix in pairs for row in matrix.cells for cell in row if cell]
@@ -203,7 +123,7 @@ def side_by_side(pairs: Sequence[tuple[ModelStyle | None, Matrix]]) -> Matrix:
 def view_of(
     model: ModelStyle | None,
     matrix: Matrix,
-    words: MatrixWords,
+    words: TableWords,
     measures: Mapping[str, Measure],
     *,
     darkest: float,
