@@ -1,22 +1,14 @@
 """A policy whose score is a negative denoising error, with fresh noise that the reference must share."""
 
-from dataclasses import dataclass
+import dataclasses
 
 import torch
 from torch import nn
 
 from tests.contract.toys import ToyPolicy, group, train
 from tropism.layout import padded
-from tropism.layout.padded import PaddedBatch
 from tropism.references.reference import Reference
 from tropism.scores import ResponseScores
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoisyBatch(PaddedBatch):
-    """Images (here: their ids as points) with the noise that both models see."""
-
-    noise: torch.Tensor
 
 
 class Denoiser(ToyPolicy):
@@ -32,12 +24,13 @@ class Denoiser(ToyPolicy):
         for part in padded.split(groups, tokens_per_batch=tokens_per_batch):
             batch = padded.collate(part)
             noise = torch.randn(len(batch.length), 4, generator=self.noise)
-            found.append(NoisyBatch(**vars(batch), noise=noise))
+            found.append(dataclasses.replace(batch, inputs={"noise": noise}))
         return found
 
     def score(self, model, batch, *, statistics=()) -> ResponseScores:
         image = batch.input_ids[:, -4:].float() / 10
-        error = (model(image + batch.noise) - batch.noise).square().mean(1)
+        noise = batch.inputs["noise"]
+        error = (model(image + noise) - noise).square().mean(1)
         return ResponseScores(-error.double(), batch.reference, batch.length)
 
     def fingerprint(self):

@@ -20,9 +20,12 @@ class SegmentPolicy(TextPolicy):
         torch.manual_seed(5)
         self.levels = nn.Embedding(3, 32)
 
+    def model_inputs(self, batch):
+        return batch.model_inputs()  # the levels are added to embeddings below
+
     def token_scores(self, model, batch, *, wanted=()):
         def add(module, inputs, output):
-            return output + self.levels(batch.aligned)
+            return output + self.levels(batch.inputs["levels"])
 
         handle = model.get_input_embeddings().register_forward_hook(add)
         try:
@@ -32,8 +35,8 @@ class SegmentPolicy(TextPolicy):
 
 
 GROUPS = [
-    group("system", [7, 8, 9], [[5, 6], [5, 4]], aligned=([0, 0, 0], [[2, 2], [2, 2]])),
-    group("user", [7, 8, 9], [[5, 6], [5, 4]], aligned=([0, 1, 1], [[2, 2], [2, 2]])),
+    group("system", [7, 8, 9], [[5, 6], [5, 4]], levels=([0, 0, 0], [[2, 2], [2, 2]])),
+    group("user", [7, 8, 9], [[5, 6], [5, 4]], levels=([0, 1, 1], [[2, 2], [2, 2]])),
 ]
 
 

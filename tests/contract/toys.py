@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import torch
 from transformers import TrainingArguments
 
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.layout import padded
 from tropism.losses import make_mixture
 from tropism.policies.base import Policy
+from tropism.text.extra_inputs import NO_INPUTS, ExtraInputs, extra_inputs
 from tropism.text.rendered import RenderedGroup, RenderedResponse
 from tropism.training.loop.trainer import PreferenceTrainer
 
@@ -40,17 +42,22 @@ class ToyPolicy(Policy[RenderedGroup]):
         raise NotImplementedError
 
 
-def group(name, prompt, answers, *, edges=PAIR, ranks=None, aligned=None, scores=None) -> RenderedGroup:
+def levels_of(ids, levels) -> ExtraInputs:
+    """An instruction level for each token."""
+    return extra_inputs(ids, per_token={"levels": torch.tensor(levels)})
+
+
+def group(name, prompt, answers, *, edges=PAIR, ranks=None, levels=None, scores=None) -> RenderedGroup:
     """A group in ids: a prompt, its answers, and what people thought of them."""
     nouns = tuple(Response(str(i), i) for i in range(len(answers)))
     responses = tuple(
-        RenderedResponse(tuple(ids), (True,) * len(ids), 0, True, tuple(aligned[1][i]) if aligned else ())
+        RenderedResponse(tuple(ids), (True,) * len(ids), 0, True, levels_of(ids, levels[1][i]) if levels else NO_INPUTS)
         for i, ids in enumerate(answers)
     )
     return RenderedGroup(
         PreferenceGroup(name, ("",), nouns, tuple(edges)), (tuple(prompt),), responses, tuple(edges), (),
         tuple(ranks or [None] * len(answers)), tuple(scores or [None] * len(answers)),
-        aligned=(tuple(aligned[0]),) if aligned else (),
+        prompt_inputs=(levels_of(prompt, levels[0]),) if levels else (),
     )  # fmt: skip
 
 

@@ -6,8 +6,8 @@ import dataclasses
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ class Batch(ABC):
         group_ids: for messages about this batch.
         num_distinct_tokens: what has to be computed where every distinct token is computed once.
         num_sequence_tokens: tokens of all prompts and responses, each as often as it is there.
-        aligned: the input that goes with each token; None where ids are all that the model sees.
+        inputs: extra inputs of the model by name: of tokens (rows, width, ...), or of prompts and responses, joined.
         reference: log-probability of each response under the reference, nats; None where it is not known.
         reference_tokens: the same of each scored token; None where no loss asked for it.
     """
@@ -57,7 +57,7 @@ class Batch(ABC):
     group_ids: tuple[str, ...]
     num_distinct_tokens: int
     num_sequence_tokens: int = 0
-    aligned: Int[Tensor, "rows width"] | None = None
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
     reference: Float[Tensor, " responses"] | None = None
     reference_tokens: Float[Tensor, " scored"] | None = None
 
@@ -72,11 +72,11 @@ class Batch(ABC):
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        moved = {
-            field.name: getattr(self, field.name).to(device)
-            for field in dataclasses.fields(self)
-            if hasattr(getattr(self, field.name), "to")
+        values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        moved: dict[str, Any] = {
+            name: one.to(device) for name, one in values.items() if isinstance(one, Tensor | Feedback)
         }
+        moved["inputs"] = {name: one.to(device) for name, one in self.inputs.items()}
         return dataclasses.replace(self, **moved)
 
     def with_reference(

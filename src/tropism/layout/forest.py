@@ -6,6 +6,7 @@ responses, pairs and groups they belong to. A response's log-probability is read
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from tropism.layout.attention import ForestPlan
 from tropism.layout.batch import Batch, cut_to_fit, feedback_of
+from tropism.layout.batch_inputs import Positions, forest_inputs, gathered, positions_of
 from tropism.layout.tries import Forest, count_distinct, plant
 from tropism.text.rendered import RenderedGroup
 
@@ -26,48 +28,58 @@ class ForestBatch(Batch):
     """One row of tries in depth-first order.
 
     Attributes:
-        position_ids: how deep each token stands in its tree.
+        position_ids: depth of each token in its tree, or the model's own positions.
         plan: how the row hangs together, for the attention layers.
     """
 
-    position_ids: Int[Tensor, "rows width"]
+    position_ids: Int[Tensor, "rows width *axes"]
     plan: ForestPlan
 
     def model_inputs(self) -> dict[str, Any]:
         """What the model's forward takes; transformers hands `forest` on to every attention layer."""
         return {"input_ids": self.input_ids, "position_ids": self.position_ids, "forest": self.plan}
 
+    def to(self, device: torch.device | str) -> ForestBatch:
+        """The same batch on another device."""
+        moved = super().to(device)
+        assert isinstance(moved, ForestBatch)
+        return dataclasses.replace(moved, plan=self.plan.to(device))
 
-def collate(groups: Sequence[RenderedGroup], *, multiple_of: int = 1) -> ForestBatch:
+
+def collate(
+    groups: Sequence[RenderedGroup], *, multiple_of: int = 1, positions: Positions | None = None
+) -> ForestBatch:
     """Lay out groups as one row of tries.
 
     Args:
         groups: at least one rendered group.
         multiple_of: the row is padded to a multiple of this with tokens that see only themselves.
+        positions: a model's own positions of tokens; None takes their depths.
 
     Returns:
         A batch on the CPU, without reference scores.
     """
     owners = [(group, index) for group in groups for index in range(len(group.responses))]
     sequences = [np.array(group.sequence(index), dtype=np.int64) for group, index in owners]
-    forest = plant([group.identities(index) for group, index in owners])
+    is_keyed = any(group.has_inputs for group in groups)
+    forest = plant([group.identities(index, keyed=is_keyed) for group, index in owners])
     columns = [group.scored_places(index) for group, index in owners]
     scored = np.concatenate([np.zeros(0, np.int64), *(p[c] for p, c in zip(forest.paths, columns, strict=True))])
     nodes, place = np.unique(scored, return_inverse=True)
     ids = gather(sequences, forest)
-    aligned = [np.array(group.aligned_inputs(index), dtype=np.int64) for group, index in owners]
     padding = -forest.num_nodes % multiple_of
     plan = ForestPlan(
         np.append(forest.parent, np.full(padding, -1)),
         np.append(forest.subtree_end, np.arange(forest.num_nodes, forest.num_nodes + padding) + 1),
         np.append(forest.depth, np.zeros(padding, dtype=np.int64)),
     )
+    own = positions_of(owners, positions)
     length = [len(one) for one in columns]
     return ForestBatch(
         input_ids=row(ids, padding),
-        position_ids=torch.from_numpy(plan.depth)[None],
+        position_ids=gathered(own, forest, padding=padding) if own else torch.from_numpy(plan.depth)[None],
         plan=plan,
-        aligned=row(gather(aligned, forest), padding) if all(map(len, aligned)) else None,
+        inputs=forest_inputs(owners, forest, padding=padding) if is_keyed else {},
         predicting=torch.from_numpy(forest.parent[nodes]),
         targets=torch.from_numpy(ids[nodes]),
         place=torch.from_numpy(place.reshape(-1)),
@@ -137,4 +149,6 @@ def split(groups: Sequence[RenderedGroup], *, tokens_per_batch: int) -> list[lis
 
 def num_distinct_tokens(groups: Sequence[RenderedGroup]) -> int:
     """Distinct tokens of some groups together."""
-    return count_distinct([group.identities(index) for group in groups for index in range(len(group.responses))])
+    is_keyed = any(group.has_inputs for group in groups)
+    owners = [(group, index) for group in groups for index in range(len(group.responses))]
+    return count_distinct([group.identities(index, keyed=is_keyed) for group, index in owners])

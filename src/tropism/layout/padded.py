@@ -11,6 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from tropism.layout.batch import Batch, cut_to_fit, feedback_of
+from tropism.layout.batch_inputs import Positions, padded_inputs, padded_positions, positions_of
 from tropism.layout.tries import count_distinct
 from tropism.text.rendered import RenderedGroup
 
@@ -20,21 +21,25 @@ class PaddedBatch(Batch):
     """One row per response, padded on the right with token 0.
 
     Attributes:
-        attention_mask: 1 where a token is.
+        attention_mask: 1 for a token, 0 for padding.
+        position_ids: the model's own positions; None if a token's position is its place in the row.
     """
 
     attention_mask: Int[Tensor, "responses width"]
+    position_ids: Int[Tensor, "responses width *axes"] | None = None
 
     def model_inputs(self) -> dict[str, Any]:
         """What the model's forward takes."""
-        return {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
+        own = {} if self.position_ids is None else {"position_ids": self.position_ids}
+        return {"input_ids": self.input_ids, "attention_mask": self.attention_mask, **own}
 
 
-def collate(groups: Sequence[RenderedGroup]) -> PaddedBatch:
+def collate(groups: Sequence[RenderedGroup], *, positions: Positions | None = None) -> PaddedBatch:
     """Lay out groups as one row per response.
 
     Args:
         groups: at least one rendered group.
+        positions: a model's own positions of tokens; None lets the model count them.
 
     Returns:
         A batch on the CPU, without reference scores.
@@ -44,7 +49,8 @@ def collate(groups: Sequence[RenderedGroup]) -> PaddedBatch:
     width = max(map(len, rows))
     input_ids = torch.zeros(len(rows), width, dtype=torch.long)
     attention_mask = torch.zeros(len(rows), width, dtype=torch.long)
-    aligned = torch.zeros(len(rows), width, dtype=torch.long) if owners[0][0].aligned else None
+    is_keyed = any(group.has_inputs for group in groups)
+    own = positions_of(owners, positions)
     predicting: list[int] = []
     targets: list[int] = []
     response: list[int] = []
@@ -52,8 +58,6 @@ def collate(groups: Sequence[RenderedGroup]) -> PaddedBatch:
     for row, (ids, (group, index)) in enumerate(zip(rows, owners, strict=True)):
         input_ids[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
         attention_mask[row, : len(ids)] = 1
-        if aligned is not None:
-            aligned[row, : len(ids)] = torch.tensor(group.aligned_inputs(index), dtype=torch.long)
         columns = group.scored_places(index)
         predicting += [row * width + column - 1 for column in columns]
         targets += [ids[column] for column in columns]
@@ -62,7 +66,8 @@ def collate(groups: Sequence[RenderedGroup]) -> PaddedBatch:
     return PaddedBatch(
         input_ids=input_ids,
         attention_mask=attention_mask,
-        aligned=aligned,
+        position_ids=padded_positions(own, width=width) if own else None,
+        inputs=padded_inputs(owners, width=width) if is_keyed else {},
         predicting=torch.tensor(predicting, dtype=torch.long),
         targets=torch.tensor(targets, dtype=torch.long),
         place=torch.arange(len(targets)),
@@ -73,7 +78,7 @@ def collate(groups: Sequence[RenderedGroup]) -> PaddedBatch:
         keys=tuple(group.response_key(group.responses[index]) for group, index in owners),
         group_ids=tuple(group.group.id for group in groups),
         num_sequence_tokens=sum(map(len, rows)),
-        num_distinct_tokens=count_distinct([group.identities(index) for group, index in owners]),
+        num_distinct_tokens=count_distinct([group.identities(index, keyed=is_keyed) for group, index in owners]),
     )
 
 

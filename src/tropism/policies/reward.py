@@ -135,7 +135,7 @@ class RewardPolicy(TransformerPolicy):
             self.causal_model.register_forward_hook(give, prepend=True),
         ]
         try:
-            rewards: Tensor = model(**batch.model_inputs(), use_cache=False).logits
+            rewards: Tensor = model(**self.model_inputs(batch), use_cache=False).logits
         finally:
             for handle in handles:
                 handle.remove()

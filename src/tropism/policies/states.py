@@ -38,7 +38,7 @@ def response_states(policy: TextPolicy, groups: Sequence[RenderedGroup]) -> dict
         for part in padded.split(groups, tokens_per_batch=budget):
             batch = padded.collate(part).to(policy.device)
             with policy.own_attention(), before_head(policy.model.get_output_embeddings()) as seen:
-                policy.model(**batch.model_inputs(), use_cache=False)
+                policy.model(**policy.model_inputs(batch), use_cache=False)
             states = seen[0].flatten(0, 1).index_select(0, batch.predicting + 1).double()
             sums = states.new_zeros(len(batch.length), states.shape[1]).index_add(0, batch.response, states)
             means = (sums / batch.length[:, None].clamp(min=1)).cpu().numpy()

@@ -123,7 +123,7 @@ class TextPolicy(TransformerPolicy):
         to its logits computes them itself, for those states alone and all at once.
         """
         head = self.model.get_output_embeddings()
-        inputs = batch.model_inputs()
+        inputs = self.model_inputs(batch)
         if self._head_is_known:
             with (
                 self._attending(),

@@ -12,10 +12,11 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tropism.groups import PreferenceGroup
@@ -91,12 +92,28 @@ class TransformerPolicy(Policy[RenderedGroup]):
     def collate(self, groups: Sequence[RenderedGroup], *, tokens_per_batch: int) -> Sequence[Batch]:
         """Micro-batches of at most so many tokens: tries in one row, or rows of like length."""
         if self.layout == "padded":
-            return [padded.collate(part) for part in padded.split(groups, tokens_per_batch=tokens_per_batch)]
+            parts = padded.split(groups, tokens_per_batch=tokens_per_batch)
+            return [padded.collate(part, positions=self.positions) for part in parts]
         multiple_of = attention.BLOCK if self.device.type == "cuda" else 1
         return [
-            forest.collate(part, multiple_of=multiple_of)
+            forest.collate(part, multiple_of=multiple_of, positions=self.positions)
             for part in forest.split(groups, tokens_per_batch=tokens_per_batch)
         ]
+
+    def positions(self, group: RenderedGroup, index: int) -> Tensor | None:
+        """The positions of the tokens of a response behind its prompt, shape (tokens, ...); None if they are depths.
+
+        A model whose positions are not depths (mrope) overrides it; a token's position may depend on what comes before
+        it alone.
+        """
+        return None
+
+    def model_inputs(self, batch: Batch) -> dict[str, Any]:
+        """What the model's forward takes: the layout's tensors and the batch's extra inputs by name.
+
+        A model that takes them otherwise overrides it.
+        """
+        return {**batch.model_inputs(), **batch.inputs}
 
     def num_tokens(self, group: RenderedGroup) -> int:
         """Tokens that a group takes in a micro-batch of its own."""

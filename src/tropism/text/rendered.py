@@ -9,21 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tropism.groups import Edge, Label, PreferenceGroup
+from tropism.text.extra_inputs import NO_INPUTS, ExtraInputs
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedResponse:
-    """The token ids of one response and which of them are scored (turns of the user are not).
-
-    `aligned` holds the value of an input that goes with each token (a segment, say, or the hash of an image's patch);
-    empty where ids are all that a model sees. Two tokens are the same only where these agree too.
-    """
+    """The token ids of one response, which of them are scored (turns of the user are not), and its extra inputs."""
 
     ids: tuple[int, ...]
     scored: tuple[bool, ...]
     prompt: int
     complete: bool
-    aligned: tuple[int, ...] = ()
+    inputs: ExtraInputs = NO_INPUTS
 
     @property
     def num_scored(self) -> int:
@@ -42,8 +39,8 @@ class RenderedGroup:
     labels: tuple[Label, ...]
     ranks: tuple[int | None, ...]
     scores: tuple[float | None, ...]
-    aligned: tuple[tuple[int, ...], ...] = ()
-    """Of each prompt, the value of the input that goes with each token; empty where there is none."""
+    prompt_inputs: tuple[ExtraInputs, ...] = ()
+    """The extra inputs of each prompt; empty if token ids are all that the model sees."""
     baselines: frozenset[int] = frozenset()
     """Responses that answer another prompt and only serve as somebody's reference point (KTO)."""
     is_whole: bool = False
@@ -54,10 +51,16 @@ class RenderedGroup:
         response = self.responses[index]
         return (*self.prompts[response.prompt], *response.ids)
 
-    def aligned_inputs(self, index: int) -> tuple[int, ...]:
-        """The input that goes with each token of `sequence`; empty where there is none."""
+    def inputs_of(self, index: int) -> tuple[ExtraInputs, ExtraInputs]:
+        """The extra inputs of a response's prompt, and of the response."""
         response = self.responses[index]
-        return (*self.aligned[response.prompt], *response.aligned) if self.aligned else response.aligned
+        return self.prompt_inputs[response.prompt] if self.prompt_inputs else NO_INPUTS, response.inputs
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether the model sees more of this group than token ids."""
+        every = (*self.prompt_inputs, *(response.inputs for response in self.responses))
+        return any(inputs.keys for inputs in every)
 
     def num_tokens(self, index: int) -> int:
         """Number of tokens of a response with its prompt."""
@@ -77,10 +80,21 @@ class RenderedGroup:
         """Number of tokens of a response whose log-probability can be read."""
         return len(self.scored_places(index))
 
-    def identities(self, index: int) -> tuple[int, ...] | tuple[tuple[int, int], ...]:
-        """What tells the tokens of `sequence` apart: their ids, with the input that goes with each if there is one."""
-        aligned = self.aligned_inputs(index)
-        return tuple(zip(self.sequence(index), aligned, strict=True)) if aligned else self.sequence(index)
+    def identities(self, index: int, *, keyed: bool = False) -> tuple[int, ...] | tuple[tuple[int, int], ...]:
+        """What tells the tokens of `sequence` apart: their ids, with the keys of their extra inputs.
+
+        Args:
+            index: of the response.
+            keyed: pairs of id and key; a token without extra inputs has key 0. Else ids alone.
+        """
+        if not keyed:
+            return self.sequence(index)
+        response = self.responses[index]
+        keys: list[int] = []
+        lengths = (len(self.prompts[response.prompt]), len(response.ids))
+        for inputs, length in zip(self.inputs_of(index), lengths, strict=True):
+            keys += inputs.keys or (0,) * length
+        return tuple(zip(self.sequence(index), keys, strict=True))
 
     def keep(self, wanted: Sequence[bool]) -> RenderedGroup:
         """The same group with only the wanted responses, and the edges and labels between them."""
@@ -117,7 +131,8 @@ class RenderedGroup:
         completion = other.responses[0]
         room = max(1, max_tokens - len(self.prompts[0]))
         ids, scored = completion.ids[:room], completion.scored[:room]
-        cut = RenderedResponse(ids, scored, 0, completion.complete and len(ids) == len(completion.ids))
+        is_complete = completion.complete and len(ids) == len(completion.ids)
+        cut = RenderedResponse(ids, scored, 0, is_complete, completion.inputs.first(len(ids)))
         return dataclasses.replace(
             self,
             responses=(*self.responses, cut),
@@ -129,8 +144,9 @@ class RenderedGroup:
     def response_key(self, response: RenderedResponse) -> bytes:
         """The identity of a response's tokens after its prompt's, for the reference cache."""
         digest = hashlib.blake2b(digest_size=20)
-        aligned = (self.aligned[response.prompt], response.aligned) if self.aligned else ()
-        for ids in (self.prompts[response.prompt], response.ids, response.scored, *aligned):
+        keys = (self.prompt_inputs[response.prompt].keys if self.prompt_inputs else (), response.inputs.keys)
+        extra = keys if any(keys) else ()
+        for ids in (self.prompts[response.prompt], response.ids, response.scored, *extra):
             digest.update(array("q", ids).tobytes())
             digest.update(b"|")
         return digest.digest()
