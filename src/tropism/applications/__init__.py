@@ -1,9 +1,27 @@
 """Published systems on a user's model, each a value that one runner runs, measures and reports."""
 
-from tropism.applications.base import Application, ApplicationSettings, ArmMetrics, Claim, GroupSet
-from tropism.applications.seed_estimates import change_of, over_seeds, value_of
+from typing import TYPE_CHECKING
+
+from tropism.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from tropism.applications.base import Application, ApplicationSettings, ArmMetrics, Claim, GroupSet
+    from tropism.applications.registry import APPLICATIONS
+    from tropism.applications.runner import run_application
+    from tropism.applications.seed_estimates import change_of, over_seeds, value_of
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "tropism.applications.base": ("Application", "ApplicationSettings", "ArmMetrics", "Claim", "GroupSet"),
+            "tropism.applications.registry": ("APPLICATIONS",),
+            "tropism.applications.runner": ("run_application",),
+            "tropism.applications.seed_estimates": ("change_of", "over_seeds", "value_of"),
+        },
+    )
 
 __all__ = [
+    "APPLICATIONS",
     "Application",
     "ApplicationSettings",
     "ArmMetrics",
@@ -11,5 +29,6 @@ __all__ = [
     "GroupSet",
     "change_of",
     "over_seeds",
+    "run_application",
     "value_of",
 ]
