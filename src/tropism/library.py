@@ -247,7 +247,7 @@ def report(paths: Run | AnyPath | Sequence[AnyPath], target: AnyPath | None = No
     Raises:
         DataError: if a folder holds no finished record.
     """
-    from tropism.report.page import write_report
+    from tropism.reporting.page import write_report
 
     if isinstance(paths, Run):
         paths = str(paths.recipe["output"])

@@ -8,7 +8,7 @@ import pytest
 from tests.browser.conftest import Watched
 from tests.report.synthetic import page_records
 from tests.report.synthetic_suite import single_records, suite_records, sweep_records
-from tropism.report.page import render_page
+from tropism.reporting.page import render_page
 
 WIDTHS = (1280, 768, 390)
 PAPER = 673

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from tropism.report.numbers import SPACE
+from tropism.reporting.numbers import SPACE
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 

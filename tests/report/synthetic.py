@@ -21,7 +21,7 @@ from tropism.records import (
     SuiteRun,
     SuiteSample,
 )
-from tropism.report.page_records import PageRecords, TrainedRun
+from tropism.reporting.page_records import PageRecords, TrainedRun
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -37,7 +37,7 @@ from tropism.records import (
     SweepRun,
     TableWords,
 )
-from tropism.report.page_records import PageRecords, TrainedRun, renamed
+from tropism.reporting.page_records import PageRecords, TrainedRun, renamed
 
 MODELS = ("sane", "over", "sft")
 FAR = {"pocket": 0.0, "sane": 1.0, "over": 4.0, "sft": 0.3}

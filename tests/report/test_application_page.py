@@ -6,7 +6,7 @@ from parsed import Page, words
 from synthetic import HOSTILE, estimate
 
 from tropism.records import ApplicationRun, ClaimResult, Measure
-from tropism.report.application_page import render_application
+from tropism.reporting.application_page import render_application
 
 
 def application() -> ApplicationRun:

@@ -17,14 +17,14 @@ from typer.testing import CliRunner
 
 from tropism.errors import DataError
 from tropism.records import StepLog, SuiteSample, write_json
-from tropism.report.figures.curves import MOST_POINTS, series
-from tropism.report.figures.plots import margin_histogram
-from tropism.report.model_styles import styles_of
-from tropism.report.page import render_page, write_report
-from tropism.report.sections.accounts import account_table
-from tropism.report.sections.configuration import listing
-from tropism.report.sections.costs import cost_parts, cost_total
-from tropism.report.summary import summary_lines
+from tropism.reporting.figures.curves import MOST_POINTS, series
+from tropism.reporting.figures.plots import margin_histogram
+from tropism.reporting.model_styles import styles_of
+from tropism.reporting.page import render_page, write_report
+from tropism.reporting.sections.accounts import account_table
+from tropism.reporting.sections.configuration import listing
+from tropism.reporting.sections.costs import cost_parts, cost_total
+from tropism.reporting.summary import summary_lines
 
 STYLE = styles_of(["a"])["a"]
 
@@ -261,10 +261,10 @@ def test_command_prints_its_path_and_one_json_line(tmp_path: Path) -> None:
 
 def test_report_imports_no_torch_and_matplotlib_only_to_draw() -> None:
     code = (
-        "import sys, tropism.report.page\n"
+        "import sys, tropism.reporting.page\n"
         "assert 'matplotlib' not in sys.modules, 'matplotlib is imported early'\n"
         "from synthetic import *\n"
-        "tropism.report.page.render_page(page_records())\n"
+        "tropism.reporting.page.render_page(page_records())\n"
         "bad = {'torch', 'transformers', 'matplotlib.pyplot'} & set(sys.modules)\n"
         "assert not bad, bad\n"
     )

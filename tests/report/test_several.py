@@ -24,8 +24,8 @@ from tests.report.synthetic_suite import (
 )
 from tropism.errors import DataError
 from tropism.records import RoundRecord, Rounds, Run, StepLog, SuiteRun, Sweep, SweepRun, write_json
-from tropism.report.page import render_page, write_report
-from tropism.report.page_records import PageRecords, gather
+from tropism.reporting.page import render_page, write_report
+from tropism.reporting.page_records import PageRecords, gather
 
 
 @pytest.fixture(scope="module")

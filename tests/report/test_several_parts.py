@@ -20,19 +20,19 @@ from tests.report.synthetic_suite import (
 )
 from tropism.records import Estimate, EvalWords, Matrix, Measure, SuitePair, SuiteRun, TableWords
 from tropism.records.confounders import CONFOUNDERS
-from tropism.report.figures.frontier import FrontierPoint, best_of, checkpoint_points, frontiers_of
-from tropism.report.figures.scatter_figures import MOST_POINTS, ScatterPoint, range_of, scatter_figures, thinned
-from tropism.report.figures.small_multiples import Scale, overview_of, panel_of, scale_of
-from tropism.report.measured_changes import MeasuredChange, changes_of
-from tropism.report.model_styles import MARKS, NUM_COLOURS, styles_of
-from tropism.report.numbers import SPACE
-from tropism.report.page_records import PageRecords
-from tropism.report.sections.configuration import settings_apart
-from tropism.report.sections.evidence import remarks_of
-from tropism.report.sections.matrices import matrix_groups
-from tropism.report.sections.model_verdicts import change_in_words, unsure_of
-from tropism.report.sections.notable_prompts import pair_groups, prompt_groups
-from tropism.report.verdict import headline
+from tropism.reporting.figures.frontier import FrontierPoint, best_of, checkpoint_points, frontiers_of
+from tropism.reporting.figures.scatter_figures import MOST_POINTS, ScatterPoint, range_of, scatter_figures, thinned
+from tropism.reporting.figures.small_multiples import Scale, overview_of, panel_of, scale_of
+from tropism.reporting.measured_changes import MeasuredChange, changes_of
+from tropism.reporting.model_styles import MARKS, NUM_COLOURS, styles_of
+from tropism.reporting.numbers import SPACE
+from tropism.reporting.page_records import PageRecords
+from tropism.reporting.sections.configuration import settings_apart
+from tropism.reporting.sections.evidence import remarks_of
+from tropism.reporting.sections.matrices import matrix_groups
+from tropism.reporting.sections.model_verdicts import change_in_words, unsure_of
+from tropism.reporting.sections.notable_prompts import pair_groups, prompt_groups
+from tropism.reporting.verdict import headline
 
 SHARE = Measure(label="Win rate", unit="share", better="higher", baseline=0.5)
 COUNT = Measure(label="Words")

@@ -8,11 +8,11 @@ from parsed import words
 from synthetic import METRICS, estimate, evaluation, full_run, page_records
 
 from tropism.records import Estimate
-from tropism.report.measured_changes import changes_of, tally_of
-from tropism.report.model_styles import styles_of
-from tropism.report.sections.change_tables import change_line
-from tropism.report.sections.model_verdicts import model_verdicts
-from tropism.report.verdict import NOT_MEASURED, counts_in_words, headline, key_changes
+from tropism.reporting.measured_changes import changes_of, tally_of
+from tropism.reporting.model_styles import styles_of
+from tropism.reporting.sections.change_tables import change_line
+from tropism.reporting.sections.model_verdicts import model_verdicts
+from tropism.reporting.verdict import NOT_MEASURED, counts_in_words, headline, key_changes
 
 Pair = tuple[Estimate | None, Estimate]
 HALF = estimate(0.5, 0)

@@ -105,7 +105,7 @@ def run_and_show(
 ) -> None:
     """Run an application, write its page and print its claims."""
     from tropism.applications.runner import run_application
-    from tropism.report.application_page import write_application_page
+    from tropism.reporting.application_page import write_application_page
 
     run = run_application(
         application, settings, seeds=seeds, output=folder, command=command, say=output.say, overwrite=overwrite

@@ -42,7 +42,7 @@ def quickstart(
     from tropism.cli.app import show_claims
     from tropism.cli.train import payload
     from tropism.records import read_run
-    from tropism.report.application_page import write_application_page
+    from tropism.reporting.application_page import write_application_page
 
     application = APPLICATIONS["quickstart"]
     command = shlex.join(["tropism", "quickstart", "--output", str(output), "--posts", str(posts), "--seed", str(seed)])

@@ -28,7 +28,7 @@ def report(
     for_programs: bool = JSON,
 ) -> None:
     """Write a report: one HTML file that opens offline, on one run or on several models."""
-    from tropism.report.page import write_report
+    from tropism.reporting.page import write_report
 
     output = Output(for_programs)
     page = write_report(paths, target)

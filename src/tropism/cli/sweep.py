@@ -25,7 +25,7 @@ def sweep(
 ) -> int:
     """Train a recipe once for every combination of settings; the same command goes on where it was interrupted."""
     output = Output(for_programs)
-    from tropism.report.page import write_report
+    from tropism.reporting.page import write_report
     from tropism.training.runs.sweep import parse_axis, run_sweep
 
     command = shlex.join(["tropism", "sweep", str(recipe), *axes, "--output", str(folder)])

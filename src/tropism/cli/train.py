@@ -32,7 +32,7 @@ def train(
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other.", remedy="Give one of them.")
     settings = load_recipe(recipe, [*(overrides or ()), *([f"rounds.count={rounds}"] if rounds else [])])
-    from tropism.report.page import write_report  # these import torch, so a recipe is checked first
+    from tropism.reporting.page import write_report  # these import torch, so a recipe is checked first
     from tropism.training.loop.machine import is_main_process, leave_process_group
     from tropism.training.runs.run import plan_recipe, run_recipe
 
@@ -54,7 +54,7 @@ def train_rounds(output: Output, settings: Recipe, *, command: str, resume: bool
     """Train in rounds, report each round's run, and show what came of them."""
     from tropism.errors import ConfigError
     from tropism.records import read_run
-    from tropism.report.page import write_report
+    from tropism.reporting.page import write_report
     from tropism.training.loop.machine import is_main_process, leave_process_group
     from tropism.training.runs.rounds import run_rounds
 
@@ -103,7 +103,7 @@ def show_plans(output: Output, plans: dict[str, MemoryPlan], command: str) -> No
 
 def show(output: Output, run: Run, report: Path) -> None:
     """Print what a finished run came to: the verdict, the measures that matter most, alarms and paths."""
-    from tropism.report.summary import summary_lines
+    from tropism.reporting.summary import summary_lines
 
     for line in summary_lines([report.parent]):
         output.say(line)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tropism.records import ApplicationRun, ClaimResult, Estimate, Measure, write_text
-from tropism.report.numbers import MISSING, compact, counted, duration
-from tropism.report.page import PAGE, write_report
-from tropism.report.sections.change_tables import Cell, value_cell
-from tropism.report.sections.configuration import listing
-from tropism.report.templates_env import filled
+from tropism.reporting.numbers import MISSING, compact, counted, duration
+from tropism.reporting.page import PAGE, write_report
+from tropism.reporting.sections.change_tables import Cell, value_cell
+from tropism.reporting.sections.configuration import listing
+from tropism.reporting.templates_env import filled
 
 
 class ArmRow(NamedTuple):

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tropism.records import EvalResult
-from tropism.report.figures.plots import Plot, PlotGroup, margin_histogram
-from tropism.report.figures.svg import INK, MODELS, colour_of, draw
-from tropism.report.model_styles import MARKS, ModelStyle
-from tropism.report.numbers import SPACE, plain
+from tropism.reporting.figures.plots import Plot, PlotGroup, margin_histogram
+from tropism.reporting.figures.svg import INK, MODELS, colour_of, draw
+from tropism.reporting.model_styles import MARKS, ModelStyle
+from tropism.reporting.numbers import SPACE, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

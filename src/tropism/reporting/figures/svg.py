@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from tropism.report.model_styles import NUM_COLOURS
+from tropism.reporting.model_styles import NUM_COLOURS
 from tropism.visible import visible_text
 
 if TYPE_CHECKING:

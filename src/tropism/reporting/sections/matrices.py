@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tropism.records import DataCard, Estimate, EvalResult, Matrix, Measure, TableWords
-from tropism.report.model_styles import ModelStyle
-from tropism.report.numbers import MISSING, Unit, interval_text, value_text
-from tropism.report.page_records import PageRecords
+from tropism.reporting.model_styles import ModelStyle
+from tropism.reporting.numbers import MISSING, Unit, interval_text, value_text
+from tropism.reporting.page_records import PageRecords
 
 DEEPEST = 62
 """Percent of the shade's colour in the darkest cell: text on it stays readable in both themes."""

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from tropism.records import EvalResult, EvalWords
-from tropism.report.figures.plots import PlotGroup
-from tropism.report.figures.scatter_figures import scatter_figures
-from tropism.report.measured_changes import MeasuredChange, by_eval
-from tropism.report.model_styles import ModelStyle
-from tropism.report.page_records import PageRecords
-from tropism.report.sections.change_tables import MeasureLines, measure_lines
-from tropism.report.sections.matrices import MatrixGroup, matrix_groups
+from tropism.reporting.figures.plots import PlotGroup
+from tropism.reporting.figures.scatter_figures import scatter_figures
+from tropism.reporting.measured_changes import MeasuredChange, by_eval
+from tropism.reporting.model_styles import ModelStyle
+from tropism.reporting.page_records import PageRecords
+from tropism.reporting.sections.change_tables import MeasureLines, measure_lines
+from tropism.reporting.sections.matrices import MatrixGroup, matrix_groups
 
 
 class Remark(NamedTuple):

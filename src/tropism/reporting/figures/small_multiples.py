@@ -9,9 +9,9 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from tropism.records import Estimate, Measure
-from tropism.report.measured_changes import MeasuredChange, MoveVerdict, by_measure
-from tropism.report.model_styles import ModelStyle
-from tropism.report.numbers import Unit, compact, interval_text, plain, value_text
+from tropism.reporting.measured_changes import MeasuredChange, MoveVerdict, by_measure
+from tropism.reporting.model_styles import ModelStyle
+from tropism.reporting.numbers import Unit, compact, interval_text, plain, value_text
 from tropism.visible import visible_text
 
 HEIGHT = 20

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tropism.records import SuitePair, SuiteRun, SuiteSample
-from tropism.report.model_styles import ModelStyle
-from tropism.report.numbers import compact, plain
-from tropism.report.page_records import PageRecords
+from tropism.reporting.model_styles import ModelStyle
+from tropism.reporting.numbers import compact, plain
+from tropism.reporting.page_records import PageRecords
 
 MOST_OF_A_KIND = 3
 FEWER_WITH_MANY = 2

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tropism.records import Estimate, Measure
-from tropism.report.figures.small_multiples import WANTED
-from tropism.report.measured_changes import MeasuredChange, MoveVerdict, by_measure, tally_of
-from tropism.report.model_styles import ModelStyle
-from tropism.report.numbers import (
+from tropism.reporting.figures.small_multiples import WANTED
+from tropism.reporting.measured_changes import MeasuredChange, MoveVerdict, by_measure, tally_of
+from tropism.reporting.model_styles import ModelStyle
+from tropism.reporting.numbers import (
     MISSING,
     Unit,
     change_text,

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tropism.records import Estimate, Measure, Probe
-from tropism.report.figures.plots import Plot
-from tropism.report.figures.svg import BASE, INK, colour_of, draw
-from tropism.report.measured_changes import MeasuredChange
-from tropism.report.model_styles import ModelStyle
-from tropism.report.numbers import Unit, interval_text, plain, value_text
-from tropism.report.page_records import PageRecords, TrainedRun
+from tropism.reporting.figures.plots import Plot
+from tropism.reporting.figures.svg import BASE, INK, colour_of, draw
+from tropism.reporting.measured_changes import MeasuredChange
+from tropism.reporting.model_styles import ModelStyle
+from tropism.reporting.numbers import Unit, interval_text, plain, value_text
+from tropism.reporting.page_records import PageRecords, TrainedRun
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,7 +113,7 @@ def best_of(points: Sequence[FrontierPoint]) -> list[FrontierPoint]:
     """The points that no other exceeds at the same or less divergence, by value alone; ordered by divergence.
 
     Example:
-        >>> from tropism.report.model_styles import styles_of
+        >>> from tropism.reporting.model_styles import styles_of
         >>> one = lambda value: Estimate(value=value, low=value, high=value, n=9)
         >>> model = styles_of(["a"])["a"]
         >>> found = best_of([FrontierPoint(model, one(kl), one(r)) for kl, r in ((1, 0.6), (2, 0.5), (3, 0.7))])

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tropism.records import Run
-from tropism.report.numbers import MISSING, counted, duration, size
-from tropism.report.page_records import TrainedRun
+from tropism.reporting.numbers import MISSING, counted, duration, size
+from tropism.reporting.page_records import TrainedRun
 
 
 class CostLine(NamedTuple):

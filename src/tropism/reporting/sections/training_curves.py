@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tropism.records import Stage, StepLog
-from tropism.report.figures.curves import curve_figures, series
-from tropism.report.figures.plots import Plot
-from tropism.report.model_styles import ModelStyle
-from tropism.report.numbers import counted, plain
-from tropism.report.page_records import TrainedRun
+from tropism.reporting.figures.curves import curve_figures, series
+from tropism.reporting.figures.plots import Plot
+from tropism.reporting.model_styles import ModelStyle
+from tropism.reporting.numbers import counted, plain
+from tropism.reporting.page_records import TrainedRun
 
 
 class CurveGroup(NamedTuple):

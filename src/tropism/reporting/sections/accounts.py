@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from tropism.records import Account, DataCard, Measure
 from tropism.records.confounders import CONFOUNDERS
-from tropism.report.numbers import MISSING, SPACE, compact
-from tropism.report.page_records import PageRecords, TrainedRun
-from tropism.report.sections.change_tables import Cell, value_cell
-from tropism.report.sections.matrices import MatrixGroup, card_tables
+from tropism.reporting.numbers import MISSING, SPACE, compact
+from tropism.reporting.page_records import PageRecords, TrainedRun
+from tropism.reporting.sections.change_tables import Cell, value_cell
+from tropism.reporting.sections.matrices import MatrixGroup, card_tables
 
 MOST_NAMED = 2
 """Sources whose rows are told in the summary of the section."""

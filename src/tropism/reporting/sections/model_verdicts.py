@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tropism.records import Alarm
-from tropism.report.measured_changes import MeasuredChange, by_eval, tally_of
-from tropism.report.model_styles import ModelStyle
-from tropism.report.numbers import change_text, interval_text, value_text
-from tropism.report.page_records import PageRecords, TrainedRun
+from tropism.reporting.measured_changes import MeasuredChange, by_eval, tally_of
+from tropism.reporting.model_styles import ModelStyle
+from tropism.reporting.numbers import change_text, interval_text, value_text
+from tropism.reporting.page_records import PageRecords, TrainedRun
 
 
 class ChangeText(NamedTuple):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
-from tropism.report.figures.svg import BASE, INK, colour_of, draw
-from tropism.report.model_styles import ModelStyle
-from tropism.report.numbers import SPACE
+from tropism.reporting.figures.svg import BASE, INK, colour_of, draw
+from tropism.reporting.model_styles import ModelStyle
+from tropism.reporting.numbers import SPACE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

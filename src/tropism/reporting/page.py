@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tropism.records import write_text
-from tropism.report.figures.frontier import frontiers_of
-from tropism.report.figures.small_multiples import overview_of
-from tropism.report.measured_changes import changes_of
-from tropism.report.model_styles import styles_of
-from tropism.report.page_records import PageRecords, gather
-from tropism.report.sections.accounts import group_accounts, rows_in_words, sources_of, split_lines
-from tropism.report.sections.change_tables import measure_lines
-from tropism.report.sections.configuration import environments, failed_runs, recipes_of, settings_apart, suites_of
-from tropism.report.sections.costs import cost_lines, training_in_words
-from tropism.report.sections.evidence import evals_of
-from tropism.report.sections.model_verdicts import model_verdicts
-from tropism.report.sections.notable_prompts import pair_groups, prompt_groups
-from tropism.report.sections.training_curves import curve_groups
-from tropism.report.templates_env import filled
-from tropism.report.verdict import counts_in_words, headline, key_changes
+from tropism.reporting.figures.frontier import frontiers_of
+from tropism.reporting.figures.small_multiples import overview_of
+from tropism.reporting.measured_changes import changes_of
+from tropism.reporting.model_styles import styles_of
+from tropism.reporting.page_records import PageRecords, gather
+from tropism.reporting.sections.accounts import group_accounts, rows_in_words, sources_of, split_lines
+from tropism.reporting.sections.change_tables import measure_lines
+from tropism.reporting.sections.configuration import environments, failed_runs, recipes_of, settings_apart, suites_of
+from tropism.reporting.sections.costs import cost_lines, training_in_words
+from tropism.reporting.sections.evidence import evals_of
+from tropism.reporting.sections.model_verdicts import model_verdicts
+from tropism.reporting.sections.notable_prompts import pair_groups, prompt_groups
+from tropism.reporting.sections.training_curves import curve_groups
+from tropism.reporting.templates_env import filled
+from tropism.reporting.verdict import counts_in_words, headline, key_changes
 
 PAGE = "report.html"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tropism.records import Estimate
-from tropism.report.measured_changes import MeasuredChange, by_eval, by_measure, tally_of
-from tropism.report.numbers import SPACE, compact, counted, inside, interval_text, plain, value_text
-from tropism.report.page_records import PageRecords
-from tropism.report.sections.change_tables import best_rule
-from tropism.report.sections.model_verdicts import ModelVerdict
+from tropism.reporting.measured_changes import MeasuredChange, by_eval, by_measure, tally_of
+from tropism.reporting.numbers import SPACE, compact, counted, inside, interval_text, plain, value_text
+from tropism.reporting.page_records import PageRecords
+from tropism.reporting.sections.change_tables import best_rule
+from tropism.reporting.sections.model_verdicts import ModelVerdict
 
 NOT_MEASURED = "Nothing was measured on held-out data, so this report cannot say whether the model got better."
 LEADING = ("win_rate.rate", "preference.pair_accuracy", "reward_accuracy.pair_accuracy")

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tropism.records import StepLog
-from tropism.report.figures.plots import Plot
-from tropism.report.figures.svg import INK, colour_of, draw
-from tropism.report.model_styles import ModelStyle
-from tropism.report.numbers import compact
+from tropism.reporting.figures.plots import Plot
+from tropism.reporting.figures.svg import INK, colour_of, draw
+from tropism.reporting.model_styles import ModelStyle
+from tropism.reporting.numbers import compact
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

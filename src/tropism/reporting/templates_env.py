@@ -12,7 +12,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tropism.report.numbers import counted, inside, size
+from tropism.reporting.numbers import counted, inside, size
 from tropism.visible import visible_text
 
 
@@ -39,7 +39,7 @@ def visible(value: object) -> object:
 def _environment() -> Environment:
     """The environment of all templates."""
     environment = Environment(
-        loader=PackageLoader("tropism", "report"),
+        loader=PackageLoader("tropism", "reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=visible,
@@ -53,4 +53,4 @@ def _environment() -> Environment:
 @cache
 def _style() -> str:
     """The page's style sheet."""
-    return resources.files("tropism.report").joinpath("style.css").read_text(encoding="utf-8")
+    return resources.files("tropism.reporting").joinpath("style.css").read_text(encoding="utf-8")

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from tropism.records import Run, SweepRun
-from tropism.report.model_styles import ModelStyle
-from tropism.report.numbers import MISSING, duration
-from tropism.report.page_records import PageRecords, TrainedRun
+from tropism.reporting.model_styles import ModelStyle
+from tropism.reporting.numbers import MISSING, duration
+from tropism.reporting.page_records import PageRecords, TrainedRun
 
 IGNORED = ("output",)
 """Keys of a recipe that differ between all runs without a meaning."""

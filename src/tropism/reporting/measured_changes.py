@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from tropism.records import Estimate, Measure, SuiteRun
-from tropism.report.page_records import PageRecords
+from tropism.reporting.page_records import PageRecords
 
 MoveVerdict: TypeAlias = Literal["better", "worse", "changed", "unsure", "note"]
 """How a metric moved: `changed` is neither good nor bad by itself, `note` has no base to be compared with."""

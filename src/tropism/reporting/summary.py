@@ -6,13 +6,13 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from tropism.report.measured_changes import changes_of
-from tropism.report.model_styles import styles_of
-from tropism.report.numbers import inside, interval_text, value_text
-from tropism.report.page_records import gather
-from tropism.report.sections.change_tables import ChangeLine, best_rule, change_line
-from tropism.report.sections.model_verdicts import model_verdicts
-from tropism.report.verdict import counts_in_words, headline, key_changes
+from tropism.reporting.measured_changes import changes_of
+from tropism.reporting.model_styles import styles_of
+from tropism.reporting.numbers import inside, interval_text, value_text
+from tropism.reporting.page_records import gather
+from tropism.reporting.sections.change_tables import ChangeLine, best_rule, change_line
+from tropism.reporting.sections.model_verdicts import model_verdicts
+from tropism.reporting.verdict import counts_in_words, headline, key_changes
 
 WIDTH = 80
 """Columns of the narrowest terminal that is expected."""
