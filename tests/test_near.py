@@ -112,10 +112,10 @@ def test_shelves_are_searched_by_themselves() -> None:
     words = [f"w{n}" for n in range(60)]
     known = NearTexts()
     for place, told in enumerate((words, [*words, "end"], ["else"], words[1:])):
-        known.add(runs_of(told), shelf="ab"[place % 2])
+        known.add(runs_of(told), collection="ab"[place % 2])
 
-    def found(number: int, shelf: str | None) -> list[int]:
-        return sorted(known.near(number, shelf=shelf, among=lambda others: others != number))
+    def found(number: int, collection: str | None) -> list[int]:
+        return sorted(known.near(number, collection=collection, among=lambda others: others != number))
 
     assert (found(0, "a"), found(0, "b"), found(1, "b"), found(2, "a"), found(0, None)) == ([], [1, 3], [3], [], [])
     assert known.are_near(0, 3)

@@ -139,7 +139,7 @@ def joined(parts: Sequence[tuple[ResponseScores, Feedback]]) -> tuple[ResponseSc
 
 
 class Terms(NamedTuple):
-    """Unreduced values of a loss; whoever reduces divides by the *global* sum of `weight`.
+    """Unreduced values of a loss; the caller divides by the *global* sum of `weight`.
 
     Attributes:
         value: float32, per edge or response; carries the gradient.

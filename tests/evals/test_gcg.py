@@ -124,7 +124,7 @@ def test_the_searched_prompt_is_the_prompt_that_is_asked():
     around = ids_around(policy, one)
     suffix = policy.tokenizer(" !!").input_ids
     assert (*around.before, *suffix, *around.after) == policy.renderer.prompt_ids(one.with_data(policy, "DATA !!"))
-    assert policy.tokenizer.decode(around.target) == one.payload.witness
+    assert policy.tokenizer.decode(around.target) == one.payload.target_word
 
 
 def test_the_eval_attacks_by_gradient_with_random_search_beside_it():

@@ -67,7 +67,7 @@ def try_layouts(device: object) -> str:
     """Score one group of the embedded model by both layouts; the largest difference in words.
 
     Raises:
-        ModelError: where they differ, so that nobody trains on it.
+        ModelError: if they differ.
     """
     from tropism.applications.quickstart.forum_application import POCKET
     from tropism.errors import ModelError

@@ -100,15 +100,13 @@ def check_settings(
     check_target(Path(prompts), target, overwrite=overwrite)
     for option, given in pairing.items():
         if given is not None and judge is None:
-            raise ConfigError(f"{option} has no effect without --judge.", remedy="Name a judge, or leave it away.")
+            raise ConfigError(f"{option} has no effect without --judge.", remedy="Name a judge, or omit the option.")
     if target.suffix == ".jsonl" and judge is None:
         raise ConfigError(
             "pairs (.jsonl) need somebody who compares the answers.", remedy="Add --judge, or write groups.parquet."
         )
     if endpoint and template:
-        raise ConfigError(
-            "--template has no effect with --endpoint, which writes prompts itself.", remedy="Leave it away."
-        )
+        raise ConfigError("--template has no effect with --endpoint, which writes prompts itself.", remedy="Omit it.")
 
 
 def open_subject(model: str, endpoint: str | None, template: str | None) -> Subject:

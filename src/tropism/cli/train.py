@@ -73,7 +73,7 @@ def train_rounds(output: Output, settings: Recipe, *, command: str, resume: bool
 
 
 def show_rounds(output: Output, found: Rounds) -> None:
-    """Print what every round sampled, and how its model stands beside the first one."""
+    """Print what every round sampled, and how its model compares with the first one."""
     for one in found.rounds:
         output.card(one.card)
         for note in one.notes:

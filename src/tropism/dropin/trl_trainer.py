@@ -79,7 +79,7 @@ class DPOTrainer(PreferenceTrainer):
     ) -> None:
         for name, value in (("data_collator", data_collator), ("compute_metrics", compute_metrics)):
             if value is not None:
-                raise ConfigError(f"{name} has no place here: {REFUSED[name]}.", remedy="Leave it out.")
+                raise ConfigError(f"{name} has no place here: {REFUSED[name]}.", remedy="Omit it.")
         if train_dataset is None:
             raise ConfigError("train_dataset is required.", remedy="Give the pairs to train on.")
         name = model if isinstance(model, str) else str(model.config.name_or_path or "model")
@@ -164,7 +164,7 @@ def open_policy(
     elif args.model_init_kwargs or quantization_config is not None:
         raise ConfigError(
             "model_init_kwargs and quantization_config have no effect on a model that is already there.",
-            remedy="Give the model's name, or leave them out.",
+            remedy="Give the model's name, or omit them.",
         )
     if tokenizer is None:
         tokenizer = AutoTokenizer.from_pretrained(model.config.name_or_path, trust_remote_code=False)
@@ -214,7 +214,7 @@ def reference_for(policy: TextPolicy, ref_model: PreTrainedModel | None, args: D
             raise ConfigError(
                 "sync_ref_model follows the policy from its start, so ref_model and precompute_ref_log_probs have no "
                 "place beside it.",
-                remedy="Leave them out.",
+                remedy="Omit them.",
             )
         return MovingReference(policy, alpha=args.ref_model_mixup_alpha, every=args.ref_model_sync_steps)
     if ref_model is None:

@@ -1,4 +1,4 @@
-"""Answers that say nothing: empty, or one thing over and over. Whoever judges, they never win."""
+"""Degenerate answers: empty, or one thing repeated. They never win, whatever the judge says."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Verdict:
 
 
 class Judge(ABC):
-    """Whoever compares answers.
+    """Compares answers.
 
     Attributes:
         name: how it was named.

@@ -20,7 +20,7 @@ from tropism.text.prepared import Prepared, PreparedGroup
 
 FAST_TOKENS = {"cpu": 1024, "cuda": 16384}
 """Tokens from which on a larger micro-batch is no faster: on two CPU cores steps of 1,024 to 2,048 took least (see
-docs/forest.md); for GPUs it is an estimate that nobody has measured yet."""
+docs/forest.md); for GPUs it is an estimate and has not been measured."""
 
 
 @dataclass(frozen=True, kw_only=True)

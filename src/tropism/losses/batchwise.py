@@ -76,7 +76,8 @@ def kto(
     desirable_weight: float = 1.0,
     undesirable_weight: float = 1.0,
 ) -> Terms:
-    """Kahneman-Tversky optimization: single answers, good or bad, valued against what the model gives to strangers.
+    """Kahneman-Tversky optimization: single completions, good or bad, compared with the KL estimate
+    from mismatched prompt-completion pairs.
 
     Args:
         scores: see `tropism.losses.pairwise.dpo`.
@@ -90,8 +91,8 @@ def kto(
 
     Reference: Ethayarajh et al. 2024, arXiv:2402.01306, eq. 8.
     """
-    strangers = log_ratio(step.scores)[step.feedback.baseline]
-    point = strangers.mean().clamp(min=0) if len(strangers) else strangers.new_zeros(())
+    mismatched = log_ratio(step.scores)[step.feedback.baseline]
+    point = mismatched.mean().clamp(min=0) if len(mismatched) else mismatched.new_zeros(())
     ratio = log_ratio(scores)[feedback.label_response]
     good = desirable_weight * torch.sigmoid(-beta * (ratio - point))
     bad = undesirable_weight * torch.sigmoid(beta * (ratio - point))

@@ -60,7 +60,7 @@ def bradley_terry(scores: ResponseScores, feedback: Feedback, *, centring: float
     Args:
         scores: `policy` is the reward of a scalar head, no unit; there is no reference.
         feedback: a margin is the least difference of the rewards (Llama 2's).
-        centring: factor of the squared sum of both rewards; 0 leaves it out.
+        centring: factor of the squared sum of both rewards; 0 omits it.
 
     Reference: Bradley and Terry 1952; the margin is Touvron et al. 2023, arXiv:2307.09288, eq. 2; the centring is
     Eisenstein et al. 2023, arXiv:2312.09244, section 4.

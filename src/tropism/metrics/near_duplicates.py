@@ -70,7 +70,7 @@ def is_near(one: Runs, other: Runs) -> bool:
 
 @final
 class NearTexts:
-    """Finds near-duplicates among texts that stand on shelves, such as the two sides of a split.
+    """Finds near-duplicates among texts that belong to named collections, such as the two sides of a split.
 
     All texts are added before the first question. Until then their runs lie in a temporary file once they are many;
     then those stay in memory that share a rare run with another text.
@@ -81,12 +81,12 @@ class NearTexts:
         self._added = SpooledTemporaryFile(max_size=_MOST_IN_MEMORY)  # noqa: SIM115  (closed when all is read, or with us)
         finalize(self, self._added.close)
         self._sizes = array("q")
-        self._shelves: dict[str | None, list[int]] = {}
+        self._collections: dict[str | None, list[int]] = {}
         self._texts: _Texts | None = None
         self._indices: dict[str | None, _Index] = {}
 
-    def add(self, runs: Runs, *, shelf: str | None = None) -> int:
-        """Take a text, and number it, from 0 over all shelves.
+    def add(self, runs: Runs, *, collection: str | None = None) -> int:
+        """Take a text, and number it, from 0 over all collections.
 
         Raises:
             OutputError: where there is no room for the temporary file.
@@ -98,36 +98,36 @@ class NearTexts:
         self._sizes.append(len(runs))
         with self._in_file():
             self._added.write(runs.tobytes())
-        self._shelves.setdefault(shelf, []).append(number)
+        self._collections.setdefault(collection, []).append(number)
         return number
 
     def near(
-        self, number: int, *, shelf: str | None = None, among: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+        self, number: int, *, collection: str | None = None, among: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
     ) -> Iterator[int]:
         """The numbers of the texts that are near to a text, each once, as they are found; one search at a time.
 
         Args:
             number: of the text.
-            shelf: where to look.
+            collection: where to look.
             among: which of the texts, by their numbers, are asked about; it must leave out the text itself.
         """
-        if shelf in self._shelves:
-            yield from self._index(shelf).near(number, among=among)
+        if collection in self._collections:
+            yield from self._index(collection).near(number, among=among)
 
-    def num_looked_at(self, number: int, *, shelf: str | None = None) -> int:
+    def num_looked_at(self, number: int, *, collection: str | None = None) -> int:
         """At most how many texts `near` would look at, or look at again."""
-        return self._index(shelf).num_holders(number) if shelf in self._shelves else 0
+        return self._index(collection).num_holders(number) if collection in self._collections else 0
 
     def are_near(self, number: int, other: int) -> bool:
         """Are two of the texts near-duplicates?"""
         texts = self._kept()
         return is_near(texts.runs_of(number), texts.runs_of(other))
 
-    def _index(self, shelf: str | None) -> _Index:
-        """The texts of a shelf by their rare runs."""
-        if shelf not in self._indices:
-            self._indices[shelf] = _Index(self._kept(), np.array(self._shelves[shelf], np.int64))
-        return self._indices[shelf]
+    def _index(self, collection: str | None) -> _Index:
+        """The texts of a collection by their rare runs."""
+        if collection not in self._indices:
+            self._indices[collection] = _Index(self._kept(), np.array(self._collections[collection], np.int64))
+        return self._indices[collection]
 
     def _kept(self) -> _Texts:
         """The texts that share a rare run with another one; the others are there without runs."""

@@ -202,7 +202,7 @@ def adapter_is_idle(model: nn.Module) -> bool:
 def switch_off_dropout(model: nn.Module) -> None:
     """Set every dropout of a model to zero, those in attention (a number in the module) included.
 
-    An adapter's own dropout stays: whoever sets `lora.dropout` asks for it.
+    An adapter's own dropout stays: setting `lora.dropout` asks for it.
     """
     for path, module in model.named_modules():
         if "lora_dropout" in path:

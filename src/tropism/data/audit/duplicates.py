@@ -32,8 +32,8 @@ class DuplicateRows:
             return
         self._keys.add(key)
         self._rows.append((unit.place, unit.side))
-        self._answers.add(_answer_runs(group, text), shelf=unit.side)
-        self._prompts.add(text.prompt_runs, shelf=unit.side)
+        self._answers.add(_answer_runs(group, text), collection=unit.side)
+        self._prompts.add(text.prompt_runs, collection=unit.side)
 
     def report(self, ledger: Ledger) -> None:
         """Say which rows are near an earlier one of their side."""
@@ -45,9 +45,9 @@ class DuplicateRows:
     def _has_earlier(self, row: int, side: Split | None) -> bool:
         """Both must be near, so it is enough to look at the rows that are near by what is rarer."""
         asked, other = self._answers, self._prompts
-        if asked.num_looked_at(row, shelf=side) > other.num_looked_at(row, shelf=side):
+        if asked.num_looked_at(row, collection=side) > other.num_looked_at(row, collection=side):
             asked, other = other, asked
-        found = asked.near(row, shelf=side, among=lambda rows: np.less(rows, row))
+        found = asked.near(row, collection=side, among=lambda rows: np.less(rows, row))
         return any(other.are_near(row, earlier) for earlier in found)
 
 

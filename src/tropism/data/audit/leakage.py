@@ -46,7 +46,7 @@ class PromptLeaks:
         rows = self._rows[key]
         side: Split = "eval" if unit.side == "eval" else "train"
         if not rows.on(side):
-            self._texts.add(text.prompt_runs, shelf=side)
+            self._texts.add(text.prompt_runs, collection=side)
             self._keys.append((key, side))
         rows.on(side).append(unit.place)
         for author in authors_of(group):
@@ -98,7 +98,7 @@ class PromptLeaks:
 
     def _is_near_any(self, number: int, side: Split, among: Callable[[NDArray[np.int64]], NDArray[np.bool_]]) -> bool:
         """Is a prompt near one of some others on a side?"""
-        return any(True for _ in self._texts.near(number, shelf=side, among=among))
+        return any(True for _ in self._texts.near(number, collection=side, among=among))
 
     def _report_authors(self, ledger: Ledger) -> None:
         """Evaluation rows with an author who is trained on."""

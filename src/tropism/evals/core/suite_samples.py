@@ -1,4 +1,4 @@
-"""Prompts and answers for whoever wants to read them, taken from the items of the evals."""
+"""Prompts and answers to read, taken from the items of the evals."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tropism.evals.harness.harness_lm_eval import run_lm_eval
 from tropism.evals.harness.harness_request import Asked, Outcome
 
 HARNESSES: dict[str, Callable[[Subject, Asked], Outcome]] = {"lm-eval": run_lm_eval, "inspect-ai": run_inspect}
-"""Name to whoever runs the tasks."""
+"""Name to the library that runs the tasks."""
 
 
 class CapabilitySettings(Settings):

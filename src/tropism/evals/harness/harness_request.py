@@ -13,7 +13,7 @@ from tropism.evals.core.items import Item
 from tropism.records import Estimate
 
 MOST_CHARACTERS = 500
-"""Of an answer or a target that is kept for whoever looks closer."""
+"""Characters of an answer or a target that are kept for inspection."""
 
 
 @dataclass(frozen=True)

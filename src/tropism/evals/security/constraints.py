@@ -32,7 +32,7 @@ class Demand:
     """Something that an answer shall be like.
 
     Args:
-        text: the demand, as whoever makes it writes it.
+        text: the demand, in the words of its author.
         is_met: whether an answer meets it; an empty answer meets nothing.
         meet: rewrites an answer so that it meets the demand.
     """
@@ -48,7 +48,7 @@ class Conflict:
 
     Args:
         family: what they are about.
-        higher: the demand of whoever has more authority.
+        higher: the demand of the higher level.
         lower: the demand that contradicts it.
         agreeing: a demand of the lower level that does not.
     """

@@ -1,7 +1,7 @@
 """Greedy coordinate gradient: a suffix, token by token, that makes a model likelier to say a given text.
 
 An attacker who holds the weights swaps one token at a time, tries those that the gradient favours, and keeps the best.
-Random search with the same number of trials stands beside it: what the gradient adds is the difference.
+Random search with the same number of trials is reported as well: what the gradient adds is the difference.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class RefusalSettings(Settings):
 
     Args:
         per_category: prompts of each of the twenty categories, at most 6.
-        max_new_tokens: of an answer; whoever refuses says so at once.
+        max_new_tokens: of an answer; a refusal is recognised by its first words.
         temperature: 0 takes the likeliest token.
     """
 
