@@ -48,8 +48,8 @@ STATISTICS = TokenScores._fields[1:]
 class Gathered(torch.autograd.Function):
     """Log-softmax of logits at one target each; the logits' memory becomes the probabilities' and then the gradient's.
 
-    So a chunk costs its logits once, forward and backward. A function that saved the logits for its own backward pass gets
-    PyTorch's error about a tensor that was modified in place, never a wrong number.
+    So a chunk costs its logits once, forward and backward. A function that saved the logits for its own backward pass
+    gets PyTorch's error about a tensor that was modified in place, never a wrong number.
     """
 
     @staticmethod
