@@ -283,6 +283,6 @@ def test_a_few_training_steps_lower_the_loss_on_the_answers_seen(tokenizer):
     model = pocket.make_model(tokenizer)
     examples = pocket.tokenised(simulate_posts(4, 5, held_out=False), tokenizer)[:16]
     before = pocket.answer_loss(model, examples).item()
-    pocket.train(model, examples, pocket.Settings(num_steps=5, learning_rate=1e-3))
+    pocket.train(model, examples, pocket.PocketSettings(num_steps=5, learning_rate=1e-3))
     assert before == pytest.approx(torch.log(torch.tensor(1024.0)).item(), abs=0.5)
     assert pocket.answer_loss(model, examples).item() < before

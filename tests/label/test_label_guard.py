@@ -8,8 +8,8 @@ from starlette.testclient import TestClient
 
 from tropism.errors import ConfigError
 from tropism.label.access import Access
-from tropism.label.app import make_app
 from tropism.label.images import ImageFolder
+from tropism.label.label_app import make_app
 from tropism.label.label_service import LabelService
 from tropism.label.request_guard import MOST_BODY_BYTES
 from tropism.label.serving import check_token, page_address

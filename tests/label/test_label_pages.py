@@ -8,9 +8,9 @@ from starlette.testclient import TestClient
 
 from tropism.data.label_choices import ChoiceItem, Option
 from tropism.label.access import Access
-from tropism.label.app import make_app
 from tropism.label.choice_store import StoreBusy
 from tropism.label.images import ImageFolder
+from tropism.label.label_app import make_app
 from tropism.label.label_service import LabelService, ShownItem
 from tropism.label.pages import choice_page
 from tropism.label.queue import Progress

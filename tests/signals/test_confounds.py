@@ -9,7 +9,7 @@ import pytest
 from tropism.signals.kinds.built_groups import BuiltGroups
 from tropism.signals.kinds.columns import VoteColumns
 from tropism.signals.kinds.vote_rules import GapRule
-from tropism.signals.statistics.confounds import share
+from tropism.signals.statistics.edge_confounders import share
 
 
 def answers(**scores: Any) -> list[dict[str, Any]]:

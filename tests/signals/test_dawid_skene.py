@@ -100,7 +100,7 @@ def test_soft_labels_of_pairs() -> None:
     labels = [FIRST_WINS] * 3 + [TIE] * 3 + [SECOND_WINS] * 3
     fit = fit_dawid_skene(items, names, labels, num_labels=3)
     assert first_is_better(fit) == pytest.approx([1, 0.5, 0], abs=1e-3)
-    with pytest.raises(DataError, match="two or three labels, not 4"):
+    with pytest.raises(DataError, match="two or three labels, got 4"):
         first_is_better(fit_dawid_skene([0], [0], [3], num_labels=4))
 
 
@@ -192,16 +192,16 @@ def test_unusable_answers_are_refused() -> None:
         ([0], [0], [0.5], 2),
         ([0], [0], [0], 1),
     ):
-        with pytest.raises(DataError, match="labels must be whole numbers"):
+        with pytest.raises(DataError, match="`label` must hold whole numbers"):
             fit_dawid_skene(item, annotator, label, num_labels=num_labels)
-    with pytest.raises(DataError, match="equally long columns"):
+    with pytest.raises(DataError, match="must have equal lengths"):
         fit_dawid_skene([0, 1], [0], [0], num_labels=2)
-    with pytest.raises(DataError, match="with a row"):
+    with pytest.raises(DataError, match="at least 1"):
         fit_dawid_skene([], [], [], num_labels=2)
     for right in (-1.0, math.nan, math.inf):
-        with pytest.raises(ConfigError, match="right must be finite and >= 0"):
+        with pytest.raises(ConfigError, match="`right` must be finite and >= 0"):
             fit_pairs([0], [0], [0], right=right)
-    with pytest.raises(ConfigError, match="smoothing must be"):
+    with pytest.raises(ConfigError, match="`smoothing` must be"):
         fit_pairs([0], [0], [0], smoothing=-1)
-    with pytest.raises(ConfigError, match="smoothing must be"):
+    with pytest.raises(ConfigError, match="`smoothing` must be"):
         fit_dawid_skene([0], [0], [0], num_labels=2, smoothing=-1)

@@ -57,9 +57,9 @@ def test_what_cannot_be_loaded_says_so(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes(b"\xe9\xff")
     (tmp_path / "rule.py").write_text("number = 1\n")
     for name, message in {
-        "nowhere.txt": "is no file",
-        str(tmp_path / "empty.txt"): "has no word",
-        str(tmp_path / "broken.txt"): r"broken.txt:2: '/\(/' is no regular expression",
+        "nowhere.txt": "existing text file",
+        str(tmp_path / "empty.txt"): "holds no phrases",
+        str(tmp_path / "broken.txt"): r"broken.txt:2: '/\(/' is not a valid regular expression",
         str(tmp_path / "latin.txt"): "not UTF-8",
         f"{tmp_path}/rule.py:missing": "cannot be loaded",
         f"{tmp_path}/rule.py:number": "is not a function",

@@ -162,5 +162,5 @@ def test_all_agreeing_on_one_side_is_agreement_but_no_certainty() -> None:
 
 def test_what_is_no_judgement_is_refused() -> None:
     for ratings, thread in (([[2.0], [1.0]], [0]), ([[1.0], [1.0]], [0, 1]), ([1.0], [0])):
-        with pytest.raises(DataError, match="ratings of pairs must be a table"):
+        with pytest.raises(DataError, match="`ratings` must be a table"):
             pair_agreement(ratings, thread)

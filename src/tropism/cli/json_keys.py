@@ -1,19 +1,19 @@
-"""The keys that `--json` promises, for docs/cli.md and for the test that holds the commands to them."""
+"""The keys of `--json` output, for docs/cli.md and for the test that checks every command."""
 
 TRAIN_KEYS = {
     "steps": "optimizer steps of all stages",
     "first_loss": "loss of the last stage's first step",
     "last_loss": "loss of the last stage's last step",
-    "pair_accuracy": "share of held-out comparisons that the implicit reward orders as people did, or null",
+    "pair_accuracy": "share of held-out comparisons that the implicit reward orders as annotators did, or null",
     "win_rate": "`value`, `low`, `high`, `n` of the win rate against the model the last stage started from, or null",
     "metrics": "every metric of the evaluation: name to `value`, `low`, `high`, `n`",
     "seconds": "wall-clock seconds of the whole run",
-    "peak_memory_mb": "peak memory of the process, of the GPU where there is one",
+    "peak_memory_mb": "peak memory of the GPU if there is one, else of the process",
     "tokens_computed": "tokens that the policy computed in training, padding included",
     "tokens_distinct": "tokens that a layout without repetition and padding would compute",
-    "reference_tokens_scored": "tokens that the reference computed; 0 where its cache knew all",
-    "alarms": "what tripped while it trained: `stage`, `name`, `step`, `value`, `threshold`, `sentence`, `remedy`",
-    "chosen_step": "step of the last stage whose state became the model, where a composite chose; null for the last",
+    "reference_tokens_scored": "tokens that the reference computed; 0 if all were in its cache",
+    "alarms": "the alarms of all stages, each with `stage`, `name`, `step`, `value`, `threshold`, `sentence`, `remedy`",
+    "chosen_step": "the step that a composite chose as the last stage's model; null if it is the last step",
     "rounds": "with rounds, for each: `number`, `start_model`, `groups`, `run`, `model`, `card`, `notes`, "
     "`against_first`; else null. The other keys are then the last round's",
     "plans": "stage to its memory plan, null for sharded weights; with `--plan` the only key",
@@ -33,9 +33,9 @@ JSON_KEYS: dict[str, dict[str, str]] = {
     },
     "audit": {
         "findings": "for each: `check`, `severity`, `count`, `n`, `of`, `share`, `interval` or null, `examples` (row "
-        "ids), `says`, `remedy`, `fix` (empty where --fix does nothing)",
+        "ids), `says`, `remedy`, `fix` (empty if --fix changes nothing)",
         "passed": "whether the data (with --fix: the new file) hold no error, with --strict no warning",
-        "not_run": "check that did not run to the reason",
+        "not_run": "check that did not run: name to reason",
         "rows_read": "rows of all files",
         "unreadable": "of these, rows that cannot be read",
         "fixed": "with --fix: `output` and the account of every row (`rows_read` = `rows_used` + the sum of `dropped`)",
@@ -68,10 +68,10 @@ JSON_KEYS: dict[str, dict[str, str]] = {
     },
     "label": {
         "groups": "groups that were read",
-        "items": "comparisons to make, attention checks apart",
+        "items": "comparisons to make, without attention checks",
         "left_out": "reason to number of comparisons that are not shown",
         "complete": "items with all their annotators",
-        "choices": "choices that stand, attention checks apart",
+        "choices": "choices that were not undone, without attention checks",
         "annotators": "people who chose",
         "checks": "`shown`: attention checks answered; `passed`: as expected",
         "agreement": "`value`, `low`, `high`, `n` of Krippendorff's alpha, or null",
@@ -79,15 +79,15 @@ JSON_KEYS: dict[str, dict[str, str]] = {
     },
     "eval": {
         "metrics": "`MODEL.EVAL.METRIC` to `value`, `low`, `high`, `n`, the base included",
-        "comparisons": "for each metric of each model beside the base: `eval`, `metric`, `model`, `before`, `after`, "
+        "comparisons": "for each metric of each model but the base: `eval`, `metric`, `model`, `before`, `after`, "
         "`difference`, `better`, `p_value`, `p_adjusted`, `verdict` (better, worse, changed, unsure)",
-        "left_out": "evals that were not run, to the reason",
+        "left_out": "evals that were not run: name to reason",
         "base": "name of the model that the others are compared with",
         "seconds": "wall-clock seconds",
         "output": "path of the record, `eval.json`",
     },
     "gate": {
-        "passed": "whether every check holds; the exit status is 1 where not",
+        "passed": "whether every check holds; the exit status is 1 if one does not",
         "checks": "for each: `metric`, `of` (value or difference), `bound`, `at` (at_least or at_most), `threshold`, "
         "`found`, `n`, `passed`, `reason`",
     },
@@ -102,10 +102,10 @@ JSON_KEYS: dict[str, dict[str, str]] = {
         "groups": "preference groups made, one for each distinct prompt",
         "responses": "distinct answers in them",
         "edges": "comparisons in them; 0 without `--judge`",
-        "notes": "what was changed or left out but not dropped: note to number",
-        "flips": "share of verdicts that changed with the order of the answers, or null where the judge sees none",
+        "notes": "what was changed but not dropped: note to number",
+        "flips": "share of verdicts that changed with the order of the answers, or null if the judge sees no order",
         "confounds": "name to `value`, `low`, `high`, `n`",
-        "rule": "how the groups came about, in words",
+        "rule": "how the groups were made, in words",
         "output": "path that was written",
     },
     "report": {"report": "path of the HTML report"},

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tropism.label.access import Access
     from tropism.label.label_items import ComparisonPlan
     from tropism.label.results import Results
-    from tropism.label.session import LabelSession, LabelSettings
+    from tropism.label.session import LabelSession, LabelSessionSettings
 
 REASONS = "correct,clear,complete,kind,to the point"
 CHECK_SHARE = 0.05
@@ -94,20 +94,20 @@ def label_settings(
     checks: str | None,
     check_share: float | None,
     images: Path | None,
-) -> LabelSettings:
+) -> LabelSessionSettings:
     """The settings of the session.
 
     Raises:
         ConfigError: if `check_share` is given without `checks`.
     """
     from tropism.errors import ConfigError
-    from tropism.label.session import LabelSettings
+    from tropism.label.session import LabelSessionSettings
 
     if checks is None and check_share is not None:
         raise ConfigError("`check_share` has no effect without `checks`.", remedy="Add `checks=generated`.")
     tags = tuple(tag.strip() for tag in reasons.split(",")) if reasons.strip() else ()
     share = CHECK_SHARE if check_share is None else check_share
-    return LabelSettings(plan, overlap=overlap, reasons=tags, checks=checks, check_share=share, images=images)
+    return LabelSessionSettings(plan, overlap=overlap, reasons=tags, checks=checks, check_share=share, images=images)
 
 
 def access_of(host: str, port: int, *, token: str | None, allowed_hosts: list[str]) -> Access:
@@ -124,7 +124,7 @@ def serve_until_stopped(
     output: Output, session: LabelSession, *, listening: Any, access: Access, open_page: bool
 ) -> Results:
     """Serve the page, print its addresses when it is ready, and return the results."""
-    from tropism.label.app import make_app
+    from tropism.label.label_app import make_app
     from tropism.label.results import results_of
     from tropism.label.serving import page_address, serve
 

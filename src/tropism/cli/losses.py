@@ -58,7 +58,7 @@ def mixture_row(name: str) -> dict[str, Any]:
 
 
 def page_of(name: str) -> dict[str, Any]:
-    """Everything known about one loss, with the bounds of its settings in words.
+    """A loss's page: documentation, settings with their bounds, and requirements.
 
     Raises:
         ConfigError: for an unknown name, naming the nearest.

@@ -1,4 +1,4 @@
-"""What a command shows: text for people, or with `--json` one last line for programs."""
+"""The output of commands: text for people, or with `--json` one last line for programs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Output:
         self.console.print(table)
 
     def card(self, card: DataCard) -> None:
-        """Print what became of the data that was read."""
+        """Print the account and the possible confounders of data."""
         self.table(f"Data: {card.source}", account_rows(card.account))
         if card.confounds:
             self.table("Possible confounders", {k: estimate(v) for k, v in card.confounds.items()})
@@ -83,7 +83,7 @@ def account_rows(account: Account) -> dict[str, str]:
 
 
 def examples(account: Account, reason: str) -> str:
-    """The rows a reason names, in brackets."""
+    """A reason's example rows, in brackets."""
     names = account.examples.get(reason)
     return f" ({', '.join(names)})" if names else ""
 
@@ -115,7 +115,7 @@ def fail(error: TropismError, arguments: list[str], spellings: Mapping[str, str]
 
 
 def unwritten() -> OutputError | None:
-    """Write what waits for standard output; where that fails, throw it away, so that Python does not try again."""
+    """Flush standard output; if that fails, discard the rest, so that Python does not try again at exit."""
     if sys.stdout is None:
         return None
     try:
@@ -130,8 +130,8 @@ def unwritten() -> OutputError | None:
 
 
 def not_written(error: OSError) -> OutputError:
-    """What hindered the writing of standard output."""
+    """The error for standard output that cannot be written."""
     return OutputError(
         f"standard output cannot be written ({error.strerror}).",
-        remedy="Free some space, or keep open what reads it.",
+        remedy="Free some space, or keep the reading program open.",
     )

@@ -23,7 +23,7 @@ def sweep(
     folder: Path = typer.Option(Path("runs/sweep"), "--output", "-o", help="Folder for all runs and sweep.json."),
     for_programs: bool = JSON,
 ) -> int:
-    """Train a recipe once for every combination of settings; the same command goes on where it was interrupted."""
+    """Train a recipe once for every combination of settings; the same command continues after an interruption."""
     output = Output(for_programs)
     from tropism.reporting.page import write_report
     from tropism.training.runs.sweep import parse_axis, run_sweep
@@ -38,7 +38,7 @@ def sweep(
 
 
 def show(output: Output, sweep: Sweep, folder: Path) -> None:
-    """Print what every run measured, with intervals, and which alarms it tripped."""
+    """Print every run's metrics, with intervals, and its alarms."""
     for run in sweep.runs:
         output.table(run.name, rows(run))
     output.finish(payload(sweep, folder), next_command=shlex.join(["tropism", "report", str(folder)]))

@@ -35,7 +35,7 @@ class StaticFile(NamedTuple):
 
 
 class AnswerView(NamedTuple):
-    """An answer as shown on the page, without anything that tells its origin."""
+    """An answer as shown on the page, without its id or origin."""
 
     place: int
     name: str

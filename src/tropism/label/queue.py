@@ -15,7 +15,7 @@ LEASE_SECONDS = 600.0
 """How long an item stays reserved for the annotator who was shown it."""
 
 BLOCK = 20
-"""Items per block. All annotators finish a block before the next one, each in an order of their own."""
+"""Items per block. All annotators finish a block before the next one, each in a separate order."""
 
 
 class Progress(NamedTuple):
@@ -61,7 +61,7 @@ class Queue:
     """Decides which item an annotator gets.
 
     All annotators go through the same blocks of items, so that agreement can be measured early; inside a block each
-    has an order of their own. Two annotators get the same item at the same time only if it needs both, or if nothing
+    has a separate order. Two annotators get the same item at the same time only if it needs both, or if nothing
     else is left. The cost of an annotator does not grow with the number of items.
 
     Args:

@@ -213,7 +213,7 @@ def strength_table(choices: Sequence[Choice], items: Mapping[str, ChoiceItem]) -
     A best of several beats each of the others; ties and both-bad are half wins. Games of a group are drawn together.
 
     Args:
-        choices: that stand, without attention checks.
+        choices: those not undone, without attention checks.
         items: what they were made on.
     """
     shared = who_answered(

@@ -29,7 +29,7 @@ MOST_REASONS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class LabelSettings:
+class LabelSessionSettings:
     """Settings of a labelling session.
 
     Args:
@@ -83,7 +83,7 @@ class LabelSession(NamedTuple):
 
 
 @contextmanager
-def open_session(file: Path, target: Path, settings: LabelSettings) -> Iterator[LabelSession]:
+def open_session(file: Path, target: Path, settings: LabelSessionSettings) -> Iterator[LabelSession]:
     """Open everything that the page needs; the choices file is closed at the end.
 
     Args:
@@ -116,7 +116,7 @@ def _groups(file: Path) -> Iterable[PreferenceGroup]:
     return load([Source(str(file))]).groups
 
 
-def _checks(prepared: LabelItems, settings: LabelSettings) -> tuple[ChoiceItem, ...]:
+def _checks(prepared: LabelItems, settings: LabelSessionSettings) -> tuple[ChoiceItem, ...]:
     """The attention checks: at least `FEWEST_CHECKS`, and enough for one annotator who answers every item."""
     if settings.checks is None:
         return ()

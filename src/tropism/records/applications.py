@@ -1,4 +1,4 @@
-"""What came of an application: its arms' metrics over seeds, and whether its claims hold."""
+"""The record of an application: its arms' metrics over seeds, and whether its claims hold."""
 
 from __future__ import annotations
 

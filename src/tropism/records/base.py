@@ -1,4 +1,4 @@
-"""What every record is: a frozen JSON object, numbers with their intervals, and files written whole or not at all."""
+"""The base of all records: frozen JSON objects, estimates with intervals, and atomic writing of files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Record(BaseModel):
-    """A frozen JSON object; unknown keys are refused, so that an old file never passes as a new one."""
+    """A frozen JSON object; unknown keys are errors, so a file of another version is never misread."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
@@ -25,7 +25,7 @@ class Estimate(Record):
 
 
 class Matrix(Record):
-    """A table of estimates with names on both sides, such as attacks by positions; None where nothing was measured."""
+    """A table of estimates with names on both sides, such as attacks by positions; None means not measured."""
 
     name: str
     row_title: str
@@ -36,16 +36,16 @@ class Matrix(Record):
 
 
 def write_json(record: Record, path: Path) -> None:
-    """Write a record whole or not at all.
+    """Write a record atomically.
 
     Raises:
-        OSError: where the folder cannot be written; the old file, if any, is untouched.
+        OSError: if the folder cannot be written; an existing file is then unchanged.
     """
     write_text(record.model_dump_json(indent=1) + "\n", path)
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write a text file whole or not at all, by way of a neighbour that is renamed into place."""
+    """Write a text file atomically, through a temporary file in the same folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:

@@ -1,4 +1,4 @@
-"""What winners could be told by without reading them: the confounders of a data card, in words."""
+"""Possible confounders of a data card in words: label, unit, meaning and baseline of each."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from tropism.records.suites import Measure
 
 CONFOUNDERS: dict[str, Measure] = {
     "chosen_longer": Measure(label="The winner is longer", unit="share", baseline=0.5),
-    "length_only_accuracy": Measure(label="Winners told by length alone", unit="share", baseline=0.5),
+    "length_only_accuracy": Measure(label="Winners predicted by length alone", unit="share", baseline=0.5),
     "chosen_earlier": Measure(label="The winner was written first", unit="share", baseline=0.5),
-    "author_only_accuracy": Measure(label="Winners told by the author alone", unit="share", baseline=0.5),
+    "author_only_accuracy": Measure(label="Winners predicted by the author alone", unit="share", baseline=0.5),
     "chosen_first": Measure(label="The winner was shown first", unit="share", baseline=0.5),
     "bag_of_words_accuracy": Measure(
-        label="Winners told by counting words",
+        label="Winners predicted by word counts",
         unit="share",
-        meaning="In threads that the count was not fitted on.",
+        meaning="In threads that the model was not fitted on.",
         baseline=0.5,
     ),
     "topic_leak": Measure(
@@ -30,4 +30,4 @@ CONFOUNDERS: dict[str, Measure] = {
         label="Krippendorff\u2019s alpha", meaning="Agreement beyond chance: 1 is perfect, 0 is chance."
     ),
 }
-"""Confounder to its words. One that is not here is shown as a number under its own name."""
+"""Confounder to its description. One that is missing here is shown as a number under its own name."""

@@ -1,4 +1,4 @@
-"""What became of the rows of a file, and what could be mistaken for taste in them."""
+"""The account of a file's rows, and the data card with possible confounders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tropism.records.base import Estimate, Matrix, Record
 
 
 class Account(Record):
-    """What was read, dropped and made, in numbers that add up.
+    """The counts of rows read, dropped and used, which add up.
 
     `rows_read` = `rows_used` + the sum of `dropped`. A row is one record of the file: a comment, a pair, a label.
     """
@@ -22,7 +22,7 @@ class Account(Record):
     labels: int
     ties: int = 0
     notes: dict[str, int] = Field(default_factory=dict)
-    """Counts of what was changed but not dropped, such as keys that were split."""
+    """Counts of changes without a drop, such as keys that were split."""
     examples: dict[str, list[str]] = Field(default_factory=dict)
     """Up to a few row numbers or keys for each reason in `dropped` and `notes`."""
 
@@ -33,13 +33,13 @@ class Account(Record):
 
 
 class DataCard(Record):
-    """Where preference data came from, what became of every row, and what could be mistaken for taste."""
+    """The origin of preference data, the account of its rows, and possible confounders."""
 
     source: str
     rule: str = ""
     account: Account
     confounds: dict[str, Estimate] = Field(default_factory=dict)
     tables: list[Matrix] = Field(default_factory=list)
-    """What a kind of signal tells beside: strengths of models, agreement of annotators."""
+    """Further results of a kind of signal, such as strengths of models."""
     pairs_per_thread: dict[str, float] = Field(default_factory=dict)
-    """How edges are spread over threads: mean, median, most, and the share of the hundredth with most."""
+    """How edges are spread over threads: mean, median, most, and the share of the 1 % with the most edges."""

@@ -165,7 +165,7 @@ class SuiteRun(Record):
     environment: dict[str, str]
     models: list[SuiteModel]
     base: str
-    """The name of the model that the others are compared with; it has results of its own."""
+    """The name of the model that the others are compared with; it has its own results."""
     results: list[EvalResult]
     comparisons: list[Comparison]
     samples: list[SuiteSample] = Field(default_factory=list)

@@ -27,7 +27,7 @@ TRAINED_ON = {
     "labelled completions": ("completion", "label"),
     "preference groups": ("group_id", "prompts", "responses", "edges"),
 }
-"""Rows that `tropism train` reads as they are, by the columns that tell them."""
+"""Rows that `tropism train` reads as they are, with the columns that identify them."""
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "votes": ("prompt", "response", "score"),
     "ratings": ("prompt", "response", "score"),

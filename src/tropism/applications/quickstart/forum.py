@@ -1,7 +1,7 @@
-"""The simulated forum: who answers which question how, who sees it, and how they vote.
+"""The simulated forum: authors, their answers to questions, and readers' votes.
 
-Comments that were written early are seen by more readers, so their scores are larger for no merit of theirs: the bias
-that real votes have, with the truth (`taste`) known beside it.
+Earlier comments have more readers, so their scores are higher at equal quality. Real votes have the same bias; here the
+true preference (`taste`) is known.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from tropism.applications.quickstart.language import AUTHORS, PROBLEMS, SENTENCES, Question, every_question
+from tropism.applications.quickstart.language import AUTHORS, PROBLEMS, SENTENCES, ForumQuestion, every_question
 from tropism.applications.quickstart.taste import taste
 
 MOVE_ORDER = (
@@ -44,7 +44,7 @@ EXPOSURE_DECAY = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """An answer under a post: who wrote it, when (ISO 8601, UTC), and its score, 1 + votes up - votes down."""
+    """An answer to a post, with its author, time (ISO 8601, UTC) and score: 1 + votes up - votes down."""
 
     id: str
     author: str
@@ -55,7 +55,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A question with its comments in the order in which they were written."""
+    """A question with its comments in order of time."""
 
     id: str
     question: str
@@ -68,7 +68,7 @@ def simulate_posts(num_posts: int, seed: int, *, held_out: bool) -> list[Post]:
     """Simulate posts of one side of the split; the same arguments give the same posts everywhere.
 
     Args:
-        num_posts: how many. Questions differ until all of that side have been asked.
+        num_posts: number of posts. Questions repeat only after all of that side have been asked.
         seed: seed of this simulation alone.
         held_out: whether to ask only about the held-out combinations of plant and problem, or only about the others.
 
@@ -82,7 +82,7 @@ def simulate_posts(num_posts: int, seed: int, *, held_out: bool) -> list[Post]:
     """
     rng = random.Random(f"{seed}|{held_out}")
     pool = _questions(held_out)
-    asked: list[Question] = []
+    asked: list[ForumQuestion] = []
     while len(asked) < num_posts:
         asked += rng.sample(pool, min(len(pool), num_posts - len(asked)))
     side = "held-out" if held_out else "post"
@@ -111,18 +111,18 @@ def votes_rows(posts: Iterable[Post]) -> list[dict[str, Any]]:
 
 
 def is_held_out(plant: str, problem: str) -> bool:
-    """Whether a combination is kept for evaluation; no training sees it, the pocket model's included."""
+    """Whether a combination is held out for evaluation; the pocket model's own training omits it, too."""
     digest = hashlib.sha256(f"{plant}|{problem}".encode()).hexdigest()
     return int(digest, 16) % 1000 < HELD_OUT_PER_MILLE
 
 
 @cache
-def _questions(held_out: bool) -> tuple[Question, ...]:
+def _questions(held_out: bool) -> tuple[ForumQuestion, ...]:
     """Every question of one side of the split."""
     return tuple(q for q in every_question() if is_held_out(q.plant, q.problem) == held_out)
 
 
-def _post(post_id: str, question: Question, rng: random.Random) -> Post:
+def _post(post_id: str, question: ForumQuestion, rng: random.Random) -> Post:
     """A question with comments by different authors, voted on."""
     kinds = {name: kind for kind, names in AUTHORS.items() for name in names}
     now = datetime(2024, 3, 1) + timedelta(minutes=rng.randrange(200 * 24 * 60))
@@ -135,8 +135,8 @@ def _post(post_id: str, question: Question, rng: random.Random) -> Post:
     return Post(post_id, question.text, question.plant, question.problem, tuple(comments))
 
 
-def _answer(question: Question, kind: str, rng: random.Random) -> str:
-    """What an author of this kind writes: one sentence for each move made."""
+def _answer(question: ForumQuestion, kind: str, rng: random.Random) -> str:
+    """An answer by an author of this kind: one sentence for each move."""
     chances = MOVE_PROBABILITIES[kind]
     moves: list[str] = []
     while not moves:
@@ -152,7 +152,7 @@ def _answer(question: Question, kind: str, rng: random.Random) -> str:
 
 
 def _wordings(move: str, problem: str, rng: random.Random) -> tuple[str, ...]:
-    """The sentences that make a move; wrong advice is that of another problem."""
+    """The sentences of a move; wrong advice belongs to another problem."""
     if move == "wrong":
         return PROBLEMS[rng.choice([other for other in PROBLEMS if other != problem])].fix
     if move == "why":
@@ -161,7 +161,7 @@ def _wordings(move: str, problem: str, rng: random.Random) -> tuple[str, ...]:
 
 
 def _votes(liking: float, order: int, rng: random.Random) -> int:
-    """Votes up minus votes down for the comment written as number `order`, from 0."""
+    """Votes up minus votes down for the comment at position `order`, from 0."""
     readers = FIRST_COMMENT_READERS * math.exp(-EXPOSURE_DECAY * order)
     up = _poisson(readers * _sigmoid(0.7 * (liking - 2)), rng)
     down = _poisson(0.4 * readers * _sigmoid(-0.7 * (liking + 1)), rng)
@@ -173,7 +173,7 @@ def _sigmoid(x: float) -> float:
 
 
 def _poisson(mean: float, rng: random.Random) -> int:
-    """A Poisson number by Knuth's multiplication of uniforms, fit for small means."""
+    """A Poisson number by Knuth's multiplication of uniforms, suited to small means."""
     limit, product, count = math.exp(-mean), rng.random(), 0
     while product > limit:
         product *= rng.random()

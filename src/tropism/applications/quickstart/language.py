@@ -19,7 +19,7 @@ class Problem(NamedTuple):
     fix: tuple[str, ...]
 
 
-class Question(NamedTuple):
+class ForumQuestion(NamedTuple):
     """A question with what it is about."""
 
     text: str
@@ -375,7 +375,7 @@ AUTHORS = {
 }  # fmt: skip
 
 
-def every_question() -> Iterator[Question]:
+def every_question() -> Iterator[ForumQuestion]:
     """All questions that can be asked, in a fixed order."""
     for problem, words in PROBLEMS.items():
         for plant in PLANTS:
@@ -383,4 +383,4 @@ def every_question() -> Iterator[Question]:
                 for wording in words.clauses:
                     clause = wording.format(p=plant, at=place)
                     for frame in FRAMES:
-                        yield Question(frame.format(c=clause, C=clause[0].upper() + clause[1:]), plant, problem)
+                        yield ForumQuestion(frame.format(c=clause, C=clause[0].upper() + clause[1:]), plant, problem)

@@ -2,9 +2,9 @@
 
     python -m tropism.applications.quickstart.pocket --steps 10000
 
-It learns from posts of the training side alone, rude and rambling authors included, so it is fluent but not good:
-improving it is what the quickstart is for. Prompt and response are tokenised apart and joined in token ids, exactly as
-every later training and generation does.
+It is trained on posts of the training side only, including those of rude and rambling authors, so its answers are
+fluent but not good; the quickstart improves them. Prompt and response are tokenised separately and joined as token ids,
+as in all later training and generation.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from tropism.applications.quickstart.forum import Post, simulate_posts
 from tropism.applications.quickstart.taste import Diagnosis, diagnose
 
-FOLDER = Path(__file__).parent / "pocket"  # where the shipped checkpoint lies
+FOLDER = Path(__file__).parent / "pocket"  # the checkpoint in the package
 
 PAD, END, POST, REPLY = "<|pad|>", "<|end|>", "<|post|>", "<|reply|>"
 CHAT_TEMPLATE = (
@@ -41,18 +41,18 @@ CHAT_TEMPLATE = (
 VOCABULARY = 1024
 CONTEXT = 256
 MAX_NEW_TOKENS = 160
-EXAMPLES_PER_BUCKET = 1024  # that many are sorted by length together
+EXAMPLES_PER_BUCKET = 1024  # sorted by length before they are batched
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How the checkpoint is made.
+class PocketSettings:
+    """Settings of the checkpoint's training.
 
     Args:
         num_posts: simulated posts to learn from, four to eight answers each.
         num_steps: optimizer steps.
-        tokens_per_step: response tokens per step. Equal for short and long answers: batches of equally many answers
-            would weigh the tokens of short ones more, and the model would stop too early.
+        tokens_per_step: response tokens per step. With equally many answers per batch, the tokens of short
+            answers would weigh more, and the model would end its answers too early.
         learning_rate: highest rate; 3 % warm-up, constant, then linear to zero over the last half.
         seed: of the forum, the initial weights and the order.
     """
@@ -66,7 +66,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Token ids of a prompt and of its response, tokenised apart."""
+    """Token ids of a prompt and of its response, tokenised separately."""
 
     prompt: list[int]
     response: list[int]
@@ -78,8 +78,8 @@ class Example:
 def make_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer with the forum's chat template.
 
-    A blank belongs to the word before it, so a word has the same tokens first in a text and inside it, and a text has
-    the same ids alone and behind a special token.
+    A blank belongs to the word before it, so a word's tokens do not depend on its position in a text or on a special
+    token before it.
     """
     tokenizer = Tokenizer(models.BPE())
     words = pre_tokenizers.Split(Regex(r"\w+ ?|[^\w\s]+ ?|\s+"), behavior="isolated")
@@ -106,7 +106,7 @@ def make_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """A Llama of 0.3 million parameters with fresh weights from torch's random state."""
+    """A Llama of 0.3 million parameters, initialised from torch's random state."""
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=VOCABULARY,
@@ -133,8 +133,8 @@ def tokenised(posts: Sequence[Post], tokenizer: PreTrainedTokenizerFast) -> list
     return [Example(prompt, response) for (prompt, _), response in zip(pairs, responses, strict=True)]
 
 
-def train(model: LlamaForCausalLM, examples: Sequence[Example], settings: Settings) -> list[dict[str, float]]:
-    """Train on the tokens of answers alone.
+def train(model: LlamaForCausalLM, examples: Sequence[Example], settings: PocketSettings) -> list[dict[str, float]]:
+    """Train on the tokens of answers only.
 
     Returns:
         The mean loss (nats per token) and the seconds so far, at twenty points.
@@ -166,8 +166,8 @@ def train(model: LlamaForCausalLM, examples: Sequence[Example], settings: Settin
 def answer_loss(model: LlamaForCausalLM, batch: Sequence[Example]) -> Tensor:
     """Mean negative log-probability of the batch's response tokens, in nats.
 
-    Rows are padded on the right, where causal attention cannot see it; only states that predict a response token meet
-    the vocabulary.
+    Rows are padded on the right, which causal attention ignores; logits are computed only for states that predict a
+    response token.
     """
     width = max(map(len, batch))
     input_ids = torch.zeros((len(batch), width), dtype=torch.long)
@@ -210,7 +210,7 @@ def sample_answers(
 
 
 def quality(found: Sequence[Diagnosis]) -> dict[str, float]:
-    """Shares of answers that parse, are on topic, are wrong; mean taste and words."""
+    """The shares of answers that parse, are on topic or are wrong; the mean taste and number of words."""
     return {
         "num_answers": len(found),
         "parse_rate": round(sum(one.parses for one in found) / len(found), 4),
@@ -234,8 +234,8 @@ def measure(folder: Path, *, num_prompts: int, temperature: float, seed: int) ->
     }
 
 
-def make(settings: Settings, output: Path) -> dict[str, Any]:
-    """Make a checkpoint, save it in bfloat16, measure it, and write all that down as `training.json`."""
+def make(settings: PocketSettings, output: Path) -> dict[str, Any]:
+    """Make a checkpoint, save it in bfloat16, measure it, and record everything in `training.json`."""
     torch.manual_seed(settings.seed)
     posts = simulate_posts(settings.num_posts, settings.seed, held_out=False)
     tokenizer = make_tokenizer([text for post in posts for text in (post.question, *(c.text for c in post.comments))])
@@ -263,8 +263,8 @@ def _rate(step: int, num_steps: int) -> float:
     return min(1.0, (step + 1) / warm_up, 2 * (num_steps - step) / num_steps)
 
 
-def _batches(examples: Sequence[Example], settings: Settings) -> Iterator[list[Example]]:
-    """Batches of like length and equally many response tokens in random order, without end."""
+def _batches(examples: Sequence[Example], settings: PocketSettings) -> Iterator[list[Example]]:
+    """Endless batches of similar length with equally many response tokens, in random order."""
     rng = random.Random(settings.seed)
     while True:
         order = rng.sample(examples, len(examples))
@@ -287,10 +287,10 @@ def _say(text: str) -> None:
 def main() -> None:
     """Make the checkpoint from the command line."""
     parser = argparse.ArgumentParser(description="Make the pocket checkpoint of the quickstart.")
-    parser.add_argument("--steps", type=int, default=Settings().num_steps, help="optimizer steps")
+    parser.add_argument("--steps", type=int, default=PocketSettings().num_steps, help="optimizer steps")
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the checkpoint")
     options = parser.parse_args()
-    record = make(Settings(num_steps=options.steps), options.output)
+    record = make(PocketSettings(num_steps=options.steps), options.output)
     _say(json.dumps(record["held_out_at_temperature_1"], indent=1))
 
 

@@ -1,6 +1,6 @@
-"""The hidden taste of the forum: what its readers reward, computed exactly from the text of a question and an answer.
+"""The forum's true preference (taste): the readers' score of an answer, computed exactly from question and answer.
 
-A parser knows every sentence of the forum by heart, so nothing is estimated: this is the truth that votes only hint at.
+The parser knows every sentence of the forum, so nothing is estimated. Votes are noisy observations of this score.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Topic(NamedTuple):
 
 
 class Meaning(NamedTuple):
-    """What a sentence of the forum does: its move, the problem it belongs to, and the plant it names."""
+    """The meaning of a sentence: its move, its problem, and the plant that it names."""
 
     move: str
     problem: str | None
@@ -42,16 +42,16 @@ class Meaning(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """An answer taken apart.
+    """The analysis of an answer.
 
     Args:
         moves: the move of each sentence in order; `wrong` is advice for another problem, `broken` an unknown sentence.
         broken: the unknown sentences; an empty answer is one of them.
-        num_repeated: sentences that had been said before in the same answer.
-        num_wrong_plants: sentences about another plant than the question's.
+        num_repeated: sentences that repeat an earlier one of the same answer.
+        num_wrong_plants: sentences that name another plant than the question.
         num_distinct_fixes: different pieces of matching advice.
         num_words: words of the whole answer.
-        taste: how much the forum's readers like it; about 4.3 can be reached.
+        taste: the readers' score; its maximum is about 4.3.
     """
 
     moves: tuple[str, ...]
@@ -69,24 +69,24 @@ class Diagnosis:
 
     @property
     def on_topic(self) -> bool:
-        """Whether a cause or a remedy fits the problem, no other plant is named, and nothing is broken."""
+        """Whether a cause or a remedy matches the problem, no other plant is named, and every sentence is known."""
         return self.parses and not self.num_wrong_plants and bool({"why", "fix"} & set(self.moves))
 
     @property
     def is_wrong(self) -> bool:
-        """Whether the answer gives advice for another problem or speaks of another plant."""
+        """Whether the answer gives advice for another problem or names another plant."""
         return "wrong" in self.moves or self.num_wrong_plants > 0
 
 
 def score(prompt: str, answer: str) -> float:
-    """The taste of an answer to a prompt, in the form of a rule judge.
+    """The taste of an answer to a prompt, with the signature of a rule judge.
 
     Args:
         prompt: a question exactly as the forum asks it.
         answer: any text.
 
     Raises:
-        ValueError: where the forum never asks that question.
+        ValueError: if the question is not one of the forum's.
 
     Example:
         >>> score("Help, slugs are eating my peas!", "Sorry to hear about your peas.")
@@ -106,14 +106,14 @@ def taste(question_or_key: str, answer: str) -> float:
 
 
 def diagnose(question: str, answer: str) -> Diagnosis:
-    """Take an answer apart into known sentences and weigh them.
+    """Split an answer into known sentences and score them.
 
     Args:
         question: a question exactly as the forum asks it, or the key `plant|problem` of one.
-        answer: any text; blanks around it do not count.
+        answer: any text; surrounding blanks are ignored.
 
     Raises:
-        ValueError: where the forum never asks that question.
+        ValueError: if the question is not one of the forum's.
 
     Example:
         >>> found = diagnose("Help, slugs are eating my peas!", "Poor beans, but all is not lost. Do something.")
@@ -143,7 +143,7 @@ def topic_of(question_or_key: str) -> Topic:
     """The plant and the problem of a question, or of the key `plant|problem`.
 
     Raises:
-        ValueError: where the forum never asks that question.
+        ValueError: if the question is not one of the forum's.
     """
     topic = known_questions().get(question_or_key.strip())
     if topic is None:
@@ -182,20 +182,20 @@ def _templates() -> Iterator[tuple[str, str, str | None]]:
 
 
 def _move(meaning: Meaning | None, topic: Topic) -> str:
-    """What a sentence does in an answer to this topic."""
+    """The move of a sentence in an answer on this topic."""
     if meaning is None:
         return "broken"
     return meaning.move if meaning.problem in (None, topic.problem) else "wrong"
 
 
 def _praise(moves: Sequence[str], num_distinct_fixes: int) -> float:
-    """What readers reward: each move once, and a second remedy."""
+    """The rewards: each move once, and a second remedy."""
     second = SECOND_FIX_REWARD if num_distinct_fixes > 1 else 0.0
     return sum(reward for move, reward in REWARDS.items() if move in moves) + second
 
 
 def _blame(moves: Sequence[str], num_repeated: int, num_wrong_plants: int, num_words: int) -> float:
-    """What readers punish, sentence by sentence and word by word."""
+    """The penalties, per sentence and per word."""
     counts = Counter(moves)
     return (
         sum(penalty * counts[move] for move, penalty in PENALTIES.items())

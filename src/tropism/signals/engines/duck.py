@@ -79,7 +79,7 @@ def named(table: Table, columns: Sequence[str]) -> Table:
 
 
 def connect() -> Backend:
-    """A connection that counts in UTC, shows no progress bar of its own, and uses disk before it uses all memory."""
+    """A connection that counts in UTC, shows no progress bar, and spills to disk before memory runs out."""
     backend = ibis.duckdb.connect()
     memory = min(MOST_MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
     for setting in (

@@ -61,7 +61,7 @@ def open_source(path: Path, columns: Sequence[str], *, engine: str = "duckdb", s
         columns: the names that are needed.
         engine: `duckdb`, `spark` (on this machine), or the address of a cluster (`spark://host:port`), whose workers
             must see the path. Spark reads Parquet: a file in another form is converted first, with a note.
-        skip_bad: leave out records that cannot be read, and count them; otherwise the first one is an error.
+        skip_bad: omit and count records that cannot be read; otherwise the first one is an error.
 
     Raises:
         DataError: if the file is missing, empty or of another kind, lacks a column, or has a record that cannot be

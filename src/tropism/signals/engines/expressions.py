@@ -1,4 +1,4 @@
-"""Single values of a table in expressions that mean the same on every engine: text, numbers, times, hashes, words.
+"""Expressions for single values that give equal results on every engine: text, numbers, times, hashes, words.
 
 Engines differ in what they read as a number or a time, so texts are held to one pattern before they are cast.
 """
@@ -35,12 +35,12 @@ _SLACK = 1e-14
 def filled(value: Value) -> StringValue:
     """Text without blanks around it, or null if nothing is left."""
     text = value.cast("string")
-    # to strip is slow beside to look: most keys and names have no blanks around them
+    # stripping is slow compared with a search, and most keys and names have no blanks around them
     return text.re_search(_AROUND).ifelse(text.strip(), text).nullif("")
 
 
 def is_missing(value: Value) -> BooleanValue:
-    """Whether a value is null, or a text of nothing but blanks."""
+    """Whether a value is null, or a blank text."""
     kind = value.type()
     if kind.is_floating():
         return value.isnull() & ~value.isnan().fill_null(False)  # to Spark (by Ibis) a NaN is null too
@@ -157,7 +157,7 @@ def _moment(date: StringValue, rest: StringValue) -> NumericValue:
 
 
 def _seconds_of_day(clock: StringValue) -> NumericValue:
-    """Seconds since midnight of `T101500.5`, where all but the letter may be missing from the right."""
+    """Seconds since midnight of `T101500.5`, in which everything but the letter may be missing from the right."""
     minutes = _digits(clock.substr(1, 2)) * 60 + _digits(clock.substr(3, 2))
     return minutes * 60 + clock.substr(5).try_cast("float64").fill_null(0.0)
 

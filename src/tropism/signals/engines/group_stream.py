@@ -191,13 +191,13 @@ def _where(placed: Table, engine: Engine) -> _Where:
     return _Where(rows[order], ordinals[order].astype(np.int32), is_first[order])
 
 
-def _texts(texts: Table, engine: Engine, where: _Where, folder: Path) -> tuple[Parted, Parted, int]:
+def _texts(texts: Table, engine: Engine, places: _Where, folder: Path) -> tuple[Parted, Parted, int]:
     """The texts of answers, the prompt of each thread with its first answer, and the number of groups in a bucket."""
     names = ("response", "prompt")
     batches = engine.stream(texts.select("text_row", *names))
     first = next(batches)
-    num_groups = int(where.is_first.sum())
-    per_bucket = _groups_per_bucket(first, answers_per_group=len(where.rows) / num_groups)
+    num_groups = int(places.is_first.sum())
+    per_bucket = _groups_per_bucket(first, answers_per_group=len(places.rows) / num_groups)
     responses, prompts = (
         Parted(
             folder / f"{name}s",
@@ -208,10 +208,10 @@ def _texts(texts: Table, engine: Engine, where: _Where, folder: Path) -> tuple[P
     )
     for batch in chain([first], batches):
         rows = batch["text_row"].to_numpy()
-        at = np.minimum(np.searchsorted(where.rows, rows), len(where.rows) - 1)
-        buckets = np.where(where.rows[at] == rows, where.ordinals[at] // per_bucket, NOWHERE)
+        at = np.minimum(np.searchsorted(places.rows, rows), len(places.rows) - 1)
+        buckets = np.where(places.rows[at] == rows, places.ordinals[at] // per_bucket, NOWHERE)
         responses.add(batch.select(["text_row", "response"]), buckets)
-        prompts.add(batch.select(["text_row", "prompt"]), np.where(where.is_first[at], buckets, NOWHERE))
+        prompts.add(batch.select(["text_row", "prompt"]), np.where(places.is_first[at], buckets, NOWHERE))
     return responses.close(), prompts.close(), per_bucket
 
 

@@ -88,9 +88,9 @@ class SparkEngine(Engine):
         too_large = re.search(r"[^:\n]* bigger than [^.\n]*spark\.driver\.maxResultSize[^\n]*", str(error))
         if too_large:
             return f"does not fit into what Spark sends at one time: {too_large[0].strip().rstrip('. ')}"
-        told = re.findall(_UNREADABLE, str(error))
+        messages = re.findall(_UNREADABLE, str(error))
         # the last one is the cause of those before it
-        return f"cannot be read: {_END.split(told[-1])[0][:200].rstrip('., ')}" if told else None
+        return f"cannot be read: {_END.split(messages[-1])[0][:200].rstrip('., ')}" if messages else None
 
     def _frame(self, table: Table) -> Any:
         """A table as a data frame of Spark's."""
@@ -131,7 +131,7 @@ def open_in_spark(
     """Some columns of a file as a table with `ROW`, the records that are not in it, and notes; see `open_source`.
 
     A Parquet file is read as it is, and need not be seen by this machine. Its row numbers are the records' own if Spark
-    reads it in one part; if it reads several, they tell records apart and no more.
+    reads it in one part; if it reads several, numbers only distinguish records.
     """
     backend = connect(master)
     if not path.exists() and named_kind(path) == "parquet":
@@ -159,7 +159,7 @@ def open_in_spark(
 def _unchecked(backend: Any, path: Path, columns: Sequence[str]) -> Table:
     """Columns of a Parquet file that the workers see and this machine does not."""
     require_distinct(path, columns)
-    backend._session.sparkContext.setLogLevel("OFF")  # what cannot be read is told once, by the error
+    backend._session.sparkContext.setLogLevel("OFF")  # an unreadable file is reported once, by the error
     try:
         table = _parquet(backend, path)
         require_columns(path, columns, table.columns)

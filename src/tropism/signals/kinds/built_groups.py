@@ -17,7 +17,7 @@ from tropism.records import Account, DataCard, Estimate, Matrix
 from tropism.signals.engines.engine import count, keep, release, rows, scalar
 from tropism.signals.engines.group_stream import GroupStream, Threads
 from tropism.signals.kinds.answers import ALONE, NO_PAIR
-from tropism.signals.statistics.confounds import confounds
+from tropism.signals.statistics.edge_confounders import edge_confounders
 
 SPLIT_KEYS = "keys split because they carry several prompts"
 NO_EDGE = "responses without an edge"
@@ -85,7 +85,7 @@ def with_card(tables: AccountTables, *, source: str, rule: str, with_time: bool,
     threads = tables.threads
     found: dict[str, Estimate] = {}
     if account.edges:
-        found = confounds(threads.edges, threads.answers, with_time=with_time, with_author=with_author)
+        found = edge_confounders(threads.edges, threads.answers, with_time=with_time, with_author=with_author)
     card = DataCard(
         source=source, rule=rule, account=account, confounds=found | dict(tables.confounds), tables=list(tables.tables)
     )

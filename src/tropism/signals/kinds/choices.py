@@ -23,7 +23,7 @@ from tropism.signals.kinds.signal_kind import Judgements, SignalKind
 from tropism.signals.kinds.signal_settings import Form, Gate, SignalSettings
 from tropism.signals.parameter_checks import require_one_of
 from tropism.signals.privacy import redaction
-from tropism.signals.statistics.confounds import share_of
+from tropism.signals.statistics.edge_confounders import share_of
 
 MERGED = "choices merged with others of the same pair"
 _TOOL = ChoiceColumns("prompt", "response_a", "response_b", "choice", "group", "annotator", "source_a", "source_b")

@@ -19,8 +19,8 @@ from tropism.signals.engines import expressions
 from tropism.signals.engines.engine import count, engine_of, in_memory
 from tropism.signals.kinds.answer_pairs import in_halves
 from tropism.signals.statistics.bradley_terry import Games, bootstrap_bradley_terry
-from tropism.signals.statistics.confounds import share
 from tropism.signals.statistics.dawid_skene import FIRST_WINS, SECOND_WINS, TIE, first_is_better, fit_pairs
+from tropism.signals.statistics.edge_confounders import share
 from tropism.signals.statistics.pair_agreement import FIRST, SECOND, agreement_of_counts
 
 Truth: TypeAlias = Literal["soft", "majority", "dawid-skene"]
@@ -62,19 +62,19 @@ def judged_pairs(games: Table, answers: Table, *, truth: Truth, weight: VoteWeig
     sides = answers.select("thread", "place", "length", "time")
     winners = sides.select("thread", winner="place", winner_length="length", winner_time="time")
     losers = sides.select("thread", loser="place", loser_length="length", loser_time="time")
-    told = pairs.join(winners, ["thread", "winner"]).join(losers, ["thread", "loser"])
-    weights = {"one": ibis.literal(1.0), "agreement": told.gap, "count": told.votes.cast("float64")}
+    joined = pairs.join(winners, ["thread", "winner"]).join(losers, ["thread", "loser"])
+    weights = {"one": ibis.literal(1.0), "agreement": joined.gap, "count": joined.votes.cast("float64")}
     unsaid = ibis.null("int8")
-    return told.select(
+    return joined.select(
         "thread",
         "winner",
         "loser",
         "gap",
-        prob=told.decided.ifelse(told.sure if truth != "majority" else ibis.literal(1.0), 0.5),
-        weight=told.decided.ifelse(weights[weight], weights["count" if weight == "count" else "one"]),
+        prob=joined.decided.ifelse(joined.sure if truth != "majority" else ibis.literal(1.0), 0.5),
+        weight=joined.decided.ifelse(weights[weight], weights["count" if weight == "count" else "one"]),
         margin=ibis.literal(0.0),
-        longer=told.decided.ifelse(in_halves(told.winner_length, told.loser_length), unsaid),
-        earlier=told.decided.ifelse(in_halves(told.loser_time, told.winner_time), unsaid),
+        longer=joined.decided.ifelse(in_halves(joined.winner_length, joined.loser_length), unsaid),
+        earlier=joined.decided.ifelse(in_halves(joined.loser_time, joined.winner_time), unsaid),
     )
 
 
@@ -92,10 +92,10 @@ def agreement(games: Table) -> dict[str, Estimate]:
     named = games.filter(games.annotator.notnull())
     said = named.group_by(["thread", "low", "high", "annotator", "key", "prompt_id"]).agg(value=_said(named))
     people = said.group_by(["thread", "low", "high"]).agg(people=said.count())
-    told = _sample(said.semi_join(people.filter(people.people > 1), ["thread", "low", "high"]))
-    pairs, pair = np.unique(np.stack([told["thread"], told["low"], told["high"]]), axis=1, return_inverse=True)
+    judged = _sample(said.semi_join(people.filter(people.people > 1), ["thread", "low", "high"]))
+    pairs, pair = np.unique(np.stack([judged["thread"], judged["low"], judged["high"]]), axis=1, return_inverse=True)
     counts = np.zeros((pairs.shape[1], 3))
-    np.add.at(counts, (pair.ravel(), (2 * told["value"]).astype(np.int64)), 1)
+    np.add.at(counts, (pair.ravel(), (2 * judged["value"]).astype(np.int64)), 1)
     found = agreement_of_counts(counts, pairs[0])
     both = {"annotator_agreement": found.raw, "krippendorff_alpha": found.alpha}
     return {name: estimate for name, estimate in both.items() if estimate is not None}
@@ -109,8 +109,8 @@ def strengths(games: Table) -> Matrix | None:
     Args:
         games: with `low_source` and `high_source`.
     """
-    told = _sample(games.filter(games.low_source != games.high_source))  # null, as false, if one is unknown
-    low, high, value = told["low_source"].astype(str), told["high_source"].astype(str), told["value"]
+    joined = _sample(games.filter(games.low_source != games.high_source))  # null, as false, if one is unknown
+    low, high, value = joined["low_source"].astype(str), joined["high_source"].astype(str), joined["value"]
     names = sorted({*low, *high})
     if len(names) < 2:
         return None
@@ -120,12 +120,12 @@ def strengths(games: Table) -> Matrix | None:
         winner=np.where(value >= 0.5, first, second),
         loser=np.where(value >= 0.5, second, first),
         tie=value == 0.5,
-        cluster=told["thread"],
+        cluster=joined["thread"],
     )
     shares = [
         _share_won(
             np.concatenate([value[first == at], 1 - value[second == at]]),
-            np.concatenate([told["thread"][first == at], told["thread"][second == at]]),
+            np.concatenate([joined["thread"][first == at], joined["thread"][second == at]]),
         )
         for at in range(len(names))
     ]
@@ -168,11 +168,11 @@ def _true_shares(games: Table) -> Table:
     Which answer is `low` depends on a hash of its text, so the model used is the one without sides. An unknown
     annotator is a new one in every game.
     """
-    told = _columns(games.select("thread", "low", "high", "value", "annotator"))
-    keys = np.stack([told["thread"], told["low"], told["high"]])
+    joined = _columns(games.select("thread", "low", "high", "value", "annotator"))
+    keys = np.stack([joined["thread"], joined["low"], joined["high"]])
     items, item = np.unique(keys, axis=1, return_inverse=True)
-    label = np.select([told["value"] == FIRST, told["value"] == SECOND], [FIRST_WINS, SECOND_WINS], TIE)
-    better = first_is_better(fit_pairs(item.ravel(), _people(told["annotator"]), label))
+    label = np.select([joined["value"] == FIRST, joined["value"] == SECOND], [FIRST_WINS, SECOND_WINS], TIE)
+    better = first_is_better(fit_pairs(item.ravel(), _people(joined["annotator"]), label))
     table = pa.table(
         {
             "thread": pa.array(items[0].astype(np.int64)),
@@ -201,9 +201,9 @@ def _sample(games: Table) -> dict[str, NDArray[Any]]:
     num_pairs = count(games.select("thread", "low", "high").distinct())
     share = min(1.0, MOST_ITEMS / max(1, num_pairs))
     chosen = games.filter(expressions.mix(games.prompt_id) <= share * 16**6)
-    told = _columns(chosen.order_by(["key", "prompt_id", "low", "high", "annotator", "value"]))
-    starts = np.diff(told["thread"], prepend=-1) != 0
-    return told | {"thread": np.cumsum(starts)}
+    joined = _columns(chosen.order_by(["key", "prompt_id", "low", "high", "annotator", "value"]))
+    starts = np.diff(joined["thread"], prepend=-1) != 0
+    return joined | {"thread": np.cumsum(starts)}
 
 
 def _columns(table: Table) -> dict[str, NDArray[Any]]:

@@ -61,7 +61,7 @@ def from_rankings(
     An edge goes from the better ranked answer to the worse; if several annotators ranked the same answers, its
     probability is the share of them who agree. Every response carries its rank in the mean ranking. Rows of a thread
     without an annotator are one ranking; if they give one answer different ranks, they are several rankings that cannot
-    be told apart, and are dropped.
+    be distinguished, and are dropped.
 
     Args:
         data: one ranked answer a row: a file, a pandas DataFrame, an Arrow table or an Ibis table; Open Assistant
@@ -234,8 +234,8 @@ def _mixed(good: Table) -> Table:
 def _games(good: Table, answers: Table, keys: Table) -> Table:
     """Every two answers of one annotator's ranking, the smaller place first; one ranked twice has its mean rank."""
     names = ["thread", "response_id"]
-    told = good.select(*names, "annotator", "rank").join(answers.select(*names, "place"), names)
-    ranked = told.group_by(["thread", "annotator", "place"]).agg(rank=told["rank"].mean().round(9))
+    joined = good.select(*names, "annotator", "rank").join(answers.select(*names, "place"), names)
+    ranked = joined.group_by(["thread", "annotator", "place"]).agg(rank=joined["rank"].mean().round(9))
     ranked = ranked.join(keys, "thread")
     low = ranked.select("thread", "annotator", "key", "prompt_id", low="place", low_rank="rank")
     high = ranked.select(other="thread", judge="annotator", high="place", high_rank="rank")
@@ -257,7 +257,7 @@ def _with_mix(pairs: Table, answers: Table) -> Table:
     mixes = answers.select("thread", "place", "mix")
     winners = mixes.select("thread", winner="place", winner_mix="mix")
     losers = mixes.select("thread", loser="place", loser_mix="mix")
-    told = pairs.join(winners, ["thread", "winner"]).join(losers, ["thread", "loser"])
-    return told.mutate(mix=(told.winner_mix * 7_919 + told.loser_mix * 104_729) % 16_777_213).drop(
+    joined = pairs.join(winners, ["thread", "winner"]).join(losers, ["thread", "loser"])
+    return joined.mutate(mix=(joined.winner_mix * 7_919 + joined.loser_mix * 104_729) % 16_777_213).drop(
         "winner_mix", "loser_mix"
     )

@@ -1,4 +1,4 @@
-"""What every kind of signal is told about a build: columns, exclusions, privacy, safety gate, split and engine."""
+"""Settings that every kind of signal shares: columns, exclusions, privacy, safety gate, split and engine."""
 
 from __future__ import annotations
 

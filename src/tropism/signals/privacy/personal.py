@@ -1,8 +1,8 @@
-"""What is personal in a text, as patterns that RE2 (DuckDB), Java (Spark) and Python read alike; and the slow twin.
+"""Patterns of personal data that RE2 (DuckDB), Java (Spark) and Python match alike, and the same redaction in Python.
 
-They keep to what the three share: no look-around, no `\\b`, `\\w`, `\\s` or dot, which mean other characters in each,
-and no repeated group without a bound, so that no text makes one of them slow. What must stand beside a spot is a group
-that is put back.
+The patterns use only what the three engines share: no look-around, no `\\b`, `\\w`, `\\s` or dot, which match
+different characters in each, and no unbounded repeated group, so that no text makes matching slow. Required context
+around a match is captured in groups and written back.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 START, END, OPEN, SHUT, KEEP = "\ufdd0", "\ufdd1", "\ufdd2", "\ufdd3", "\ufdd4"
-"""Noncharacters, which no text should hold and which are removed where one does: what stands around every number while
-phone numbers are looked for, around the name of a group in `privacy.scrub`, and within what is to be left alone."""
+"""Unicode noncharacters, removed from the text first. They mark the ends of numbers during the search for phone
+numbers, enclose the group's number in `redaction.scrub`, and split text that must not be replaced."""
 
 MARKS = f"[{START}{END}{OPEN}{SHUT}{KEEP}]"
 
 
-class Pattern(NamedTuple):
-    """Spots of one look, and what must stand directly before and after them; no group in any of these may capture."""
+class ContextPattern(NamedTuple):
+    """Alternatives of a match with the required context before and after it; none may have a capturing group."""
 
     spots: tuple[str, ...]
     before: str = ""
@@ -27,40 +27,40 @@ class Pattern(NamedTuple):
 
     @property
     def regex(self) -> str:
-        """The whole, with group 1 before the spot and group 2 after it."""
+        """The whole expression; group 1 is the context before the match, group 2 the context after it."""
         return f"({self.before})(?:{'|'.join(self.spots)})({self.after})"
 
     @property
     def passes(self) -> int:
-        """How often it is applied: a spot takes the character after it from a neighbour that needs it before."""
+        """How often it is applied: adjacent matches share one character of context, so one pass misses the second."""
         return 2 if self.before and self.after else 1
 
 
-class Kind(NamedTuple):
-    """One kind of personal information, what is written in its place, and how it looks.
+class RedactionStep(NamedTuple):
+    """One kind of personal data: its patterns and its placeholder.
 
-    Before it is looked for, KEEP is put into what only looks like it or like a later kind: between the two parts of
-    each pair in `kept`.
+    Before the search, `KEEP` is inserted between the two parts of each pair in `kept`, so that text which only
+    looks like this kind or a later one does not match.
     """
 
     name: str
     placeholder: str
-    patterns: tuple[Pattern, ...]
+    patterns: tuple[ContextPattern, ...]
     kept: tuple[tuple[str, str], ...] = ()
 
 
-_LETTER = "A-Za-zÀ-\u1fff"  # in brackets; beyond ASCII a range, so that no engine asks its own tables
+_LETTER = "A-Za-zÀ-\u1fff"  # for use in brackets; a range beyond ASCII, because engines' character classes differ
 _NO_NAME = f"^|[^{_LETTER}0-9@._/\\]{KEEP}-]"
 _WORD_ENDS = f"$|[^{_LETTER}0-9_-]"
 
-_PATH = f"[{_LETTER}0-9!#$%&'(*+,./:;=?@_~-]*[{_LETTER}0-9#$%&(*+/=@_~-]"  # ends before the sentence's punctuation
+_PATH = f"[{_LETTER}0-9!#$%&'(*+,./:;=?@_~-]*[{_LETTER}0-9#$%&(*+/=@_~-]"  # without trailing punctuation
 _LABELS = "(?:[A-Za-z0-9-]{1,63}[.]){1,4}"
 _SITES = "(?:com|org|net|edu|gov|info|io|co|me|tv|gg|ly|be|it|de|at|ch|fr|nl|es|eu|uk|us|ca|au|in|ai|app|dev)"
-_BARE = "(?:[Cc]om|COM|org|net|edu|gov|de|ch|eu|fr|nl|ru|uk)"  # not what ends words or members: at, me, io, info
+_BARE = "(?:[Cc]om|COM|org|net|edu|gov|de|ch|eu|fr|nl|ru|uk)"  # without endings of words or members: at, me, io, info
 
 _URL = (
-    Pattern((f"[A-Za-z][A-Za-z0-9+.-]{{1,15}}://{_PATH}", f"[Hh][Tt][Tt][Pp][Ss]? ?: ?// ?{_PATH}")),
-    Pattern(
+    ContextPattern((f"[A-Za-z][A-Za-z0-9+.-]{{1,15}}://{_PATH}", f"[Hh][Tt][Tt][Pp][Ss]? ?: ?// ?{_PATH}")),
+    ContextPattern(
         (
             f"[Ww][Ww][Ww][.]{_LABELS}[A-Za-z]{{2,24}}(?:[:/?#]{_PATH})?",
             f"(?://)?{_LABELS}{_SITES}(?::[0-9]{{2,5}})?/(?:{_PATH})?",
@@ -69,7 +69,7 @@ _URL = (
         before=_NO_NAME,
     ),
 )
-_BARE_SITE = (Pattern((f"{_LABELS}{_BARE}(?:[.][a-z]{{2}})?",), before=_NO_NAME, after=f"$|[^{_LETTER}0-9@_-]"),)
+_BARE_SITE = (ContextPattern((f"{_LABELS}{_BARE}(?:[.][a-z]{{2}})?",), before=_NO_NAME, after=f"$|[^{_LETTER}0-9@_-]"),)
 
 _MAILBOX = f"[{_LETTER}0-9._%+-]{{1,64}}"
 _NO_MAILBOX = f"(?:^|[^{_LETTER}0-9@._%+/\\]-])"
@@ -80,12 +80,12 @@ _MAILER = (
     "(?:[Gg]mail|GMAIL|[Gg]oogle[Mm]ail|[Hh]otmail|HOTMAIL|[Yy]ahoo|YAHOO|[Oo]utlook|i[Cc]loud|[Aa]ol|AOL|[Gg]mx|GMX"
     "|[Pp]roton[Mm]ail|[Pp]osteo)"
 )
-_NOTHING_ELSE = "(?:gmail|googlemail|hotmail|gmx|protonmail|posteo)"  # and not a firm or a program
+_NOTHING_ELSE = "(?:gmail|googlemail|hotmail|gmx|protonmail|posteo)"  # unambiguous mail services
 _HANDLE = f"[{_LETTER}][{_LETTER}0-9]{{1,20}}[._0-9][{_LETTER}0-9._-]{{0,20}}[{_LETTER}0-9_]"
-"""A name that is no word: it has a digit, an underscore, or a dot within."""
+"""A name with a digit, an underscore or an inner dot, so not a plain word."""
 
 _EMAIL = (
-    Pattern(
+    ContextPattern(
         (
             f"@?(?:[ODod]['’])?{_MAILBOX}(?:[@＠](?:{_DOMAIN}|\\[?[0-9]{{1,3}}(?:[.][0-9]{{1,3}}){{3}}\\]?)"
             f"|{_AT}(?:[A-Za-z0-9-]{{1,63}}{_DOT}){{1,4}}[A-Za-z]{{2,24}})",
@@ -93,7 +93,7 @@ _EMAIL = (
             " (?:dot (?:com|org|net|edu|de)[a-z]{0,9}|DOT (?:COM|com|ORG|org|NET|net|EDU|edu|DE|de))",
         )
     ),
-    Pattern(
+    ContextPattern(
         (
             f"{_MAILBOX}(?: ?[@＠] ?{_LABELS}(?:com|org|net|edu|gov|info|io|de|ch|eu|fr|nl|uk|ca|au)"
             f"|[@＠]{_MAILER}(?:[,;] ?[a-z]{{2,3}})?| (?:at|AT) {_MAILER}[.,] ?(?:com|COM|net|de|co[.]uk)"
@@ -122,21 +122,21 @@ _DEFINITION = (
     f"(?:(?:async )?def {_IDENTIFIER}[(]|class {_IDENTIFIER}(?:[(:{{]| [{{]| (?:extends|implements) [A-Z])"
     f"|(?:public|private|protected) (?:{_TYPED} ){{0,8}}{_TYPED}(?:[(]| ?[{{]| = ))"
 )
-"""What follows a decorator: more than a word that prose has, too ("class is at 5", "public opinion says")."""
+"""What follows a decorator; a keyword alone also occurs in prose ("class is at 5", "public opinion says")."""
 _NETWORK = (
     "(?:[Ii]nsta(?:gram)?|IG|[Ss]kype|[Dd]iscord|[Tt]elegram|[Ss]nap(?:chat)?|[Tt]witter|[Tt]ik[Tt]ok|[Kk]ik|[Ss]team"
     "|[Tt]witch|[Ff]acebook|[Uu]sername|[Gg]amertag)"
 )
 _USER = (
-    Pattern(
+    ContextPattern(
         (
             f"[@＠][{_LETTER}_][{_LETTER}0-9_]{{1,29}}(?:[.-][{_LETTER}0-9_]{{1,29}}){{0,4}}",
             "/?[Uu]/[A-Za-z0-9_-]{3,20}",
         ),
         before=f"^|[^{_LETTER}0-9@_/\\]-]",
     ),
-    Pattern((f"[{_LETTER}][{_LETTER}0-9_]{{2,31}}#[0-9]{{4}}",), before=_NO_NAME, after=f"$|[^{_LETTER}0-9_]"),
-    Pattern((_HANDLE,), before=f"(?:^|[^{_LETTER}0-9_])(?:{_NETWORK}(?: ?: ?| is )|by user )"),
+    ContextPattern((f"[{_LETTER}][{_LETTER}0-9_]{{2,31}}#[0-9]{{4}}",), before=_NO_NAME, after=f"$|[^{_LETTER}0-9_]"),
+    ContextPattern((_HANDLE,), before=f"(?:^|[^{_LETTER}0-9_])(?:{_NETWORK}(?: ?: ?| is )|by user )"),
 )
 
 _NAMED = "(?:[A-Z][A-Za-zÀ-ÿ'’.-]{0,24} |[0-9]{1,3}(?:st|nd|rd|th) ){1,4}"
@@ -169,11 +169,11 @@ _PLACE = f"(?:,| in|,? -)? (?:D-|A-|CH-)?[0-9]{{4,5}} {_TOWN}"
 _AT_THE = f"(?:Unter|Am|An|Auf|Im|In|Zu[mr]|Hinter|Vor)(?: de[mnr])?(?: {_TITLED}{{1,24}}){{1,2}}"
 
 _ADDRESS = (
-    Pattern(
+    ContextPattern(
         (
             "(?:(?:Flat|Apartment|Unit) [0-9A-Za-z]{1,4},? )?"
             f"[1-9][0-9]{{0,4}}[A-Za-z]?(?:[–-][0-9]{{1,4}})?,? {_NAMED}"
-            # what ends in Way or Place is an address with a number of two digits, or a town
+            # endings such as Way or Place need a number of two digits, or a town
             f"(?:{_STREET}{_UNIT}{_IN_TOWN}?|{_OTHER_STREET}{_UNIT}{_IN_TOWN})",
             f"[1-9][0-9]{{1,4}}[A-Za-z]? {_NAMED}{_OTHER_STREET}{_UNIT}",
             f"[1-9][0-9]{{1,4}}[A-Za-z]? {_COMMON_STREET}",
@@ -200,7 +200,7 @@ _JOIN = "[ \u00a0.–‑-]"
 _DIGIT = f"(?:{_GAP}?[0-9])"
 
 NUMBER = f"((?:[(][+]?[0-9]{{1,5}}[)][ \u00a0./–-]?|[+][(]?)?[0-9]{_DIGIT}{{0,60}}[{_LETTER}_]{{0,60}})"
-"""A whole number as far as it goes, with letters that hang on to it: no phone number is a part of one."""
+"""A maximal number with adjoining letters; a phone number is never part of one."""
 
 _SAID = (
     "(?:^|[^A-Za-z0-9])(?:[Tt]el(?:efon(?:nummer)?|ephone)?|TEL|[Pp]hone|PHONE|[Mm]obile?|[Cc]ell|[Hh]andy(?:nummer)?"
@@ -221,14 +221,14 @@ def _numbers(*numbers: str) -> tuple[str, ...]:
 
 
 _PHONE = (
-    Pattern(
+    ContextPattern(
         _numbers(
             f"[(]?[+][(]?[1-9]{_DIGIT}{{7,14}}",
             f"[(]?00[1-9][0-9]{{0,2}}{_GAP}[0-9]{_DIGIT}{{6,12}}",
             "00[34][0-9]{9,12}",
             f"(?:1{_JOIN}?)?(?:[(][2-9][0-9]{{2}}[)]{_JOIN}?|[2-9][0-9]{{2}}(?:{_JOIN}|/))[0-9]{{3}}{_JOIN}[0-9]{{4}}",
             "[2-9][0-9]{5}-[0-9]{4}",
-            # with dashes alone: three or four numbers between blanks are a row of a table
+            # with dashes only: three or four numbers between blanks may be a table row
             "[2-9][0-9]{2}[ –‑-][0-9]{3}[–‑-][0-9]{2}[–‑-][0-9]{2}",
             f"[(]?0[1-9][0-9]{{1,4}}{_GAP}[0-9]{_DIGIT}{{4,8}}",
             f"[(]?0[1-9][0-9]{{1,4}}[)]?{END} [/–-] {START}[1-9]{_DIGIT}{{4,8}}",
@@ -238,9 +238,9 @@ _PHONE = (
         ),
         before=_NO_NUMBER,
     ),
-    Pattern(_numbers(f"[(]?[0-9]{_DIGIT}{{5,14}}"), before=_SAID),
-    Pattern(_numbers(f"[2-9][0-9]{{2}}{_JOIN}(?:[0-9]{{3}}{_JOIN})?[0-9]{{4}}", "[2-9][0-9]{9}"), before=_ASKED),
-    Pattern(_numbers(f"[(]?[0-9]{_DIGIT}{{5,14}}"), before=_NO_NUMBER, after=_SAID_AFTER),
+    ContextPattern(_numbers(f"[(]?[0-9]{_DIGIT}{{5,14}}"), before=_SAID),
+    ContextPattern(_numbers(f"[2-9][0-9]{{2}}{_JOIN}(?:[0-9]{{3}}{_JOIN})?[0-9]{{4}}", "[2-9][0-9]{9}"), before=_ASKED),
+    ContextPattern(_numbers(f"[(]?[0-9]{_DIGIT}{{5,14}}"), before=_NO_NUMBER, after=_SAID_AFTER),
 )
 
 _BEFORE_AT = (
@@ -273,32 +273,32 @@ _KEPT = (
         f"(?:net|com|org|de)(?:$|[^{_LETTER}0-9@_/-])|[0-9]",
     ),
 )
-"""Code (`@property`, `git@github.com`, `asp.net`), words before `at`, sizes, parking places; four pairs at most, as RE2
-names no more than nine groups."""
+"""Exceptions: code (`@property`, `git@github.com`, `asp.net`), words before `at`, sizes, parking places. At most four
+pairs, because RE2 has at most nine numbered groups."""
 
 STEPS = (
-    Kind("url", "[URL]", _URL),
-    Kind("email", "[EMAIL]", _EMAIL, kept=_KEPT),
-    Kind("url", "[URL]", _BARE_SITE),
-    Kind("user", "[USER]", _USER),
-    Kind("address", "[ADDRESS]", _ADDRESS),
-    Kind("phone", "[PHONE]", _PHONE),
+    RedactionStep("url", "[URL]", _URL),
+    RedactionStep("email", "[EMAIL]", _EMAIL, kept=_KEPT),
+    RedactionStep("url", "[URL]", _BARE_SITE),
+    RedactionStep("user", "[USER]", _USER),
+    RedactionStep("address", "[ADDRESS]", _ADDRESS),
+    RedactionStep("phone", "[PHONE]", _PHONE),
 )
-"""In this order: a URL may hold an e-mail address, that a site, and the number of a house belongs to no phone."""
+"""In this order, because a URL may contain an e-mail address, that a site, and an address a number."""
 
 PLACEHOLDERS = {step.name: step.placeholder for step in STEPS}
-"""What is written for each kind."""
+"""The placeholder of each kind."""
 
 ANY = f"[0-9@＠/]|[.]{_BARE}|[Ww][Ww][Ww][.]|{_AT}| dot | DOT | (?:at|AT) {_MAILER}|{_NETWORK}|by user "
-"""Every text with a spot matches this; a text that does not is left alone at once."""
+"""A cheap test: a text that does not match contains no personal data that the steps find."""
 
 
-def replacements(step: Kind) -> Iterator[tuple[str, str]]:
-    """The expressions of a step, in the order in which they are applied, and templates in which {1} is a group."""
+def replacements(step: RedactionStep) -> Iterator[tuple[str, str]]:
+    """A step's expressions in order, each with a template in which {1} is a group."""
     if step.kept:
-        firsts = [2 * row + 1 for row in range(len(step.kept))]  # a group that did not match is empty
+        firsts = [2 * row + 1 for row in range(len(step.kept))]  # an unmatched group is empty
         template = "".join(f"{{{row}}}" for row in firsts) + KEEP + "".join(f"{{{row + 1}}}" for row in firsts)
-        # twice: one of two decorators under each other takes the line's end that the other needs before it
+        # twice, because adjacent decorators share the line break between them
         yield from [("|".join(f"({left})({right})" for left, right in step.kept), template)] * 2
     if step.name == "phone":
         yield NUMBER, f"{START}{{1}}{END}"
@@ -307,7 +307,7 @@ def replacements(step: Kind) -> Iterator[tuple[str, str]]:
 
 
 def scrub_text(text: str) -> str:
-    """Put typed placeholders in the place of what is personal: the slow twin of `privacy.scrub`.
+    """Replace personal data with typed placeholders; the Python equivalent of `redaction.scrub`.
 
     Example:
         >>> scrub_text("Ask @jo or jo@example.org, +49 30 1234567; it was 1999-2005 and 10,000 people.")
@@ -321,7 +321,7 @@ def scrub_text(text: str) -> str:
 
 
 def count_hits(text: str) -> dict[str, int]:
-    """How many spots of each kind `scrub_text` replaces.
+    """The number of matches of each kind that `scrub_text` replaces.
 
     Example:
         >>> count_hits("Ask @jo or u/mary99.")

@@ -1,6 +1,6 @@
-"""What is personal leaves the data: typed placeholders, salted ids, and whose posts to leave out; as Ibis expressions.
+"""Redaction as Ibis expressions: typed placeholders, salted ids, and tests for deleted, bot and moderator posts.
 
-The same on DuckDB and on Spark. `personal.py` has the patterns and says the same in plain Python.
+DuckDB and Spark give equal results. `personal.py` holds the patterns and the equivalent in plain Python.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ibis.expr.types import BooleanValue, IntegerValue, StringValue, Value
 from tropism.signals.privacy.personal import ANY, MARKS, OPEN, PLACEHOLDERS, SHUT, STEPS, replacements
 
 Hits: TypeAlias = dict[str, IntegerValue]
-"""Per kind of `PLACEHOLDERS`, the number of spots that were replaced."""
+"""The number of replacements for each kind of `PLACEHOLDERS`."""
 
-_BLANKS = "[ \t\r\n\u0085\u2028\u2029]*"  # with every line end that Java's $ steps over
+_BLANKS = "[ \t\r\n\u0085\u2028\u2029]*"  # includes every line end that Java's $ ignores
 _DELETED_TEXT = rf"^{_BLANKS}\[ ?([Dd]eleted|[Rr]emoved)( by [A-Za-z ]{{1,30}})? ?\]{_BLANKS}$"
 _DELETED_AUTHORS = ("[deleted]", "[removed]")
 _BOTS = (
@@ -41,12 +41,12 @@ _ID_DIGITS = 16
 
 
 def scrub(text: StringValue) -> StringValue:
-    """Put typed placeholders in the place of what is personal: [URL], [EMAIL], [USER], [ADDRESS], [PHONE].
+    """Replace personal data with typed placeholders: [URL], [EMAIL], [USER], [ADDRESS], [PHONE].
 
-    Scrubbing again changes nothing. What it finds and misses, with figures: docs/privacy.md.
+    Applying it again changes nothing. For measured precision and recall see docs/privacy.md.
 
     Args:
-        text: what people wrote; null stays null.
+        text: the text to redact; null stays null.
 
     Example:
         >>> scrub(ibis.literal("Mail jo@example.org or call (555) 123-4567.")).to_pyarrow().as_py()
@@ -61,16 +61,16 @@ def scrub(text: StringValue) -> StringValue:
 
 
 def hits(text: StringValue) -> Hits:
-    """How many spots of each kind `scrub` replaces; 0 for null."""
+    """The number of replacements of each kind that `scrub` makes; 0 for null."""
     return gained(text, scrub(text))
 
 
 def gained(text: StringValue, clean: StringValue) -> Hits:
-    """How many placeholders of each kind a scrubbed text has beyond those that it had before.
+    """The number of placeholders of each kind that redaction added.
 
     Args:
-        text: as it was.
-        clean: the same from `scrub`, where it has been computed already.
+        text: the original text.
+        clean: the redacted text from `scrub`.
     """
     return {
         name: (_occurrences(clean, placeholder) - _occurrences(text, placeholder)).fill_null(0)
@@ -79,12 +79,12 @@ def gained(text: StringValue, clean: StringValue) -> Hits:
 
 
 def new_salt() -> str:
-    """A salt for one build: 128 random bits, to be kept nowhere, so that no id can be traced back or matched later."""
+    """A salt for one build: 128 random bits. It is not stored, so ids cannot be traced back or matched later."""
     return secrets.token_hex(16)
 
 
 def salted(value: StringValue, salt: str) -> StringValue:
-    """An id that stands for another within one build: sixteen hexadecimal digits of SHA-256 over salt and value.
+    """An id that is stable within one build: sixteen hexadecimal digits of SHA-256 over salt and value.
 
     Args:
         value: a name or an id; null stays null.
@@ -98,26 +98,26 @@ def salted(value: StringValue, salt: str) -> StringValue:
 
 
 def is_deleted(author: StringValue | None, text: StringValue) -> BooleanValue:
-    """True where a post was deleted or removed, or its author's account was; never null.
+    """Whether a post or its author's account was deleted or removed; never null.
 
     Args:
-        author: who wrote it, or None where no column says so; a missing author is no deleted one.
-        text: what is left of it.
+        author: the post's author, or None without such a column; a missing author does not count as deleted.
+        text: the post's text.
     """
     gone = text.re_search(_DELETED_TEXT).fill_null(False)
     return gone if author is None else gone | author.strip().lower().isin(_DELETED_AUTHORS).fill_null(False)
 
 
 def is_bot(author: StringValue) -> BooleanValue:
-    """True where a name says that no person writes: it ends in `bot` or `-modteam`, or is a well-known one; never null.
+    """Whether a name ends in `bot` or `-modteam`, or is a well-known bot; never null.
 
-    Reference: the rule /bot$/i and AutoModerator as in Reddit corpora; it takes a Mr Talbot for one, too.
+    Reference: the rule /bot$/i and AutoModerator, as for Reddit corpora; it also matches names such as Talbot.
     """
     return author.re_search(_BOT_NAME).fill_null(False)
 
 
 def is_moderator(flag: Value) -> BooleanValue:
-    """True where a flag says so: true, a number that is not 0, or one of the words that stand for it; never null.
+    """Whether a flag is true, a number other than 0, or a word that means yes; never null.
 
     Args:
         flag: booleans, numbers, or text such as `moderator`, `admin`, `yes`.
@@ -130,10 +130,10 @@ def is_moderator(flag: Value) -> BooleanValue:
 
 
 def _put_back(text: StringValue, regex: str, template: str) -> StringValue:
-    """Replace every match by a template in which {1}, {2} and so on stand for groups.
+    """Replace every match with a template in which {1}, {2} and so on are groups.
 
-    RE2 writes a group as \\1, Java as $1, and each takes the other's name for plain text. So both are written, with
-    marks that tell which text to take away again.
+    RE2 writes a group as \\1 and Java as $1, and each treats the other's notation as plain text. So both are written
+    between marks, and the one that remains as text is then removed.
     """
     written = text.re_replace(regex, re.sub("[{]([0-9])[}]", rf"{OPEN}$\1{SHUT}\\\1", template))
     return written.re_replace(f"{OPEN}[$][0-9]{SHUT}|{SHUT}[0-9]|{OPEN}", "")

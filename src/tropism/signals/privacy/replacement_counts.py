@@ -1,4 +1,4 @@
-"""How many spots of personal data a private build replaces, for the notes on its card."""
+"""The number of replacements in a private build, for the notes on its card."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HASHED = "hashed: names of sources that hold personal data"
 
 
 def replaced_in(table: Table, columns: list[str]) -> dict[str, int]:
-    """How many spots of each kind of personal data some columns of text hold."""
+    """The number of matches of each kind of personal data in some text columns."""
     found = [redaction.hits(table[name].cast("string")) for name in columns]
     sums = {kind: functools.reduce(operator.add, (one[kind] for one in found)).sum() for kind in found[0]}
     (counts,) = rows(table.aggregate(**sums))
@@ -25,7 +25,7 @@ def replaced_in(table: Table, columns: list[str]) -> dict[str, int]:
 
 
 def hashed_sources(table: Table, columns: list[str]) -> dict[str, int]:
-    """How many names of sources hold personal data, and are hashed; empty without such columns."""
+    """The number of source names that hold personal data and are hashed; empty without such columns."""
     if not columns:
         return {}
     names = [table[name].cast("string") for name in columns]
@@ -34,7 +34,7 @@ def hashed_sources(table: Table, columns: list[str]) -> dict[str, int]:
 
 
 def counting_scrub(replaced: Counter[str]) -> Callable[[str], str]:
-    """A function that scrubs a text and counts what it replaces."""
+    """A function that redacts a text and counts the replacements in `replaced`."""
 
     def scrub(text: str) -> str:
         scrubbed = scrub_text(text)

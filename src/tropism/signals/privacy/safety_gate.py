@@ -1,4 +1,4 @@
-"""A safety gate on the chosen side: which texts no model shall be trained to prefer, and why."""
+"""Safety gates: rules for texts that a model must not be trained to prefer."""
 
 from __future__ import annotations
 
@@ -12,28 +12,26 @@ from tropism.errors import ConfigError, DataError
 from tropism.functions import load_function
 
 GateVerdict: TypeAlias = bool | str | None
-"""False, None or an empty text let a text pass; True stops it; another text stops it and says why."""
-
-_OPTION = "--gate"
+"""False, None or an empty text lets a text pass; True stops it; any other text stops it and is the reason."""
 
 
 @dataclass(frozen=True)
 class SafetyGate:
-    """A rule from a text to what speaks against it.
+    """A named rule that stops texts.
 
     Args:
-        name: how it was named.
-        rule: from a text to a verdict.
+        name: the gate's name in errors and reasons.
+        rule: a function from a text to a verdict.
     """
 
     name: str
     rule: Callable[[str], GateVerdict]
 
     def reason(self, text: str) -> str | None:
-        """Why the text is stopped, or None where it passes.
+        """The reason if the text is stopped, or None if it passes.
 
         Raises:
-            DataError: where the rule fails, or says what is no verdict: an unclear answer never lets a text pass.
+            DataError: if the rule fails or returns anything else, which never lets a text pass.
         """
         try:
             verdict = self.rule(text)
@@ -44,7 +42,7 @@ class SafetyGate:
             ) from error
         if not (verdict is None or isinstance(verdict, bool | str)):
             raise DataError(
-                f"the safety gate {self.name} must return True, False or a reason, not {verdict!r}; "
+                f"the safety gate {self.name} must return True, False or a reason, got {verdict!r}; "
                 f"the text was {text[:60]!r}.",
                 remedy="Compare a score with a threshold in the function itself.",
             )
@@ -54,27 +52,27 @@ class SafetyGate:
 
 
 def load_gate(name: str) -> SafetyGate:
-    """Load a gate by `file.py:function` or `module:function`, which is run as code, or a list of words in a text file.
+    """Load a gate: `file.py:function` or `module:function`, which is run as code, or a text file of phrases.
 
-    In such a file every line is a phrase that is looked for as whole words, whatever its case; between slashes it is a
-    regular expression. Empty lines and those that start with `#` are left out.
+    Each line of a text file is a phrase, found as whole words and regardless of case, or a regular expression between
+    slashes. Empty lines and lines that start with `#` are ignored.
 
     Raises:
-        ConfigError: where it cannot be loaded, or a line is no regular expression.
+        ConfigError: if the gate cannot be loaded, or a line is not a valid regular expression.
     """
     path = Path(name)
     if path.suffix != ".py" and path.is_file():
         return SafetyGate(name, _any_of(_read_lines(path)))
     if ":" not in name:
         raise ConfigError(
-            f"{_OPTION} names `file.py:function`, `module:function` or a text file of words, and {name!r} is no file.",
+            f"`gate` must be file.py:function, module:function or an existing text file of phrases, got {name!r}.",
             remedy="Check the path, or add the function's name after a colon.",
         )
-    return SafetyGate(name, load_function(name, role="safety gate", remedy=f"Check {_OPTION}."))
+    return SafetyGate(name, load_function(name, role="safety gate", remedy="Check `gate`."))
 
 
 def gate_texts(texts: Sequence[str], gate: SafetyGate) -> list[str | None]:
-    """Why each text is stopped, or None; equal texts are judged once.
+    """Each text's reason, or None if it passes; equal texts are judged once.
 
     Example:
         >>> gate_texts(["fine", "so there", "fine"], SafetyGate("g", lambda text: "so" in text))
@@ -86,9 +84,9 @@ def gate_texts(texts: Sequence[str], gate: SafetyGate) -> list[str | None]:
 
 @dataclass(frozen=True)
 class _Line:
-    """One line of a list of words, and where it stands."""
+    """One phrase of a file, with the file and line that it is from."""
 
-    where: str
+    origin: str
     phrase: str
     regex: re.Pattern[str]
 
@@ -102,31 +100,31 @@ def _read_lines(path: Path) -> list[_Line]:
     for number, line in enumerate(content.splitlines(), start=1):
         phrase = line.strip()
         if phrase and not phrase.startswith("#"):
-            where = f"{path.name}:{number}"
-            lines.append(_Line(where, phrase, _compile(phrase, where)))
+            origin = f"{path.name}:{number}"
+            lines.append(_Line(origin, phrase, _compile(phrase, origin)))
     if not lines:
-        raise ConfigError(f"{path} has no word in it.", remedy="Write a word or phrase on each line.")
+        raise ConfigError(f"{path} holds no phrases.", remedy="Write one word or phrase on each line.")
     return lines
 
 
-def _compile(phrase: str, where: str) -> re.Pattern[str]:
+def _compile(phrase: str, origin: str) -> re.Pattern[str]:
     """A phrase as whole words with any blanks between them, or the expression between its slashes."""
     if len(phrase) > 2 and phrase[0] == phrase[-1] == "/":
         try:
             return re.compile(phrase[1:-1], re.IGNORECASE)
         except re.error as error:
             raise ConfigError(
-                f"{where}: {phrase!r} is no regular expression: {error}.",
-                remedy="Correct it, or leave the slashes away to look for the words as they are.",
+                f"{origin}: {phrase!r} is not a valid regular expression: {error}.",
+                remedy="Correct it, or remove the slashes to match the words literally.",
             ) from error
     words = r"\s+".join(re.escape(word) for word in phrase.split())
     return re.compile(rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
 
 
 def _any_of(lines: Sequence[_Line]) -> Callable[[str], GateVerdict]:
-    """The first line that a text matches is its reason."""
+    """A rule whose reason is the first line that matches."""
 
     def rule(text: str) -> str | None:
-        return next((f"{line.where}: {line.phrase}" for line in lines if line.regex.search(text)), None)
+        return next((f"{line.origin}: {line.phrase}" for line in lines if line.regex.search(text)), None)
 
     return rule

@@ -1,8 +1,8 @@
-"""How far annotators agree: raw agreement, Cohen's kappa of two, Krippendorff's alpha of any number.
+"""Annotator agreement: raw agreement, Cohen's kappa of two annotators, Krippendorff's alpha of any number.
 
-Each comes as an estimate whose `n` is the number of items that two annotators have judged. Items that all agree alike
-are no certainty, though no resample would differ: the bounds are then those of the raw agreement (Wilson's), corrected
-for chance. Choices between two answers have labels without names; `pair_agreement` is for them.
+Each is an estimate whose `n` is the number of items that at least two annotators rated. If agreement is the same on all
+items, every bootstrap resample gives the same value, which does not make it certain: the interval is then Wilson's
+interval of the raw agreement, corrected for chance. For choices between two answers use `pair_agreement`.
 
 Reference: Cohen 1960, Educational and Psychological Measurement 20(1); Fleiss, Cohen and Everitt 1969, Psychological
 Bulletin 72(5), eq. 8 and 9, for the standard error; Krippendorff 2011, Computing Krippendorff's Alpha-Reliability.
@@ -29,15 +29,15 @@ _SAME = 1e-12
 
 
 def raw_agreement(ratings: ArrayLike, *, num_resamples: int = 2000, seed: int = 0) -> Estimate | None:
-    """The chance that two annotators of a random item say the same, with a bootstrap interval over items.
+    """The probability that two annotators of a random item agree, with a bootstrap interval over items.
 
     Args:
-        ratings: a number for each annotator and item, NaN where there is none, [annotators, items].
-        num_resamples: how often the items are drawn.
-        seed: of the drawing.
+        ratings: a number for each annotator and item, NaN for a missing one, [annotators, items].
+        num_resamples: number of bootstrap resamples.
+        seed: of the bootstrap.
 
     Returns:
-        The estimate, an item counting once however many annotators it has; None where no item has two.
+        The estimate; each item has the same weight, whatever its number of annotators. None if no item has two.
 
     Example:
         >>> round(raw_agreement([[0, 1, 1, 2], [0, 1, 0, 2]]).value, 2)
@@ -53,16 +53,16 @@ def cohen_kappa(
     """Cohen's kappa of two annotators with the 95 % interval of its large-sample standard error.
 
     Args:
-        first: what one annotator said of each item; None where nothing, [items].
-        second: what the other said of the same items, [items].
-        weights: `none`, or how a disagreement grows with the distance of two labels in their sorted order.
+        first: one annotator's label of each item, None for a missing one, [items].
+        second: the other annotator's labels of the same items, [items].
+        weights: `none`, or how disagreement grows with the distance between two labels in sorted order.
 
     Returns:
-        The estimate over the items that both judged; None where there is none, or where both only ever used
-        one and the same label, so that chance alone agrees always.
+        The estimate over the items that both labelled; None if there are none, or if both used the same single
+        label throughout, so that agreement by chance is 1.
 
     Raises:
-        DataError: where the two have different lengths.
+        DataError: if the two have different lengths.
 
     Example:
         >>> kappa = cohen_kappa([0] * 25 + [1] * 25, [0] * 20 + [1] * 5 + [0] * 10 + [1] * 15)
@@ -70,7 +70,10 @@ def cohen_kappa(
         0.4
     """
     if len(first) != len(second):
-        raise DataError(f"two annotators with {len(first)} and {len(second)} items.", remedy="Give None for no label.")
+        raise DataError(
+            f"`first` and `second` must have equal lengths, got {len(first)} and {len(second)}.",
+            remedy="Use None for a missing label.",
+        )
     both = [pair for pair in zip(first, second, strict=True) if not (_missing(pair[0]) or _missing(pair[1]))]
     table = _table(both)
     return kappa_of(table, _credit(len(table), weights), len(both))
@@ -82,23 +85,24 @@ def krippendorff_alpha(
     """Krippendorff's alpha with a 95 % percentile bootstrap interval over items.
 
     Args:
-        ratings: a number for each annotator and item, NaN where there is none, [annotators, items].
-        level: what numbers mean: names, ranks, or amounts whose differences can be compared.
-        num_resamples: how often the items are drawn.
-        seed: of the drawing.
+        ratings: a number for each annotator and item, NaN for a missing one, [annotators, items].
+        level: `nominal` for names, `ordinal` for ranks, `interval` for amounts whose differences can be compared.
+        num_resamples: number of bootstrap resamples.
+        seed: of the bootstrap.
 
     Returns:
-        The estimate; None where no item has two ratings, or where all ratings are the same.
+        The estimate; None if no item has two ratings, or if all ratings are the same.
 
     Raises:
-        DataError: where `ratings` is no table of finite numbers and NaN.
+        DataError: if `ratings` is not a table of finite numbers and NaN.
+        ConfigError: for an unknown level.
 
     Example:
         >>> round(krippendorff_alpha([[0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]]).value, 3)
         0.095
     """
     if level not in ("nominal", "ordinal", "interval"):
-        raise ConfigError(f"level must be nominal, ordinal or interval, not {level!r}.", remedy="Use 'nominal'.")
+        raise ConfigError(f"`level` must be nominal, ordinal or interval, got {level!r}.", remedy="Use 'nominal'.")
     table = _counts(ratings)
     if not len(table.counts):
         return None
@@ -113,7 +117,7 @@ def krippendorff_alpha(
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
-    """95 % score interval of a share.
+    """Wilson's 95 % score interval of a share.
 
     Reference: Wilson 1927, JASA 22, p. 209.
 
@@ -128,17 +132,17 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 class Counts:
-    """How often each item got each value; items with fewer than two ratings are left out."""
+    """How often each item got each value; items with fewer than two ratings are omitted."""
 
     def __init__(self, counts: NDArray[np.float64], values: NDArray[np.float64]) -> None:
         self.counts, self.values = counts, values
         self.totals = counts.sum(axis=1)
 
     def alpha(self, weights: NDArray[np.float64], level: Level) -> float:
-        """1 - observed / expected disagreement, an item counting as often as its weight; NaN where all are the same.
+        """1 - observed / expected disagreement with weights on items; NaN if all ratings are the same.
 
-        Sums of n_c n_k (x_c - x_k)^2 over pairs of values are 2 (n sum n_c x_c^2 - (sum n_c x_c)^2), which spares
-        the table of pairs. Ordinal distances are differences of mid-ranks: sum n_g from c to k, less (n_c + n_k) / 2.
+        Sums of n_c n_k (x_c - x_k)^2 over pairs of values are 2 (n sum n_c x_c^2 - (sum n_c x_c)^2), so no table
+        of pairs is needed. Ordinal distances are differences of mid-ranks: sum n_g from c to k, less (n_c + n_k) / 2.
         """
         marginal = weights @ self.counts
         total = marginal.sum()
@@ -156,18 +160,18 @@ class Counts:
         return float(1 - (total - 1) * observed / expected)
 
     def agreed(self) -> NDArray[np.float64]:
-        """The share of pairs of annotators who said the same, [items]."""
+        """The share of annotator pairs that agree, [items]."""
         return np.asarray(((self.counts**2).sum(axis=1) - self.totals) / (self.totals * (self.totals - 1)))
 
     def chance_of_a_match(self) -> float:
-        """How often two of all ratings, drawn without replacement, are equal."""
+        """The probability that two of all ratings, drawn without replacement, are equal."""
         marginal = self.counts.sum(axis=0)
         total = marginal.sum()
         return float((marginal * (marginal - 1)).sum() / (total * (total - 1)))
 
 
 def raw_of(table: Counts, unit: NDArray[np.int64], num_resamples: int, seed: int) -> Estimate:
-    """Raw agreement; items of one unit are drawn together, [items]."""
+    """Raw agreement with a bootstrap over units; `unit` is each item's unit, [items]."""
     agreed, num_units = table.agreed(), int(unit.max()) + 1
     right, items = np.bincount(unit, weights=agreed), np.bincount(unit)
     drawn = np.array([weights @ right / (weights @ items) for weights in _draws(num_units, num_resamples, seed)])
@@ -189,11 +193,11 @@ def alpha_of(
     """Krippendorff's alpha with its interval.
 
     Args:
-        alpha: of items that count as often as their weights, [items]; NaN where all ratings are the same.
-        agreed: the share of pairs of annotators who said the same, [items].
-        apart_by_chance: how often two of all ratings differ.
-        unit: what an item belongs to, from 0; items of one unit are drawn together, [items].
-        num_resamples, seed: of the drawing.
+        alpha: alpha as a function of the items' weights, [items]; NaN if all ratings are the same.
+        agreed: the share of annotator pairs that agree, [items].
+        apart_by_chance: the probability that two of all ratings differ.
+        unit: the unit of each item, from 0; items of one unit are resampled together, [items].
+        num_resamples, seed: of the bootstrap.
     """
     value = alpha(np.ones(len(unit)))
     if math.isnan(value):
@@ -207,12 +211,12 @@ def alpha_of(
 
 
 def _counts(ratings: ArrayLike) -> Counts:
-    """Count the values of every item that two annotators have rated."""
+    """The counts of values of every item that at least two annotators rated."""
     table = np.asarray(ratings, dtype=np.float64)
     if table.ndim != 2 or np.isinf(table).any():
         raise DataError(
-            f"ratings must be a table [annotators, items] of finite numbers and NaN, not of shape {table.shape}.",
-            remedy="Number the labels, and give NaN where an annotator has not rated an item.",
+            f"`ratings` must be a table [annotators, items] of finite numbers and NaN, got shape {table.shape}.",
+            remedy="Number the labels, and use NaN for a missing rating.",
         )
     given = ~np.isnan(table)
     values, codes = np.unique(table[given], return_inverse=True)
@@ -223,7 +227,7 @@ def _counts(ratings: ArrayLike) -> Counts:
 
 
 def _draws(num_items: int, num_resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How often each item is drawn, for one resample after the other, [items]."""
+    """For each resample, how often each item is drawn, [items]."""
     rng = np.random.default_rng(seed)
     for _ in range(num_resamples):
         yield np.bincount(rng.integers(num_items, size=num_items), minlength=num_items).astype(np.float64)
@@ -235,17 +239,17 @@ def _percentiles(drawn: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _missing(label: Hashable) -> bool:
-    """None and NaN are no label."""
+    """Whether a label is None or NaN."""
     return label is None or label != label
 
 
 def _table(pairs: Sequence[tuple[Hashable, Hashable]]) -> NDArray[np.float64]:
-    """Shares of every pair of labels, [labels, labels]; labels in their sorted order."""
+    """The share of every pair of labels, [labels, labels], with labels in sorted order."""
     found = {label for pair in pairs for label in pair}
     try:
         labels = sorted(found)  # type: ignore[type-var]
     except TypeError:
-        raise DataError(f"labels {found} have no order.", remedy="Give texts only, or numbers only.") from None
+        raise DataError(f"labels must be sortable, got {found}.", remedy="Use only texts, or only numbers.") from None
     place = {label: index for index, label in enumerate(labels)}
     table = np.zeros((len(labels), len(labels)))
     for one, other in pairs:
@@ -254,9 +258,9 @@ def _table(pairs: Sequence[tuple[Hashable, Hashable]]) -> NDArray[np.float64]:
 
 
 def _credit(num_labels: int, weights: KappaWeights) -> NDArray[np.float64]:
-    """How far two labels agree: 1 on the diagonal."""
+    """Credit of every pair of labels for agreement; 1 on the diagonal."""
     if weights not in ("none", "linear", "quadratic"):
-        raise ConfigError(f"weights must be none, linear or quadratic, not {weights!r}.", remedy="Use 'none'.")
+        raise ConfigError(f"`weights` must be none, linear or quadratic, got {weights!r}.", remedy="Use 'none'.")
     if weights == "none":
         return np.eye(num_labels)
     apart = np.abs(np.subtract.outer(np.arange(num_labels), np.arange(num_labels))) / max(1, num_labels - 1)
@@ -264,7 +268,7 @@ def _credit(num_labels: int, weights: KappaWeights) -> NDArray[np.float64]:
 
 
 def kappa_of(table: NDArray[np.float64], credit: NDArray[np.float64], count: int) -> Estimate | None:
-    """Kappa of a table of shares that stands on so many items."""
+    """Kappa from a table of shares that was computed on `count` items."""
     if not count or (expected := float(table.sum(axis=1) @ credit @ table.sum(axis=0))) >= 1 - 1e-12:
         return None
     observed = float((table * credit).sum())

@@ -1,6 +1,6 @@
-"""Bradley-Terry: how strong each player is, from who beat whom; with ties, and with an interval for every strength.
+"""Bradley-Terry strengths of players from the outcomes of their games, with ties and intervals.
 
-Runs on counts, in NumPy: a table of k players, however many games stand behind it.
+Computed in NumPy from a k x k table of counts, so the cost does not depend on the number of games.
 
 Reference: Bradley and Terry 1952, Biometrika 39(3/4); Davidson 1970, JASA 65(329), eq. 2.4 and 2.5, for ties.
 """
@@ -19,16 +19,16 @@ from tropism.signals.statistics.bradley_terry_fit import Tally, errors, maximise
 from tropism.signals.statistics.connected import falls_apart, ties_unbounded, why_apart
 
 ELO_SCALE = 400 / math.log(10)
-"""Elo points to a unit of log-strength: 400 points are odds of ten to one."""
+"""Elo points per unit of log-strength: 400 points are odds of ten to one."""
 
 FALLBACK_PRIOR = 0.01
-"""Prior of a resample whose players are not connected: it keeps a strength that would be infinite finite, and far."""
+"""Prior for a resample whose players are not connected, so that strengths are large but finite."""
 
 _Z = 1.959963984540054
 _SAME = 1e-6
-"""Width of an interval that no resample moved, in nats."""
+"""Intervals narrower than this, in nats, count as unmoved by the bootstrap."""
 _CELLS = 2_000_000
-"""Counts of resamples that are fitted at one time."""
+"""Number of table cells that are fitted at one time."""
 
 TieRule: TypeAlias = Literal["half", "davidson"]
 
@@ -37,10 +37,10 @@ class Games(NamedTuple):
     """Single games, one entry each.
 
     Args:
-        winner: index of the winner (of either player, in a tie), [games].
-        loser: index of the other one, [games].
-        tie: True where nobody won, [games].
-        cluster: what a game belongs to (its prompt, its annotator): games of one cluster are drawn together, [games].
+        winner: index of the winner (of either player in a tie), [games].
+        loser: index of the other player, [games].
+        tie: whether the game was a tie, [games].
+        cluster: the prompt or annotator of each game; games of one cluster are resampled together, [games].
     """
 
     winner: ArrayLike
@@ -57,10 +57,10 @@ class Strengths(NamedTuple):
         log_strengths: natural logarithm of each strength; their mean is 0, [players].
         low: lower bounds of the 95 % intervals, [players].
         high: upper bounds, [players].
-        wins: games won, a tie counts one half, [players].
+        wins: games won, ties counted as one half, [players].
         games: games played, [players].
-        tie: Davidson's tie parameter: sqrt(strengths) times it is the weight of a tie; None where ties are half wins.
-        disconnected: resamples that `FALLBACK_PRIOR` had to hold together; many of them make the bounds its work.
+        tie: Davidson's tie parameter; None if ties are half wins.
+        disconnected: resamples that needed `FALLBACK_PRIOR`; if there are many, the prior determines the bounds.
     """
 
     names: tuple[str, ...]
@@ -81,20 +81,20 @@ def fit_bradley_terry(
     tie_rule: TieRule = "half",
     prior: float = 0.0,
 ) -> Strengths:
-    """Maximum-likelihood strengths, with Wald's 95 % intervals: right where games are independent.
+    """Maximum-likelihood strengths with Wald's 95 % intervals, which assume independent games.
 
     Args:
         wins: `wins[i, j]` is how often i beat j, [players, players].
         ties: `ties[i, j]` is how often i and j tied, symmetric, [players, players].
         names: of the players.
-        tie_rule: `half` counts a tie as half a win for each; `davidson` fits how likely a tie is.
-        prior: precision of a normal prior with mean 0 on every log-strength; 0 for none. (choix's `alpha` is half.)
+        tie_rule: `half` counts a tie as half a win for each player; `davidson` fits the probability of a tie.
+        prior: precision of a normal prior with mean 0 on every log-strength; 0 for none. (It is twice choix's `alpha`.)
 
     Returns:
         Strengths whose log-strengths have mean 0.
 
     Raises:
-        DataError: where counts are impossible, or where some strength has no finite estimate.
+        DataError: if counts are not valid, or a strength has no finite estimate.
 
     Example:
         >>> fit = fit_bradley_terry([[0, 3], [1, 0]], names=["a", "b"])
@@ -118,27 +118,27 @@ def bootstrap_bradley_terry(
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> Strengths:
-    """Maximum-likelihood strengths, with 95 % percentile intervals from drawing whole clusters again.
+    """Maximum-likelihood strengths with 95 % percentile intervals from a bootstrap over clusters.
 
-    Where some players never lost to the others, or all clusters say the same, resamples say no other. Intervals then
-    hold Wald's too: of the games (of a pairing in a cluster one), with half of z squared more wins each way.
+    If some players never lost to the others, or all clusters agree, every resample gives the same result. Intervals are
+    then widened to contain Wald's interval of the games (one per pairing and cluster) with z^2 / 2 wins added each way.
 
     Args:
         games: single games; the players are indices into `names`.
         names: of the players.
         tie_rule: as in `fit_bradley_terry`.
         prior: as in `fit_bradley_terry`.
-        num_resamples: how often the clusters are drawn.
-        seed: of the drawing.
+        num_resamples: number of bootstrap resamples.
+        seed: of the bootstrap.
 
     Returns:
-        The strengths; where all games are of one cluster, nothing can be drawn, and the intervals are Wald's.
+        The strengths; with a single cluster nothing can be resampled, and the intervals are Wald's.
 
     Raises:
-        DataError: as `fit_bradley_terry`, and where indices are out of range or lengths differ.
+        DataError: as `fit_bradley_terry`, and if indices are out of range or lengths differ.
 
     Reference: Efron and Tibshirani 1993, section 13.3, with clusters as units; Agresti and Coull 1998, The American
-    Statistician 52(2), for the wins that are added.
+    Statistician 52(2), for the added wins.
     """
     coded = _coded(games, len(names))
     tally = _checked(*coded.counts(np.ones(len(coded.code))), names, prior=prior)
@@ -159,16 +159,16 @@ def bootstrap_bradley_terry(
     low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975], axis=0)
     unmoved = (high - low < _SAME) | falls_apart(shared.wins + shared.ties)
     if unmoved.any():
-        witnesses = smoothed(_shared(coded.witnesses(), tie_rule), _Z**2 / 2)
-        centre, spread = (part[0] for part in maximise(witnesses, np.array([prior])))
-        reach = _Z * errors(witnesses, centre, float(spread), prior)
+        independent = smoothed(_shared(coded.one_per_cluster(), tie_rule), _Z**2 / 2)
+        centre, spread = (part[0] for part in maximise(independent, np.array([prior])))
+        reach = _Z * errors(independent, centre, float(spread), prior)
         wider = np.minimum(low, centre - reach), np.maximum(high, centre + reach)
         low, high = np.where(unmoved, wider, (low, high))
     return _strengths(tally, shared, names, theta, float(eta), low, high)._replace(disconnected=num_apart)
 
 
 def win_probability(strengths: Strengths) -> NDArray[np.float64]:
-    """The expected score of the row's player against the column's: P(win) + P(tie) / 2; one half against oneself.
+    """The expected score of the row's player against the column's: P(win) + P(tie) / 2; one half on the diagonal.
 
     Example:
         >>> fit = fit_bradley_terry([[0, 3], [1, 0]], names=["a", "b"])
@@ -182,7 +182,7 @@ def win_probability(strengths: Strengths) -> NDArray[np.float64]:
 
 
 def to_elo(log_strength: ArrayLike, *, centre: float = 1000.0) -> NDArray[np.float64]:
-    """Log-strengths (or bounds of them) as Elo points around a centre.
+    """Log-strengths, or their bounds, as Elo points around a centre.
 
     Example:
         >>> [round(float(points)) for points in to_elo([0.0, math.log(10)])]
@@ -192,7 +192,7 @@ def to_elo(log_strength: ArrayLike, *, centre: float = 1000.0) -> NDArray[np.flo
 
 
 class _Coded(NamedTuple):
-    """Games as one code each (winner, loser), and the number of their cluster."""
+    """Games, each as one code for winner and loser, with the numbers of their clusters."""
 
     code: NDArray[np.int64]
     tie: NDArray[np.bool_]
@@ -201,7 +201,7 @@ class _Coded(NamedTuple):
     num_players: int
 
     def counts(self, weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Tables of wins and of ties of games with weights, [games]."""
+        """Tables of weighted wins and ties; `weight` has one entry for each game, [games]."""
         k = self.num_players
         won, tied = np.where(self.tie, 0.0, weight), np.where(self.tie, weight, 0.0)
         wins, ties = (
@@ -215,8 +215,8 @@ class _Coded(NamedTuple):
         drawn = rng.integers(self.num_clusters, size=self.num_clusters)
         return self.counts(np.bincount(drawn, minlength=self.num_clusters).astype(np.float64)[self.cluster])
 
-    def witnesses(self) -> Tally:
-        """The games of one pairing in one cluster count once together."""
+    def one_per_cluster(self) -> Tally:
+        """Counts in which all games of one pairing in one cluster count as a single game."""
         sides = np.sort(np.divmod(self.code, self.num_players), axis=0)
         _, which, times = np.unique(np.stack([self.cluster, *sides]), axis=1, return_inverse=True, return_counts=True)
         wins, ties = self.counts(1 / times[which.reshape(-1)])
@@ -230,37 +230,45 @@ def _coded(games: Games, num_players: int) -> _Coded:
     names, cluster = np.unique(np.asarray(games.cluster), return_inverse=True)
     lengths = [len(part) for part in (winner, loser, tie, cluster)]
     if len(set(lengths)) > 1 or not lengths[0]:
-        raise DataError(f"games need equally long arrays with an entry, not {lengths}.", remedy="Give one entry each.")
+        raise DataError(
+            f"arrays of `games` must have equal lengths of at least 1, got {lengths}.",
+            remedy="Give one entry for each game.",
+        )
     if min(winner.min(), loser.min()) < 0 or max(winner.max(), loser.max()) >= num_players:
-        raise DataError(f"players must be numbers from 0 to {num_players - 1}.", remedy="Give indices into `names`.")
+        raise DataError(f"players must be indices from 0 to {num_players - 1}.", remedy="Give indices into `names`.")
     return _Coded(winner * num_players + loser, tie, cluster.reshape(-1), len(names), num_players)
 
 
 def _checked(wins: ArrayLike, ties: ArrayLike | None, names: Sequence[str], *, prior: float) -> Tally:
-    """Tables that can be counts of games, as a stack of one."""
+    """Validated tables of counts, as a stack of one."""
     won = np.asarray(wins, dtype=np.float64)
     tied = np.zeros_like(won) if ties is None else np.asarray(ties, dtype=np.float64)
     k = len(names)
     if k < 2 or len(set(names)) < k:
-        raise DataError(f"strengths need two players with names of their own, not {list(names)}.", remedy="Add some.")
+        raise DataError(
+            f"`names` must be at least two different names, got {list(names)}.", remedy="Give each player its own name."
+        )
     if won.shape != (k, k) or tied.shape != (k, k):
-        raise DataError(f"{k} names need {k} x {k} counts, not {won.shape} and {tied.shape}.", remedy="Match them.")
+        raise DataError(
+            f"`wins` and `ties` must be {k} x {k} for {k} `names`, got {won.shape} and {tied.shape}.",
+            remedy="Give one row and one column for each name.",
+        )
     for name, table in (("wins", won), ("ties", tied)):
         if not (np.isfinite(table).all() and (table >= 0).all()) or np.diagonal(table).any():
-            raise DataError(f"{name} must be finite, >= 0, and 0 on the diagonal.", remedy="Count again.")
+            raise DataError(f"`{name}` must be finite, >= 0, and 0 on the diagonal.", remedy="Correct the counts.")
     if (tied != tied.T).any():
-        raise DataError("ties must be symmetric.", remedy="Count a tie of i and j in [i, j] and in [j, i].")
+        raise DataError("`ties` must be symmetric.", remedy="Count a tie of i and j in [i, j] and in [j, i].")
     if not (math.isfinite(prior) and prior >= 0):
         raise ConfigError(
-            f"prior must be finite and >= 0, not {prior}.", remedy="Use 0 for none, or 0.1 for a weak one."
+            f"`prior` must be finite and >= 0, got {prior}.", remedy="Use 0 for none, or 0.1 for a weak one."
         )
     return Tally(won[None], tied[None])
 
 
 def _shared(tally: Tally, tie_rule: TieRule) -> Tally:
-    """What is fitted: ties stay ties for Davidson, and become half wins else."""
+    """The counts to fit: ties are kept for Davidson's model and are half wins otherwise."""
     if tie_rule not in ("half", "davidson"):
-        raise ConfigError(f"tie_rule must be 'half' or 'davidson', not {tie_rule!r}.", remedy="Use 'half'.")
+        raise ConfigError(f"`tie_rule` must be 'half' or 'davidson', got {tie_rule!r}.", remedy="Use 'half'.")
     if tie_rule == "davidson" and tally.ties.any():
         return tally
     return Tally(tally.wins + tally.ties / 2, np.zeros_like(tally.ties))
@@ -268,13 +276,13 @@ def _shared(tally: Tally, tie_rule: TieRule) -> Tally:
 
 def _require_connected(tally: Tally, names: Sequence[str], *, prior: float) -> None:
     """Refuse tables whose likelihood has no maximum."""
-    remedy = "Collect comparisons that close the gap, leave them out, or give a weak prior (prior=0.1)."
+    remedy = "Collect comparisons between them, omit some players, or use a weak prior (`prior=0.1`)."
     if prior == 0 and falls_apart(tally.wins + tally.ties)[0]:
         raise DataError(why_apart(tally.wins[0] + tally.ties[0], names), remedy=remedy)
     if tally.ties.any() and (not tally.wins.any() or (prior == 0 and ties_unbounded(tally.wins[0], tally.ties[0]))):
         raise DataError(
-            "these games do not say how likely a tie is: wins are too few for Davidson's model.",
-            remedy="Count ties as half wins (tie_rule='half').",
+            "there are too few wins to fit the probability of a tie in Davidson's model.",
+            remedy="Count ties as half wins (`tie_rule='half'`).",
         )
 
 
@@ -287,7 +295,7 @@ def _strengths(
     low: NDArray[np.float64],
     high: NDArray[np.float64],
 ) -> Strengths:
-    """Put the table together."""
+    """The result of a fit."""
     wins, ties = tally.wins[0], tally.ties[0]
     return Strengths(
         tuple(names),

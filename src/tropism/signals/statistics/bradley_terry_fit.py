@@ -1,4 +1,4 @@
-"""Newton's method on the likelihood of games with ties, for a stack of count tables at one time.
+"""Newton's method for the likelihood of games with ties, on a stack of count tables at one time.
 
 With s half the difference of two log-strengths and eta the logarithm of the tie parameter, a game ends with
 log-probability s - log Z (win), -s - log Z (loss) or eta - log Z (tie), Z = e^s + e^-s + e^eta. That is an
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 _MAX_STEPS = 200
 _TOLERANCE = 1e-10
 _FARTHEST = 30.0
-"""Bound of eta, in nats: beyond it ties are as good as never, or always."""
+"""Bound of eta, in nats: beyond it the probability of a tie is practically 0 or 1."""
 _LONGEST, _SMALLEST = 4.0, 1e-14
 """Longest and shortest step of one parameter, in nats."""
 _MAX_HALVINGS = 40
@@ -31,7 +31,7 @@ class Tally(NamedTuple):
 
 
 class _Game(NamedTuple):
-    """How a game between the row's player and the column's ends; [tables, k, k]."""
+    """Outcome probabilities of a game between the row's player and the column's, [tables, k, k]."""
 
     win: NDArray[np.float64]
     tie: NDArray[np.float64]
@@ -41,15 +41,15 @@ class _Game(NamedTuple):
 def maximise(
     tally: Tally, prior: NDArray[np.float64], *, start: tuple[NDArray[np.float64], float] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The most likely parameters of every table.
+    """Maximum-likelihood parameters of every table.
 
     Args:
-        tally: counts, [tables, k, k]; where no table has a tie, eta is left out of the model.
+        tally: counts, [tables, k, k]; if no table has a tie, eta is not part of the model.
         prior: precision of the normal prior on log-strengths, [tables].
         start: log-strengths [k] and eta to begin with.
 
     Returns:
-        Log-strengths with mean 0, [tables, k], and eta, [tables] (-infinity where it is left out).
+        Log-strengths with mean 0, [tables, k], and eta, [tables] (-infinity if it is not part of the model).
     """
     num_tables, k, _ = tally.wins.shape
     with_ties = bool(tally.ties.any())
@@ -57,7 +57,7 @@ def maximise(
     eta = np.full(num_tables, start[1] if start and np.isfinite(start[1]) else 0.0) if with_ties else _never(num_tables)
     won = (tally.wins + tally.ties / 2).sum(axis=2)
     scale = 1.0 + won.sum(axis=1)
-    # of each player by its own games, so that one with few is as exact as one with a million
+    # relative to each player's own games, so that a player with few is as exact as one with a million
     own = 1.0 + np.concatenate([won, tally.ties.sum(axis=(1, 2))[:, None]], axis=1)
     for _ in range(_MAX_STEPS):
         gradient = _gradient(tally, theta, eta, prior)
@@ -93,7 +93,7 @@ def information(
 
 
 def errors(tally: Tally, theta: NDArray[np.float64], eta: float, prior: float) -> NDArray[np.float64]:
-    """Standard errors of log-strengths around their mean, in nats, the tie parameter profiled out; [k]."""
+    """Standard errors of log-strengths around their mean, in nats, with the tie parameter profiled out, [k]."""
     full = information(tally, theta[None], np.array([eta]), np.array([prior]))[0]
     strengths, cross, of_ties = full[:-1, :-1], full[:-1, -1], full[-1, -1]
     if tally.ties.any():
@@ -103,12 +103,12 @@ def errors(tally: Tally, theta: NDArray[np.float64], eta: float, prior: float) -
 
 
 def smoothed(tally: Tally, wins: float) -> Tally:
-    """Counts with so many more wins each way for every two players who met."""
+    """Counts with `wins` added each way for every pair of players that met."""
     return Tally(tally.wins + wins * (_played(tally) > 0), tally.ties)
 
 
 def _newton_step(full: NDArray[np.float64], gradient: NDArray[np.float64], *, with_ties: bool) -> NDArray[np.float64]:
-    """Solve for the step; log-strengths are only known up to a constant, so one direction is filled in."""
+    """Solve for the step; log-strengths are determined up to a constant, so one direction is regularised."""
     k = full.shape[1] - 1
     scale = np.maximum(np.trace(full[:, :k, :k], axis1=1, axis2=2) / k, 1e-8)
     full[:, :k, :k] += scale[:, None, None] / k
@@ -127,7 +127,7 @@ def _shortened(
     *,
     slack: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """The step, halved for each table until it does not lead downhill."""
+    """The step, halved for each table until it does not decrease the objective."""
     before = _objective(tally, theta, eta, prior)
     for _ in range(_MAX_HALVINGS):
         worse = _objective(tally, theta + step[:, :-1], _bounded(eta, step), prior) < before - slack
@@ -138,7 +138,7 @@ def _shortened(
 
 
 def _bounded(eta: NDArray[np.float64], step: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Eta after a step; one that is left out of the model stays where it is."""
+    """Eta after a step; infinite if it is not part of the model."""
     return np.where(np.isfinite(eta), np.clip(eta + step[:, -1], -_FARTHEST, _FARTHEST), eta)
 
 
@@ -165,14 +165,14 @@ def _objective(
 
 
 def _game(theta: NDArray[np.float64], eta: NDArray[np.float64]) -> _Game:
-    """The probabilities of every pairing."""
+    """Outcome probabilities of every pairing."""
     half = (theta[:, :, None] - theta[:, None, :]) / 2
     log_total = np.logaddexp(np.logaddexp(half, -half), eta[:, None, None])
     return _Game(np.exp(half - log_total), np.exp(eta[:, None, None] - log_total), log_total)
 
 
 def _played(tally: Tally) -> NDArray[np.float64]:
-    """Games of every pairing, symmetric."""
+    """The number of games of every pairing, symmetric."""
     return tally.wins + tally.wins.swapaxes(1, 2) + tally.ties
 
 

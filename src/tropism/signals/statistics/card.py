@@ -1,4 +1,4 @@
-"""The part of a data card that reads texts: probes on a sample of edges, whole threads of it, chosen by a hash."""
+"""The part of a data card that reads texts: probes on a sample of whole threads, chosen by a hash."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tropism.signals.statistics.probes import ProbeEdge
 
 
 def probed(made: BuiltGroups, *, seed: int) -> BuiltGroups:
-    """The same groups, with what words alone, near-duplicates and large threads could explain on their card.
+    """The same groups, with confounders from words, near-duplicates and large threads on their card.
 
     Args:
         made: groups and card.
-        seed: of the folds of the probe of words.
+        seed: of the folds of the word probe.
     """
     threads = made.groups.threads
     with data_errors(made.groups.source, engine_of(threads.answers)):
@@ -46,12 +46,17 @@ def _spread(threads: Threads) -> dict[str, float]:
     per_thread = in_memory(threads.edges.group_by("thread").agg(edges=threads.edges.count()))
     if not per_thread.num_rows:
         return {}
-    told = probes.pairs_per_thread(per_thread["edges"].to_numpy().astype(np.int64))
-    return {"mean": told.mean, "median": told.median, "most": float(told.max), "share of the top 1 %": told.top_share}
+    found = probes.pairs_per_thread(per_thread["edges"].to_numpy().astype(np.int64))
+    return {
+        "mean": found.mean,
+        "median": found.median,
+        "most": float(found.max),
+        "share of the top 1 %": found.top_share,
+    }
 
 
 def _sample(threads: Threads) -> list[ProbeEdge]:
-    """About `SAMPLE_EDGES` edges that are no ties, never more, with their texts; edges without words are left out."""
+    """At most `SAMPLE_EDGES` edges that are not ties, with their texts; edges without words are omitted."""
     decided = threads.edges.filter(threads.edges.prob != 0.5).select("thread", "winner", "loser")
     share = min(1.0, probes.SAMPLE_EDGES / max(1, count(decided)))
     keys = threads.keys
@@ -59,16 +64,16 @@ def _sample(threads: Threads) -> list[ProbeEdge]:
     keys = keys.filter(keys.draw <= share * 16**6)
     chosen = threads.answers.join(keys, "thread").select("thread", "place", "draw", "row", "name")
     texts = threads.texts
-    told = texts.join(chosen, texts.text_row == chosen.row).select(
+    placed = texts.join(chosen, texts.text_row == chosen.row).select(
         "thread", "place", "draw", "name", "prompt", "response"
     )
-    told = engine_of(told).keep(told)
-    winners = told.select("thread", "draw", "name", "prompt", winner="place", winner_text="response")
-    losers = told.select("thread", loser="place", loser_text="response")
+    placed = engine_of(placed).keep(placed)
+    winners = placed.select("thread", "draw", "name", "prompt", winner="place", winner_text="response")
+    losers = placed.select("thread", loser="place", loser_text="response")
     edges = decided.join(winners, ["thread", "winner"]).join(losers, ["thread", "loser"])
     ordered = edges.order_by(["draw", "name", "winner", "loser"]).limit(probes.SAMPLE_EDGES)
     rows = in_memory(ordered.select("name", "prompt", "winner_text", "loser_text")).to_pylist()
-    engine_of(told).release(told)
+    engine_of(placed).release(placed)
 
     def said(text: str) -> str:
         return words_of(text, is_json=threads.is_json)

@@ -1,4 +1,4 @@
-"""Whether games tie all players together, without which some strength has no finite estimate; and who stands apart.
+"""Whether games connect all players, which every finite estimate of strengths requires, and which players are apart.
 
 Reference: Ford 1957, American Mathematical Monthly 64(8): every split of the players needs a win each way.
 """
@@ -27,10 +27,10 @@ def falls_apart(beats: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def why_apart(beats: NDArray[np.float64], names: Sequence[str]) -> str:
-    """Say which players have no finite strength, and why.
+    """A sentence that names the players without a finite strength, and the reason.
 
     Args:
-        beats: as above, for one table, [k, k].
+        beats: as in `falls_apart`, for one table, [k, k].
         names: of the players.
     """
     reach = _reaches(beats[None])[0]
@@ -38,17 +38,17 @@ def why_apart(beats: NDArray[np.float64], names: Sequence[str]) -> str:
     met = _reaches((beats + beats.T)[None])[0]
     for place in range(len(names)):
         if not met[place].all():
-            return f"{_list(names, met[place])} never met {_list(names, ~met[place])}: nothing compares them."
+            return f"{_list(names, met[place])} never met {_list(names, ~met[place])}, so nothing compares them."
     unbeaten = next(place for place in range(len(names)) if (reach[:, place] <= together[:, place]).all())
     group = together[unbeaten]
-    return f"{_list(names, group)} never lost to {_list(names, ~group)}: the distance between them is not finite."
+    return f"{_list(names, group)} never lost to {_list(names, ~group)}, so their distance is not finite."
 
 
 def ties_unbounded(wins: NDArray[np.float64], ties: NDArray[np.float64]) -> bool:
-    """True where likelihood grows without end as ties become more likely: no cycle of wins holds it back.
+    """Whether the likelihood has no maximum in the tie parameter, because no cycle of wins bounds it.
 
-    It does where numbers x exist with x[i] - x[j] >= 2 for each win of i over j and |x[i] - x[j]| <= 2 for each tie:
-    difference constraints, which have a solution exactly where their graph has no cycle of negative length.
+    This is so if numbers x exist with x[i] - x[j] >= 2 for each win of i over j and |x[i] - x[j]| <= 2 for each tie.
+    These difference constraints have a solution exactly if their graph has no cycle of negative length.
 
     Args:
         wins: [k, k].
@@ -67,7 +67,7 @@ def ties_unbounded(wins: NDArray[np.float64], ties: NDArray[np.float64]) -> bool
 
 
 def _reaches(beats: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Who beat whom, directly or by way of others; everybody reaches oneself."""
+    """Reachability by wins, directly or through others; every player reaches itself."""
     reach = (beats > 0) | np.eye(beats.shape[1], dtype=bool)
     while True:
         one = reach.astype(np.float32)
@@ -78,7 +78,7 @@ def _reaches(beats: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _list(names: Sequence[str], chosen: NDArray[np.bool_]) -> str:
-    """Some names, the first few of them."""
+    """The chosen names, abbreviated after the first few."""
     found = [name for name, is_chosen in zip(names, chosen, strict=True) if is_chosen]
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return ", ".join(found[:_NAMED]) + more

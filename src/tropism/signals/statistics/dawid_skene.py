@@ -1,7 +1,7 @@
-"""Dawid-Skene: what is true of each item, and how each annotator errs, told apart by expectation-maximization.
+"""The Dawid-Skene model: true labels and annotators' error rates, estimated by expectation-maximization.
 
-Runs on counts, in NumPy, from a start without chance (every item's majority), so that one table gives one answer. The
-sides of a pair have no names, so that `fit_pairs` ties what annotators do to both: swapped pairs give swapped answers.
+Computed in NumPy on counts from a deterministic start (shares of each item's labels), so equal tables give equal
+results. `fit_pairs` treats both sides of a pair alike: swapping the sides swaps the result.
 
 Reference: Dawid and Skene 1979, Applied Statistics 28(1), eq. 2.3 to 2.5.
 """
@@ -26,20 +26,20 @@ _SWAPPED = np.array([SECOND_WINS, FIRST_WINS, TIE])
 
 
 class DawidSkene(NamedTuple):
-    """What a fit found.
+    """The result of a fit.
 
     Args:
         items: the distinct items, sorted, [items].
         annotators: the distinct annotators, sorted, [annotators].
-        prior: how common each label is, [labels].
-        confusion: `confusion[a, t, g]` is the chance that annotator a gives g where t is true,
+        prior: frequency of each true label, [labels].
+        confusion: `confusion[a, t, g]` is the probability that annotator a gives g if t is true,
             [annotators, labels, labels].
-        posterior: `posterior[i, t]` is the chance that t is true of item i, [items, labels].
-        reliability: per annotator, the share of labels that are right, each right to the degree of its posterior,
-            with Wilson's 95 % interval, which takes the posteriors as known; `n` is the number of labels given.
+        posterior: `posterior[i, t]` is the probability that t is item i's true label, [items, labels].
+        reliability: per annotator, the expected share of correct labels under the posterior, with Wilson's
+            95 % interval, which takes the posterior as known; `n` is the number of labels given.
         log_likelihood: of all labels under the fit, in nats.
-        num_iterations: rounds of expectation and maximization.
-        converged: whether a round improved the fit by less than the tolerance.
+        num_iterations: iterations of expectation and maximization.
+        converged: whether the last iteration improved the fit by less than the tolerance.
     """
 
     items: NDArray[Any]
@@ -63,21 +63,20 @@ def fit_dawid_skene(
     tolerance: float = 1e-8,
     max_iterations: int = 500,
 ) -> DawidSkene:
-    """Fit truths and annotators to labels; an annotator may label an item more than once.
+    """Fit true labels and annotators' confusion matrices; an annotator may label an item more than once.
 
     Args:
-        item: what was labelled, [rows].
-        annotator: by whom, [rows].
-        label: with which label, from 0, [rows].
-        num_labels: how many labels there are.
-        smoothing: pseudo-counts of every kind of answer of every annotator, and of every label. The paper has none
-            (0); a little keeps an answer that was never seen from being impossible.
-        tolerance: the fit has converged where a round adds less than this to the mean log-likelihood of a row, in
-            nats.
-        max_iterations: rounds at most.
+        item: the labelled item, [rows].
+        annotator: the annotator, [rows].
+        label: the label, from 0, [rows].
+        num_labels: number of labels.
+        smoothing: pseudo-count of every cell of the confusion matrices and of every label. The paper has none (0); a
+            small one keeps unseen labels from having probability 0.
+        tolerance: the fit has converged if an iteration adds less to the mean log-likelihood per row, in nats.
+        max_iterations: most iterations.
 
     Raises:
-        DataError: where lengths differ, nothing is given, or a label is out of range.
+        DataError: if lengths differ or are 0, or a label is out of range.
 
     Example:
         >>> fit = fit_dawid_skene([1, 1, 1, 2, 2, 2], list("abcabc"), [0, 0, 1, 1, 1, 1], num_labels=2)
@@ -99,25 +98,25 @@ def fit_pairs(
     tolerance: float = 1e-8,
     max_iterations: int = 500,
 ) -> DawidSkene:
-    """Fit which of two answers is better to judgements of pairs, the same whichever answer is called the first.
+    """Fit which of two answers is better to judgements of pairs; the result does not depend on the order of a pair.
 
-    Departs from the paper: what an annotator does where the first is better is tied to what the annotator does, sides
-    swapped, where the second is, and both are equally common. Half as many numbers are fitted to the same labels, and
-    none of them hangs on how the sides are called. And every annotator starts with a right answer of each kind: where
-    one person judged every pair, nothing else says whether ties are true or that person's way to answer.
+    Departures from the paper: an annotator's confusion matrix is symmetric under swapping the sides, and both sides are
+    equally likely to be better. This halves the number of parameters and makes them independent of the order. Every
+    annotator also starts with pseudo-counts of correct labels: if a single person judged every pair, nothing else
+    separates true ties from that person's habit.
 
     Args:
-        pair: what was judged, [rows].
-        annotator: by whom, [rows].
+        pair: the judged pair, [rows].
+        annotator: the annotator, [rows].
         label: `FIRST_WINS`, `SECOND_WINS` or `TIE`, [rows].
         smoothing, tolerance, max_iterations: as in `fit_dawid_skene`.
-        right: pseudo-counts of every annotator's right answers, for each label.
+        right: pseudo-count of correct labels of every annotator, for each label.
 
     Raises:
         DataError: as `fit_dawid_skene`.
-        ConfigError: where a pseudo-count is below 0 or not finite.
+        ConfigError: if a pseudo-count is below 0 or not finite.
 
-    Reference: Kim and Ghahramani 2012, Bayesian Classifier Combination, for priors on what annotators do.
+    Reference: Kim and Ghahramani 2012, Bayesian Classifier Combination, for priors on confusion matrices.
 
     Example:
         >>> fit = fit_pairs([1, 2], ["ann", "ann"], [FIRST_WINS, TIE])
@@ -125,29 +124,29 @@ def fit_pairs(
         [0.981, 0.5]
     """
     if not (math.isfinite(right) and right >= 0):
-        raise ConfigError(f"right must be finite and >= 0, not {right}.", remedy="Use 1.")
+        raise ConfigError(f"`right` must be finite and >= 0, got {right}.", remedy="Use 1.")
     model = _Model(_SWAPPED, smoothing + right * np.eye(3), smoothing)
     return _fit(_rows(pair, annotator, label, 3), model, tolerance, max_iterations)
 
 
 def first_is_better(fit: DawidSkene) -> NDArray[np.float64]:
-    """Soft labels of pairs: the chance that the first is better, a tie counting one half; [items].
+    """Soft labels of pairs: the probability that the first is better, with ties counted as one half, [items].
 
     Args:
-        fit: of pairs, whose labels are `FIRST_WINS`, `SECOND_WINS` and, where there are three, `TIE`.
+        fit: of pairs, with the labels `FIRST_WINS`, `SECOND_WINS` and, if there is a third, `TIE`.
 
     Raises:
-        DataError: where the fit has other than two or three labels.
+        DataError: if the fit does not have two or three labels.
     """
     num_labels = fit.posterior.shape[1]
     if num_labels not in (2, 3):
-        raise DataError(f"pairs have two or three labels, not {num_labels}.", remedy="Fit first, second and tie.")
+        raise DataError(f"`fit` must have two or three labels, got {num_labels}.", remedy="Fit first, second and tie.")
     ties = fit.posterior[:, TIE] if num_labels == 3 else 0.0
     return np.asarray(fit.posterior[:, FIRST_WINS] + ties / 2)
 
 
 class _Rows(NamedTuple):
-    """Distinct answers as numbers, each with how often it was given."""
+    """Distinct labels of annotators as numbers, each with its count."""
 
     items: NDArray[Any]
     annotators: NDArray[Any]
@@ -159,16 +158,19 @@ class _Rows(NamedTuple):
 
 
 def _rows(item: ArrayLike, annotator: ArrayLike, label: ArrayLike, num_labels: int) -> _Rows:
-    """Check the answers, number them, and count equal ones."""
+    """Validate, number and count the labels."""
     columns = [np.asarray(column).reshape(-1) for column in (item, annotator, label)]
     lengths = [len(column) for column in columns]
     if len(set(lengths)) > 1 or not lengths[0]:
-        raise DataError(f"answers need equally long columns with a row, not {lengths}.", remedy="Give one value each.")
+        raise DataError(
+            f"`item`, `annotator` and `label` must have equal lengths of at least 1, got {lengths}.",
+            remedy="Give one value of each for every row.",
+        )
     given = columns[2].astype(np.int64)
     if num_labels < 2 or (given != columns[2]).any() or given.min() < 0 or given.max() >= num_labels:
         raise DataError(
-            f"labels must be whole numbers from 0 to {num_labels - 1}, at least two of them.",
-            remedy="Number the labels from 0 and give num_labels.",
+            f"`label` must hold whole numbers from 0 to {num_labels - 1}, with `num_labels` at least 2.",
+            remedy="Number the labels from 0 and set `num_labels`.",
         )
     items, item_code = np.unique(columns[0], return_inverse=True)
     annotators, annotator_code = np.unique(columns[1], return_inverse=True)
@@ -177,11 +179,11 @@ def _rows(item: ArrayLike, annotator: ArrayLike, label: ArrayLike, num_labels: i
 
 
 class _Model(NamedTuple):
-    """What is tied, and what is thought before any answer.
+    """Symmetry and priors of a fit.
 
     Args:
-        mirror: the label that each label is tied to, itself where to none, [labels].
-        answers: pseudo-counts of an annotator's answers, [true labels, labels].
+        mirror: the label that each label becomes when sides are swapped, itself without symmetry, [labels].
+        answers: pseudo-counts of an annotator's confusion matrix, [true labels, labels].
         truths: pseudo-counts of each label.
     """
 
@@ -191,9 +193,9 @@ class _Model(NamedTuple):
 
 
 def _fit(rows: _Rows, model: _Model, tolerance: float, max_iterations: int) -> DawidSkene:
-    """Rounds until they add nothing."""
+    """Iterate until convergence."""
     if not (np.isfinite(model.answers).all() and math.isfinite(model.truths) and (model.answers >= 0).all()):
-        raise ConfigError(f"smoothing must be finite and >= 0, not {model.truths}.", remedy="Use 0.01.")
+        raise ConfigError(f"`smoothing` must be finite and >= 0, got {model.truths}.", remedy="Use 0.01.")
     state, num_iterations, converged = _round(rows, model, _majority(rows)), 1, False
     while not converged and num_iterations < max_iterations:
         before, state = state, _round(rows, model, state.posterior)
@@ -213,7 +215,7 @@ def _fit(rows: _Rows, model: _Model, tolerance: float, max_iterations: int) -> D
 
 
 class _State(NamedTuple):
-    """A round's result; `objective` is the log-likelihood with the pseudo-counts' part, which never falls."""
+    """The result of an iteration; `objective` is the log-likelihood plus the pseudo-counts' part and never falls."""
 
     prior: NDArray[np.float64]
     confusion: NDArray[np.float64]
@@ -231,7 +233,7 @@ def _round(rows: _Rows, model: _Model, posterior: NDArray[np.float64]) -> _State
 
 
 def _majority(rows: _Rows) -> NDArray[np.float64]:
-    """The share of answers that each item got for each label, [items, labels]."""
+    """The share of each label among an item's labels, [items, labels]."""
     cells = np.bincount(
         rows.item * rows.num_labels + rows.label, weights=rows.times, minlength=len(rows.items) * rows.num_labels
     ).reshape(len(rows.items), rows.num_labels)
@@ -241,7 +243,7 @@ def _majority(rows: _Rows) -> NDArray[np.float64]:
 def _maximise(
     rows: _Rows, model: _Model, posterior: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Label frequencies and confusion matrices that fit the posteriors best: eq. 2.3 and 2.4, means where tied."""
+    """Label frequencies and confusion matrices given the posteriors: eq. 2.3 and 2.4, averaged over swapped sides."""
     num_annotators, k, mirror = len(rows.annotators), rows.num_labels, model.mirror
     cell = rows.annotator * k + rows.label
     given = np.stack(
@@ -254,7 +256,7 @@ def _maximise(
     given = given.reshape(num_annotators, k, k).swapaxes(1, 2)
     counts = (given + given[:, mirror][:, :, mirror]) / 2 + model.answers
     totals = counts.sum(axis=2, keepdims=True)
-    # a label that is true of nothing the annotator saw says nothing of them: every answer is as likely
+    # a true label that the annotator never saw gives no information: every answer is equally likely
     confusion = np.divide(counts, totals, out=np.full_like(counts, 1 / k), where=totals > 0)
     prior = posterior.sum(axis=0)
     prior = (prior + prior[mirror]) / 2 + model.truths
@@ -264,7 +266,7 @@ def _maximise(
 def _expect(
     rows: _Rows, prior: NDArray[np.float64], confusion: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
-    """Posteriors of all items, and the log-likelihood of all answers; eq. 2.5."""
+    """Posteriors of all items, and the log-likelihood of all labels; eq. 2.5."""
     log_confusion = _log(confusion)
     joint = np.tile(_log(prior), (len(rows.items), 1))
     for true in range(rows.num_labels):
@@ -277,7 +279,7 @@ def _expect(
 
 
 def _reliability(rows: _Rows, posterior: NDArray[np.float64]) -> tuple[Estimate, ...]:
-    """How often each annotator is right."""
+    """Each annotator's expected share of correct labels."""
     right = np.bincount(rows.annotator, weights=rows.times * posterior[rows.item, rows.label])
     given = np.bincount(rows.annotator, weights=rows.times)
     shares = np.clip(right / given, 0.0, 1.0)
@@ -289,5 +291,5 @@ def _reliability(rows: _Rows, posterior: NDArray[np.float64]) -> tuple[Estimate,
 
 
 def _log(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithm, with the least float for what is impossible, so that items without any possible truth stay finite."""
+    """Logarithm, with the smallest float in place of 0, so that an item without a possible label stays finite."""
     return np.asarray(np.log(np.maximum(probability, np.finfo(np.float64).tiny)))

@@ -1,11 +1,11 @@
-"""How far annotators agree on which of two answers is better, whichever of the two is called the first.
+"""Annotator agreement on which of two answers is better, independent of the order of a pair.
 
-The sides of a pair have no names, so that chance knows only wins and ties: two judgements of different pairs agree
-where both are ties, and half the time where both name a winner. Counted by sides, agreement by chance would hang on how
-often the side that happens to come first wins.
+The sides of a pair are interchangeable, so chance distinguishes only wins and ties: two judgements of different pairs
+agree if both are ties, and half the time if both name a winner. With labelled sides, agreement by chance would depend
+on how often the first side happens to win.
 
 Reference: Krippendorff 2011, Computing Krippendorff's Alpha-Reliability, section C, for two judgements drawn without
-putting the first back; Cohen 1960, Educational and Psychological Measurement 20(1), here of a table and its mirror
+replacement; Cohen 1960, Educational and Psychological Measurement 20(1), here of a table and its mirror
 image.
 """
 
@@ -22,15 +22,15 @@ from tropism.records import Estimate
 from tropism.signals.statistics.agreement import Counts, alpha_of, kappa_of, raw_of
 
 FIRST, SECOND, TIE = 1.0, 0.0, 0.5
-"""What a judgement says of the first of two answers; 1 less a judgement is the same one with the sides swapped."""
+"""A judgement of the first of two answers; 1 minus it is the same judgement with the sides swapped."""
 
 
 class PairAgreement(NamedTuple):
-    """How far annotators agree on pairs; `n` of both is the number of pairs that two annotators have judged.
+    """Annotator agreement on pairs; `n` of both is the number of pairs that at least two annotators judged.
 
     Args:
-        raw: the chance that two annotators of a pair say the same; None where no pair has two.
-        alpha: Krippendorff's alpha, nominal, of sides without names; None also where all are ties.
+        raw: the probability that two annotators of a pair agree; None if no pair has two.
+        alpha: nominal Krippendorff's alpha with interchangeable sides; None also if all are ties.
     """
 
     raw: Estimate | None
@@ -38,57 +38,57 @@ class PairAgreement(NamedTuple):
 
 
 def pair_agreement(ratings: ArrayLike, thread: ArrayLike, *, num_resamples: int = 2000, seed: int = 0) -> PairAgreement:
-    """How far annotators agree on which of two answers is better, the same whichever answer is called the first.
+    """Annotator agreement on which of two answers is better, independent of the order of a pair.
 
     Args:
-        ratings: `FIRST`, `SECOND` or `TIE` for each annotator and pair, NaN where there is none, [annotators, pairs].
-        thread: what each pair belongs to; pairs of one thread are drawn together, [pairs].
-        num_resamples: how often the threads are drawn.
-        seed: of the drawing.
+        ratings: `FIRST`, `SECOND` or `TIE` for each annotator and pair, NaN for a missing one, [annotators, pairs].
+        thread: the thread of each pair; pairs of one thread are resampled together, [pairs].
+        num_resamples: number of bootstrap resamples.
+        seed: of the bootstrap.
 
     Raises:
-        DataError: where a rating is no judgement, or `thread` has another length.
+        DataError: if a rating is not one of these values, or `thread` has another length.
 
     Reference: see `agreement_of_counts`.
 
     Example:
-        >>> told = pair_agreement([[1, 1, 0, 1], [1, 1, 1, 1]], [0, 1, 2, 3])
-        >>> round(told.raw.value, 3), round(told.alpha.value, 3)
+        >>> found = pair_agreement([[1, 1, 0, 1], [1, 1, 1, 1]], [0, 1, 2, 3])
+        >>> round(found.raw.value, 3), round(found.alpha.value, 3)
         (0.75, 0.5)
     """
-    told = np.asarray(ratings, dtype=np.float64)
+    judged = np.asarray(ratings, dtype=np.float64)
     values = (SECOND, TIE, FIRST)
-    given = told[~np.isnan(told)]
-    if told.ndim != 2 or np.shape(thread) != told.shape[1:] or not np.isin(given, values).all():
+    given = judged[~np.isnan(judged)]
+    if judged.ndim != 2 or np.shape(thread) != judged.shape[1:] or not np.isin(given, values).all():
         raise DataError(
-            f"ratings of pairs must be a table [annotators, pairs] of 1, 0, 0.5 and NaN with a thread for each pair, "
-            f"not of shapes {told.shape} and {np.shape(thread)} with {np.unique(given)[:5]}.",
-            remedy="Give 1 where the first answer won, 0 where the second did, 0.5 for a tie.",
+            f"`ratings` must be a table [annotators, pairs] of 1, 0, 0.5 and NaN with a `thread` for each pair, "
+            f"got shapes {judged.shape} and {np.shape(thread)} with {np.unique(given)[:5]}.",
+            remedy="Use 1 if the first answer won, 0 if the second won, 0.5 for a tie.",
         )
-    counts = np.stack([(told == value).sum(axis=0) for value in values], axis=1)
+    counts = np.stack([(judged == value).sum(axis=0) for value in values], axis=1)
     return agreement_of_counts(counts, thread, num_resamples=num_resamples, seed=seed)
 
 
 def agreement_of_counts(
     counts: ArrayLike, thread: ArrayLike, *, num_resamples: int = 2000, seed: int = 0
 ) -> PairAgreement:
-    """As `pair_agreement`, of how many annotators said what of each pair.
+    """As `pair_agreement`, from counts of the annotators' judgements of each pair.
 
     Alpha is 1 - observed / expected disagreement. Of n judgements w name a winner and t are ties; two of them, drawn
-    without putting the first back and each turned to either side, agree with chance
-    (w (w - 1) / 2 + t (t - 1)) / (n (n - 1)), and the expected disagreement is the rest. Intervals draw threads;
-    nothing depends on their order.
+    without replacement and each oriented at random, agree with probability
+    (w (w - 1) / 2 + t (t - 1)) / (n (n - 1)), and the expected disagreement is the rest. The bootstrap resamples
+    threads and does not depend on their order.
 
     Args:
-        counts: how many said `SECOND`, `TIE` and `FIRST`; pairs with fewer than two say nothing, [pairs, 3].
-        thread: what each pair belongs to, [pairs].
+        counts: numbers of `SECOND`, `TIE` and `FIRST`; pairs with fewer than two judgements are ignored, [pairs, 3].
+        thread: the thread of each pair, [pairs].
         num_resamples, seed: as in `pair_agreement`.
 
-    Reference: Krippendorff 2011, section C; that sides have no names is ours.
+    Reference: Krippendorff 2011, section C; interchangeable sides are ours.
 
     Example:
-        >>> told = agreement_of_counts([[1, 0, 1], [0, 0, 2]], [0, 1])  # two pairs, apart on one: no better than chance
-        >>> told.raw.value, told.alpha.value
+        >>> found = agreement_of_counts([[1, 0, 1], [0, 0, 2]], [0, 1])  # two pairs, agreement on one: as by chance
+        >>> found.raw.value, found.alpha.value
         (0.5, 0.0)
     """
     cells = np.asarray(counts, dtype=np.float64).reshape(-1, 3)
@@ -108,27 +108,27 @@ def pair_kappa(first: ArrayLike, second: ArrayLike, item: ArrayLike) -> Estimate
     """Cohen's kappa of two annotators on pairs, each pair counted in both orientations; see `pair_agreement`.
 
     Args:
-        first: `FIRST`, `SECOND`, `TIE` or NaN, of one annotator, [pairs].
-        second: of the other, [pairs].
-        item: what a pair was shown in; pairs of one item count as one witness in the interval, [pairs].
+        first: one annotator's `FIRST`, `SECOND`, `TIE` or NaN, [pairs].
+        second: the other annotator's, [pairs].
+        item: the item of each pair; pairs of one item count as one observation in the interval, [pairs].
 
     Returns:
-        The estimate, whose `n` is the number of items that both judged; None where chance alone agrees always.
+        The estimate, whose `n` is the number of items that both judged; None if agreement by chance is 1.
 
     Example:
         >>> round(pair_kappa([1, 1, 0, 1], [1, 1, 1, 1], [0, 1, 2, 3]).value, 3)
         0.5
     """
-    told = np.stack([np.asarray(side, dtype=np.float64) for side in (first, second)])
-    both = ~np.isnan(told).any(axis=0)
+    judged = np.stack([np.asarray(side, dtype=np.float64) for side in (first, second)])
+    both = ~np.isnan(judged).any(axis=0)
     table = np.zeros((3, 3))
-    np.add.at(table, tuple((2 * told[:, both]).astype(np.int64)), 1 / max(1, both.sum()))
+    np.add.at(table, tuple((2 * judged[:, both]).astype(np.int64)), 1 / max(1, both.sum()))
     table = (table + table[::-1, ::-1]) / 2
     return kappa_of(table, np.eye(3), len(np.unique(np.asarray(item)[both])))
 
 
 class _Pairs:
-    """Pairs that two annotators or more have judged: wins and ties, and how far apart the judgements of each are."""
+    """Pairs that at least two annotators judged: wins, ties and observed disagreement."""
 
     def __init__(self, table: Counts) -> None:
         self.table, self.ties = table, table.counts[:, 1]
@@ -136,20 +136,20 @@ class _Pairs:
         self.apart = (table.totals**2 - (table.counts**2).sum(axis=1)) / (table.totals - 1)
 
     def apart_by_chance(self, weights: NDArray[np.float64]) -> float:
-        """The expected disagreement of two judgements; a pair counts as often as its weight, [pairs]."""
+        """The expected disagreement of two judgements, with weights on pairs, [pairs]."""
         wins, ties = weights @ self.wins, weights @ self.ties
         num = wins + ties
         return float(1 - (wins * (wins - 1) / 2 + ties * (ties - 1)) / (num * (num - 1)))
 
     def alpha(self, weights: NDArray[np.float64]) -> float:
-        """1 - observed / expected disagreement; NaN where all are ties."""
+        """1 - observed / expected disagreement; NaN if all are ties."""
         if not weights @ self.wins:
             return math.nan
         observed = weights @ self.apart / (weights @ self.table.totals)
         return float(1 - observed / self.apart_by_chance(weights))
 
     def numbered(self, thread: NDArray[Any]) -> NDArray[np.int64]:
-        """Threads as numbers from 0, in an order of what is said in them, so that draws know no other; [pairs]."""
+        """Threads as numbers from 0, ordered by their judgements, so that the bootstrap is reproducible, [pairs]."""
         threads = np.unique(thread, return_inverse=True)[1].reshape(-1)
         said = (self.table.agreed(), self.apart, self.ties, self.table.totals, np.ones(len(threads)))
         sums = np.stack([np.bincount(threads, weights=column) for column in said]).round(9)

@@ -1,8 +1,8 @@
-"""How far words, near-duplicates and large threads could pass for taste; measured on a sample of edges.
+"""Possible confounders that need texts: words, near-duplicates and large threads, measured on a sample of edges.
 
 The caller draws the sample, at most 5,000 edges by a hash of their prompts. The order of the edges has no effect, and
-every interval counts threads, not edges, as its witnesses (`share`). They take 13 CPU seconds for 20,000 edges
-of 200 words on one core of a shared x86 machine.
+intervals treat threads, not edges, as independent (`share`). 20,000 edges of 200 words take 13 CPU seconds on one core
+of a shared x86 machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy import optimize, sparse, special
 
 from tropism.metrics.near_duplicates import Runs, is_near, near_elsewhere, runs_of
 from tropism.records import Estimate
-from tropism.signals.statistics.confounds import share
+from tropism.signals.statistics.edge_confounders import share
 
 SAMPLE_EDGES = 5_000
 
@@ -42,7 +42,7 @@ class ProbeEdge(NamedTuple):
 
 
 class NearDuplicates(NamedTuple):
-    """How much of a sample is said twice."""
+    """The shares of near-duplicates in a sample."""
 
     responses: Estimate
     """Share of responses that have a near-duplicate in another thread."""
@@ -51,7 +51,7 @@ class NearDuplicates(NamedTuple):
 
 
 class PairsPerThread(NamedTuple):
-    """How edges are spread over threads; counts of all of them, so without an interval."""
+    """How edges are spread over threads; from all of them, so without an interval."""
 
     threads: int
     edges: int
@@ -59,16 +59,16 @@ class PairsPerThread(NamedTuple):
     median: float
     max: int
     top_share: float
-    """Share of edges in the hundredth of the threads (at least one) that has most."""
+    """Share of edges in the 1 % of threads (at least one) with the most edges."""
 
 
 def bag_of_words_accuracy(sample: Sequence[ProbeEdge], *, seed: int) -> Estimate:
-    """How often a model that only counts words tells the winner, in threads that it has not seen.
+    """Accuracy of a model that only counts words in predicting the winner, in threads that it has not seen.
 
     Five folds by a hash of the thread; on the other four a Bradley-Terry model of hashed word counts is fitted by
     L-BFGS: P(winner) = sigmoid(w . (counts of the winner - counts of the loser)), penalty |w|^2 / 2. An edge whose
-    sides it cannot tell apart counts one half. The interval is for any threads like these, so it is 1.5 times as wide
-    as that of the five models at hand: another sample would have fitted other models.
+    sides score equally counts one half. The interval is 1.5 times as wide as that of the five fitted models, because
+    another sample of threads would give other models.
 
     Args:
         sample: edges.
@@ -85,7 +85,7 @@ def bag_of_words_accuracy(sample: Sequence[ProbeEdge], *, seed: int) -> Estimate
 def bag_of_words_margins(edges: Sequence[ProbeEdge], *, seed: int) -> NDArray[np.float64]:
     """The lead of each edge's winner by the model of `bag_of_words_accuracy` that has not seen its thread, [edges].
 
-    0 if the model cannot tell the sides apart.
+    0 if the model scores both sides equally.
     """
     differences = _word_differences(edges)
     folds = np.array([_hash(edge.thread, f"fold {seed}") % _NUM_FOLDS for edge in edges])
@@ -97,9 +97,9 @@ def bag_of_words_margins(edges: Sequence[ProbeEdge], *, seed: int) -> NDArray[np
 
 
 def topic_leak(sample: Sequence[ProbeEdge]) -> Estimate:
-    """Share of held-out prompts that have a near-duplicate among the others: a tenth is held out by a hash of its text.
+    """Share of held-out prompts with a near-duplicate among the others; a tenth is held out by a hash of the text.
 
-    What leaks here leaks in training too: prompts that differ in a word go to either side of a split.
+    A training split has the same leak: it may put prompts that differ in one word on different sides.
     """
     prompts = sorted({edge.prompt for edge in sample})
     held = [_hash(prompt, "held out") / 2**64 < _HELD_OUT for prompt in prompts]
@@ -109,7 +109,7 @@ def topic_leak(sample: Sequence[ProbeEdge]) -> Estimate:
 
 
 def near_duplicates(sample: Sequence[ProbeEdge]) -> NearDuplicates:
-    """How many responses are said in another thread too, and how many edges compare a text with nearly itself."""
+    """The shares of responses with a near-duplicate in another thread, and of edges between near-duplicates."""
     edges = sorted(sample)
     texts = sorted({text for edge in edges for text in (edge.winner, edge.loser)})
     found = {text: _runs(text) for text in texts}
@@ -155,7 +155,7 @@ def _runs(text: str) -> Runs:
 
 
 def _hash(key: str, purpose: str) -> int:
-    """64 bits that stand for a key; another purpose gives independent ones."""
+    """A 64-bit hash of a key; hashes for different purposes are independent."""
     return int.from_bytes(hashlib.sha256(f"{purpose}\x1f{key}".encode("utf-8", "surrogatepass")).digest()[:8], "big")
 
 
@@ -172,7 +172,7 @@ def _word_differences(edges: Sequence[ProbeEdge]) -> sparse.csr_array:
     texts = {text: row for row, text in enumerate(sorted({side for edge in edges for side in edge[2:]}))}
     features = _Features()
     words = [_WORD.findall(text.lower()) for text in texts]
-    columns = np.array([features[word] for told in words for word in told], np.int64)
+    columns = np.array([features[word] for text_words in words for word in text_words], np.int64)
     ends = np.cumsum([0, *map(len, words)])
     occurs = np.zeros(_NUM_FEATURES, np.int64)
     occurs[columns] = 1
@@ -206,12 +206,12 @@ def _widened(estimate: Estimate) -> Estimate:
 
 
 def _share_of(threads: Sequence[str], holds: Sequence[bool] | NDArray[np.bool_]) -> Estimate:
-    """The share of which something holds, with threads as witnesses."""
+    """A share of values, with an interval that treats threads as independent."""
     return _by_thread(threads, 2 * np.asarray(holds, np.int64))
 
 
 def _by_thread(threads: Sequence[str], halves: NDArray[np.int64]) -> Estimate:
-    """`share` of values that are in halves."""
+    """`share` of values that are given in halves."""
     _, thread = np.unique(np.array(threads, object), return_inverse=True)
     num_threads = int(thread.max(initial=-1)) + 1
     sums = np.bincount(thread, weights=halves, minlength=num_threads).astype(np.int64)

@@ -1,7 +1,7 @@
-"""Possible confounders: how far a winner can be predicted without reading what it says.
+"""Possible confounders of edges: how well a winner can be predicted without its content.
 
 Every interval is Wilson's, 95 %, at the effective number of edges: their number divided by the design effect of
-their groups, because the edges of one thread are no independent witnesses. Nothing is drawn at random.
+their groups, because the edges of one thread are not independent. Nothing is random.
 
 Reference: Wilson 1927, JASA 22(158); Korn and Graubard 1998, Survey Methodology 24(2), for the effective number.
 """
@@ -21,25 +21,25 @@ from tropism.signals.engines.engine import count, in_memory
 from tropism.signals.kinds.answer_pairs import in_halves
 
 MOST_EDGES = 200_000
-"""Edges that authors are judged on, whole threads of them."""
+"""Most edges that the author rule is evaluated on; whole threads are taken."""
 
 _Z = 1.959963984540054
 
 
-def confounds(edges: Table, answers: Table, *, with_time: bool, with_author: bool) -> dict[str, Estimate]:
-    """Rates at which winners are longer, earlier, or by well-liked authors; a tie counts one half.
+def edge_confounders(edges: Table, answers: Table, *, with_time: bool, with_author: bool) -> dict[str, Estimate]:
+    """How often winners are longer, earlier or by authors with higher scores; ties count one half.
 
     Args:
-        edges: from `to_pairs`, capped where they are.
+        edges: from `to_pairs`, after the cap.
         answers: of the threads that have an edge.
-        with_time: True where the rows carry a time.
-        with_author: True where the rows carry an author.
+        with_time: whether the rows have a time.
+        with_author: whether the rows have an author.
 
     Returns:
         `chosen_longer`: share of edges whose winner has more characters. `length_only_accuracy`: accuracy on a group of
-        choosing by length in the direction that holds in all other groups. `chosen_earlier`: share whose winner was
+        choosing by length in the direction learned from all other groups. `chosen_earlier`: share whose winner was
         written first. `author_only_accuracy`: accuracy on a group of choosing the author with the higher mean score
-        in all other groups; an author who is unknown there counts one half.
+        in all other groups; an author unknown there counts one half.
     """
     both = {"longer": edges.longer} | ({"earlier": edges.earlier} if with_time else {})
     sums = _sums(edges, both)
@@ -63,7 +63,7 @@ def _some(edges: Table, answers: Table) -> Table:
 
 
 def share_of(edges: Table, halves: ibis.Value, name: str) -> dict[str, Estimate]:
-    """A share of rows with a `thread`, under a name; nothing where there is none."""
+    """A share of rows with a `thread`, under a name; empty if there are no rows."""
     found = share(*_sums(edges, {name: halves})[name])
     return {name: found} if found.n else {}
 
@@ -72,7 +72,7 @@ def share(halves: NDArray[np.int64], edges: NDArray[np.int64]) -> Estimate:
     """A share of edges with Wilson's interval at their effective number.
 
     Args:
-        halves: per group, twice the number of edges of which something holds, [groups].
+        halves: per group, twice the number of edges with the property, [groups].
         edges: per group, the number of edges, [groups].
 
     Example:
@@ -92,7 +92,7 @@ def share(halves: NDArray[np.int64], edges: NDArray[np.int64]) -> Estimate:
 
 
 def _effective(halves: NDArray[np.int64], edges: NDArray[np.int64], *, value: float) -> float:
-    """Edges divided by the design effect of their groups; never more than there are, one where all share a group."""
+    """Edges divided by the design effect of their groups; at most their number, and 1 if all share a group."""
     num_edges, num_groups = float(edges.sum()), len(edges)
     if num_groups == 1 or value in (0.0, 1.0):
         return float(num_groups)
@@ -103,7 +103,7 @@ def _effective(halves: NDArray[np.int64], edges: NDArray[np.int64], *, value: fl
 
 
 def _sums(edges: Table, halves: Mapping[str, ibis.Value]) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Per name and group: the sum of the halves, and the number of edges that have one."""
+    """Per name and group: the sum of the halves, and the number of edges with a value."""
     sums = {f"{name} halves": value.sum() for name, value in halves.items()}
     counts = {f"{name} edges": value.count() for name, value in halves.items()}
     per_group = in_memory(edges.group_by("thread").agg(**sums, **counts))
@@ -115,13 +115,13 @@ def _sums(edges: Table, halves: Mapping[str, ibis.Value]) -> dict[str, tuple[NDA
 
 
 def _by_direction(halves: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Halves won by choosing the longer (or shorter) response as the other groups say."""
+    """Halves won by choosing the longer (or shorter) response, as in the other groups."""
     lead = (halves.sum() - halves) - (edges.sum() - edges)
     return np.where(lead > 0, halves, np.where(lead < 0, 2 * edges - halves, edges))
 
 
 def _by_author(edges: Table, answers: Table) -> Table:
-    """Edges with `right`: 2 where the winner's author has the higher mean score in other groups, 1 where unknown."""
+    """Edges with `right`: 2 if the winner's author has the higher mean score in other groups, 1 if unknown."""
     known = answers.filter(answers.author.notnull())
     judged = known.semi_join(edges, "thread")
     here = judged.group_by(["thread", "author"]).agg(total=judged.score.sum(), count=judged.score.count())
@@ -135,6 +135,8 @@ def _by_author(edges: Table, answers: Table) -> Table:
     placed = judged.join(means, ["thread", "author"]).select("thread", "place", "mean")
     winners = placed.select("thread", winner="place", winner_mean="mean")
     losers = placed.select("thread", loser="place", loser_mean="mean")
-    told = edges.left_join(winners, ["thread", "winner"]).select(edges, "winner_mean")
-    told = told.left_join(losers, ["thread", "loser"]).select(told, "loser_mean")
-    return told.select("thread", right=in_halves(told.winner_mean, told.loser_mean).fill_null(1))
+    placed_edges = edges.left_join(winners, ["thread", "winner"]).select(edges, "winner_mean")
+    placed_edges = placed_edges.left_join(losers, ["thread", "loser"]).select(placed_edges, "loser_mean")
+    return placed_edges.select(
+        "thread", right=in_halves(placed_edges.winner_mean, placed_edges.loser_mean).fill_null(1)
+    )
