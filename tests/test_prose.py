@@ -10,7 +10,7 @@ SIMULATED = {"language.py", "forum.py", "pocket.py"}
 """Files whose texts belong to the simulated forum, where people may well mention a road."""
 
 BANNED = {
-    "road": r"\broads?\b",
+    "road": r"\broads?\b(?!\|)",  # `road|` is a word for streets in a pattern of addresses
     "desk": r"\bdesks?\b",
     "shelf": r"\bshel(f|ves)\b",
     "stranger": r"\bstrangers?\b",

@@ -138,7 +138,7 @@ def test_players_that_nothing_compares_are_named() -> None:
 
 def test_a_player_who_never_lost_is_named() -> None:
     wins = [[0, 2, 1], [1, 0, 2], [0, 0, 0]]
-    with pytest.raises(DataError, match="a, b never lost to c: the distance between them is not finite"):
+    with pytest.raises(DataError, match="a, b never lost to c, so their distance is not finite"):
         fit_bradley_terry(wins, names=list("abc"))
     fit = fit_bradley_terry(wins, names=list("abc"), prior=0.1)
     assert np.isfinite([fit.log_strengths, fit.low, fit.high]).all()
@@ -147,7 +147,7 @@ def test_a_player_who_never_lost_is_named() -> None:
 
 def test_ties_that_no_cycle_of_wins_holds_back_are_refused() -> None:
     ties = [[0, 3], [3, 0]]
-    with pytest.raises(DataError, match=r"how likely a tie is.*tie_rule='half'"):
+    with pytest.raises(DataError, match=r"fit the probability of a tie.*tie_rule='half'"):
         fit_bradley_terry([[0, 2], [0, 0]], ties, names=["a", "b"], tie_rule="davidson")
     assert fit_bradley_terry([[0, 2], [0, 0]], ties, names=["a", "b"]).log_strengths[0] == pytest.approx(
         math.log(3.5 / 1.5) / 2
@@ -166,19 +166,19 @@ def test_ties_that_no_cycle_of_wins_holds_back_are_refused() -> None:
 
 def test_impossible_counts_are_refused() -> None:
     for wins, ties, message in (
-        ([[0, 1]], None, "2 names need 2 x 2 counts"),
-        ([[0, -1], [1, 0]], None, "wins must be finite, >= 0"),
+        ([[0, 1]], None, "must be 2 x 2"),
+        ([[0, -1], [1, 0]], None, "`wins` must be finite, >= 0"),
         ([[1, 1], [1, 0]], None, "0 on the diagonal"),
-        ([[0, math.nan], [1, 0]], None, "wins must be finite"),
-        ([[0, 1], [1, 0]], [[0, 1], [2, 0]], "ties must be symmetric"),
+        ([[0, math.nan], [1, 0]], None, "`wins` must be finite"),
+        ([[0, 1], [1, 0]], [[0, 1], [2, 0]], "`ties` must be symmetric"),
     ):
         with pytest.raises(DataError, match=message):
             fit_bradley_terry(wins, ties, names=["a", "b"])
     with pytest.raises(DataError, match="at least two different names"):
         fit_bradley_terry([[0, 1], [1, 0]], names=["a", "a"])
-    with pytest.raises(ConfigError, match="prior must be finite"):
+    with pytest.raises(ConfigError, match="`prior` must be finite"):
         fit_bradley_terry([[0, 1], [1, 0]], names=["a", "b"], prior=-1)
-    with pytest.raises(DataError, match="players must be numbers from 0 to 1"):
+    with pytest.raises(DataError, match="players must be indices from 0 to 1"):
         bootstrap_bradley_terry(Games([0], [2], [False], [0]), names=["a", "b"])
     with pytest.raises(DataError, match="must have equal lengths"):
         bootstrap_bradley_terry(Games([0, 1], [1], [False], [0]), names=["a", "b"])

@@ -45,7 +45,7 @@ def test_function_of_a_file_judges_each_text_once(tmp_path: Path) -> None:
 
 
 def test_unclear_or_failing_rules_are_errors_that_name_the_text() -> None:
-    with pytest.raises(DataError, match=r"must return True, False or a reason, not 0\.7; the text was 'x'"):
+    with pytest.raises(DataError, match=r"must return True, False or a reason, got 0\.7; the text was 'x'"):
         gate_texts(["x"], SafetyGate("rule.py:f", lambda text: 0.7))  # type: ignore[arg-type,return-value]
     with pytest.raises(DataError, match=r"rule\.py:f failed with ZeroDivisionError"):
         gate_texts(["x"], SafetyGate("rule.py:f", lambda text: bool(1 / 0)))
