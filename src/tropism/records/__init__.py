@@ -1,8 +1,8 @@
 """The JSON records that builds, runs, evaluations and reports share. No torch, no arithmetic."""
 
 from tropism.records.applications import ApplicationRun, ClaimResult
-from tropism.records.base import Estimate, Matrix, Record, write_json, write_text
 from tropism.records.data import Account, DataCard
+from tropism.records.record import Estimate, Matrix, Record, write_json, write_text
 from tropism.records.runs import Alarm, MemoryPlan, Probe, Run, Stage, StepLog, read_log, read_run
 from tropism.records.series import RoundRecord, Rounds, Sweep, SweepRun
 from tropism.records.suites import (

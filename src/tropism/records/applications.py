@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tropism.records.base import Estimate, Record
+from tropism.records.record import Estimate, Record
 from tropism.records.suites import Measure
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from tropism.records.base import Estimate, Matrix, Record
+from tropism.records.record import Estimate, Matrix, Record
 
 
 class Account(Record):

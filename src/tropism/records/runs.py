@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from tropism.errors import DataError
-from tropism.records.base import Estimate, Record
 from tropism.records.data import Account, DataCard
+from tropism.records.record import Estimate, Record
 from tropism.records.suites import SuiteRun
 
 

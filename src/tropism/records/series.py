@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tropism.records.base import Estimate, Record
 from tropism.records.data import DataCard
+from tropism.records.record import Estimate, Record
 from tropism.records.runs import Alarm
 from tropism.records.suites import SuiteRun
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias
 from pydantic import Field, ValidationError
 
 from tropism.errors import ConfigError, DataError
-from tropism.records.base import Estimate, Matrix, Record
 from tropism.records.data import Account
+from tropism.records.record import Estimate, Matrix, Record
 
 Better: TypeAlias = Literal["higher", "lower", "neither"]
 """The direction of a metric that people want; `neither` for a metric whose change is neither good nor bad."""
