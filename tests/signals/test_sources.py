@@ -364,7 +364,7 @@ def test_argilla_records_as_data_sets_hold_them(tmp_path: Path) -> None:
         ChoiceRow(1, "Name a tree.", "Oak", "Rose", "a", "u1", "r1"),
         Refused(1, "answer that was not submitted"),
         ChoiceRow(1, "Name a tree.", "Oak", "Rose", "both_bad", "u3", "r1"),
-        Refused(2, "nobody answered"),
+        Refused(2, "no response"),
     ]
 
 
@@ -591,7 +591,7 @@ def test_label_studio_tasks(tmp_path: Path) -> None:
         Aside(2, "prediction of a model"),
         Refused(2, "skipped by the annotator"),
         Aside(3, "prediction of a model"),
-        Refused(3, "nobody annotated"),
+        Refused(3, "no annotation"),
     ]
 
 

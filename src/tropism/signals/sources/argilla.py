@@ -68,7 +68,7 @@ def read_argilla(
         suggestions = record.values.get("suggestions")
         yield from (Aside(record.number, SUGGESTION) for _ in (suggestions if isinstance(suggestions, dict) else ()))
         if not answers:
-            yield Refused(record.number, "nobody answered")
+            yield Refused(record.number, "no response")
         for answer in answers:
             try:
                 yield from _counted(_rows(record, shown, answer), answer.question, questions)

@@ -66,7 +66,7 @@ def read_label_studio(
         predictions = record.values.get("predictions")
         yield from (Aside(record.number, PREDICTION) for _ in (predictions if isinstance(predictions, list) else ()))
         if not annotations:
-            yield Refused(record.number, "nobody annotated")
+            yield Refused(record.number, "no annotation")
         for annotation in annotations:
             yield from _annotation(_Task(record, data, fields, questions), annotation)
 
