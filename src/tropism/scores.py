@@ -16,11 +16,11 @@ class TokenLevel(NamedTuple):
     Attributes:
         response: the response that each scored token belongs to, in ascending order.
         policy: log-probability of each scored token under the policy, nats.
-        reference: the same under the reference; None where there is none.
+        reference: the same under the reference; None if there is none.
         sum_squares: sum of the squared probabilities of the policy where the token was drawn; no gradient.
         entropy: of the policy there, nats.
         mean_logit: mean of the policy's logits there.
-        is_top: 1 where the policy held no token likelier.
+        is_top: 1 if the policy held no token likelier.
     """
 
     response: Int[Tensor, " scored"]
@@ -51,9 +51,9 @@ class ResponseScores(NamedTuple):
 
     Attributes:
         policy: log-probability of the response under the policy, nats, summed in float64.
-        reference: the same under the reference; None where there is none.
+        reference: the same under the reference; None if there is none.
         length: number of scored tokens.
-        tokens: scores of single tokens; None where no loss asked for them.
+        tokens: scores of single tokens; None if no loss asked for them.
         samples: features of samples, from a generator without a likelihood; its other fields are then 0.
     """
 
@@ -72,8 +72,8 @@ class Feedback(NamedTuple):
         weight, margin, prob: see `tropism.groups.Edge`; float32.
         label_response, label_desirable, label_weight: see `tropism.groups.Label`.
         group: the group of each response, counted inside the batch.
-        rank: place in its group's ranking, -1 where unknown.
-        score: the raw number people gave, NaN where unknown.
+        rank: place in its group's ranking, -1 if unknown.
+        score: the raw number people gave, NaN if unknown.
         baseline: True for responses that only serve as somebody else's baseline (KTO).
     """
 
@@ -150,5 +150,5 @@ class Terms(NamedTuple):
     weight: Float[Tensor, " terms"]
 
     def weighted_sum(self) -> Float[Tensor, ""]:
-        """Sum of weight times value; a term of weight 0 gives exactly 0, even where its value overflowed."""
+        """Sum of weight times value; a term of weight 0 gives exactly 0, even if its value overflowed."""
         return torch.where(self.weight > 0, self.value * self.weight, torch.zeros_like(self.value)).sum()

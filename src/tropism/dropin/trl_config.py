@@ -35,7 +35,7 @@ DIVERGENCES = {
 
 @dataclass
 class DPOConfig(TrainingArguments):
-    """Training arguments with TRL 1.16's fields, defaults and meanings; docs/migrate.md tells where we differ.
+    """Training arguments with TRL 1.16's fields, defaults and meanings; docs/migrate.md lists the differences.
 
     Raises:
         ConfigError: for a value that TRL refuses, or that would have no effect here.

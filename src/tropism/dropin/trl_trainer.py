@@ -54,12 +54,12 @@ class DPOTrainer(PreferenceTrainer):
         eval_dataset: one data set, or several by name.
         processing_class: the tokenizer; None loads it beside the model.
         callbacks, optimizers: see transformers.
-        quantization_config: handed to `from_pretrained` where the model is a name.
+        quantization_config: handed to `from_pretrained` if the model is a name.
         peft_config: an adapter to train.
 
     Raises:
         ConfigError: for arguments that TRL refuses or that would have no effect.
-        DataError: where no row can be used.
+        DataError: if no row can be used.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class DPOTrainer(PreferenceTrainer):
         """Loss and metrics of every evaluation set, of one of them by its name, or of another data set.
 
         Raises:
-            ConfigError: for other rows after training has begun, where the reference was the start state: it is gone.
+            ConfigError: for other rows after training has begun, if the reference was the start state: it is gone.
         """
         sets = self._eval_sets
         if isinstance(eval_dataset, str):

@@ -51,7 +51,7 @@ CREATE TRIGGER IF NOT EXISTS choices_are_never_changed BEFORE UPDATE ON choices
 CREATE TRIGGER IF NOT EXISTS choices_are_never_deleted BEFORE DELETE ON choices
     BEGIN SELECT RAISE(ABORT, 'choices are append-only'); END;
 """
-"""Every row of `choices` stays as it was written: an undo is a row of its own that `revokes` another."""
+"""Every row of `choices` stays as it was written: an undo is a separate row that `revokes` another."""
 
 STANDING = """
 SELECT choice_id, item_id, annotator, shown, verdict, winner, reasons, created_at, seconds, is_check FROM choices AS c

@@ -123,7 +123,7 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """A file in which any line can be read again: the file itself, or a packed one's contents in a folder of its own.
+    """A file in which any line can be read again: the file itself, or a packed one's contents in a separate folder.
 
     Raises:
         DataError: if the file cannot be read, or the disk has no space for its contents.

@@ -41,7 +41,7 @@ class ForestPlan:
         parent: the node before each node, -1 at a root.
         subtree_end: one past the last node of each node's subtree.
         depth: number of nodes above each node.
-        device: where the model runs.
+        device: the model's device.
     """
 
     parent: NDArray[np.int64]
@@ -110,7 +110,7 @@ def forest_attention(
         The heads' outputs, (1, tokens, heads, width), and None for the weights.
 
     Raises:
-        ModelError: where the plan is missing, or the layer asks for something that a forest cannot give.
+        ModelError: if the plan is missing, or the layer asks for something that a forest cannot give.
     """
     where = type(module).__name__
     if forest is None:

@@ -38,11 +38,11 @@ class Batch(ABC):
         feedback: what people thought, as indices into the responses.
         keys: identity of each response's tokens, for the reference cache.
         group_ids: for messages about this batch.
-        num_distinct_tokens: what has to be computed where every distinct token is computed once.
+        num_distinct_tokens: what has to be computed when every distinct token is computed once.
         num_sequence_tokens: tokens of all prompts and responses, each as often as it is there.
         inputs: extra inputs of the model by name: of tokens (rows, width, ...), or of prompts and responses, joined.
-        reference: log-probability of each response under the reference, nats; None where it is not known.
-        reference_tokens: the same of each scored token; None where no loss asked for it.
+        reference: log-probability of each response under the reference, nats; None if it is not known.
+        reference_tokens: the same of each scored token; None if no loss asked for it.
     """
 
     input_ids: Int[Tensor, "rows width"]
@@ -82,11 +82,11 @@ class Batch(ABC):
     def with_reference(
         self, reference: Float[Tensor, " responses"], tokens: Float[Tensor, " scored"] | None = None
     ) -> Batch:
-        """The same batch with reference log-probabilities, of single tokens too where they are given."""
+        """The same batch with reference log-probabilities, of single tokens too if they are given."""
         return dataclasses.replace(self, reference=reference, reference_tokens=tokens)
 
     def without_weight(self) -> Batch:
-        """The same batch where nothing counts."""
+        """The same batch, in which nothing counts."""
         nothing = self.feedback._replace(
             weight=torch.zeros_like(self.feedback.weight),
             label_weight=torch.zeros_like(self.feedback.label_weight),
@@ -136,7 +136,7 @@ def lengths_of(groups: Iterable[Prepared]) -> Int[Tensor, " responses"]:
 def cut_to_fit(
     group: PreparedGroup, *, size: Callable[[PreparedGroup], int], tokens_per_batch: int
 ) -> list[PreparedGroup]:
-    """A group, or where it is too large for a micro-batch, groups that have the same prompt and lose no feedback.
+    """A group, or if it is too large for a micro-batch, groups that have the same prompt and lose no feedback.
 
     Args:
         group: the group.
@@ -144,7 +144,7 @@ def cut_to_fit(
         tokens_per_batch: most tokens of a micro-batch.
 
     Raises:
-        DataError: where responses that must stay together do not fit.
+        DataError: if responses that must stay together do not fit.
     """
     if size(group) <= tokens_per_batch:
         return [group]

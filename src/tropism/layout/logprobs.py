@@ -32,7 +32,7 @@ class TokenScores(NamedTuple):
         entropy: of the distribution it was drawn from, nats.
         sum_squares: sum of the squared probabilities of that distribution.
         mean_logit: mean of the logits.
-        is_top: 1 where no token was likelier.
+        is_top: 1 if no token was likelier.
     """
 
     logp: Float[Tensor, " places"]
@@ -108,7 +108,7 @@ def token_scores(
         keep_bytes: logits that take no more in all are kept for the backward pass; `KEEP_BYTES` if None.
 
     Returns:
-        Scores in float32, in float64 where the model is.
+        Scores in float32, in float64 if the model is.
     """
     device = "cuda" if hidden.device.type == "cuda" else "cpu"
     bytes_each = vocabulary * torch.promote_types(hidden.dtype, torch.float32).itemsize

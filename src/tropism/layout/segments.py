@@ -1,7 +1,7 @@
 """How attention over a forest is cut into a few plain attention calls: one per stretch of tokens, none over padding.
 
 A *run* is a longest stretch of nodes without a branch. Its queries see the runs above it and, causally, itself. So
-every run could be one call; where runs are short, one call with a mask over a whole subtree (or over neighbouring
+every run could be one call; if runs are short, one call with a mask over a whole subtree (or over neighbouring
 subtrees) costs less than many calls. The plan compares areas (queries times keys) and takes the cheaper.
 """
 
@@ -75,7 +75,7 @@ def plan_calls(
 
     Args:
         parent, subtree_end, depth: see `tropism.layout.tries.Forest`.
-        call_area: what a call costs beside its area; 0 makes every run a call of its own.
+        call_area: what a call costs beside its area; 0 makes every run a separate call.
 
     Example:
         >>> import numpy as np
@@ -110,7 +110,7 @@ def choose(run: int, runs: Runs, children: list[int], choices: list[Choice], cal
 def neighbourhoods(
     siblings: list[int], above: int, runs: Runs, choices: list[Choice], call_area: int
 ) -> tuple[float, tuple[tuple[int, ...], ...]]:
-    """Siblings from left to right, each joined to the call of those before it where that is cheaper than its own."""
+    """Siblings from left to right, each joined to the call of those before it if that is cheaper than its own."""
     found: list[list[int]] = []
     costs: list[float] = []
     for run in siblings:

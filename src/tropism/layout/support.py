@@ -1,6 +1,6 @@
 """Is the forest exact for this model? By its parts, and by a trial on the model itself.
 
-The forest is exact where tokens meet in attention alone. A convolution or a recurrence over the row would mix siblings,
+The forest is exact if tokens meet in attention alone. A convolution or a recurrence over the row would mix siblings,
 and attention that goes past transformers' registry would not see the plan. Parts that do so are found by their type;
 what no list knows is found by running a small fork both ways and comparing.
 """
@@ -92,7 +92,7 @@ def try_forest(model: PreTrainedModel) -> None:
     """Compare a fork of random tokens in the forest with its sequences one by one, attended to as the model came.
 
     Raises:
-        ModelError: where they differ, naming the first layer that does.
+        ModelError: if they differ, naming the first layer that does.
     """
     batch = forest.collate([trial_group(model)]).to(model.device)
     with attending(model, attention.NAME), recorded(model) as ours:

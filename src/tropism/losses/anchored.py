@@ -1,4 +1,4 @@
-"""Losses over edges that look at each side by itself, so that winners rise absolutely and not only against losers."""
+"""Losses over edges that score each side separately, so that winners rise absolutely and not only against losers."""
 
 from __future__ import annotations
 

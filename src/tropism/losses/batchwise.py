@@ -153,7 +153,7 @@ def mean_margin(scores: ResponseScores, feedback: Feedback) -> dict[str, float]:
 
 
 def weighted_means(values: dict[str, Float[Tensor, " edges"]], feedback: Feedback) -> dict[str, float]:
-    """Means over the edges by their weights; nothing where a step has none."""
+    """Means over the edges by their weights; nothing if a step has none."""
     total = float(feedback.weight.sum())
     return {name: float((one * feedback.weight).sum()) / total for name, one in values.items() if total > 0}
 

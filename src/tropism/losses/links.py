@@ -45,7 +45,7 @@ def logistic(margin: Float[Tensor, " edges"], feedback: Feedback) -> Terms:
 
 
 def logistic_with_gap(margin: Float[Tensor, " edges"], feedback: Feedback, gap: float) -> Terms:
-    """A side wins only where it leads by more than a gap, whichever side it is."""
+    """A side wins only if it leads by more than a gap, whichever side it is."""
     return soft(lambda one: negative_log_sigmoid(one - gap), margin, feedback)
 
 
@@ -65,6 +65,6 @@ def negative_log_sigmoid(margin: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]
 
 
 def smoothed(feedback: Feedback, label_smoothing: float) -> Feedback:
-    """The same feedback where every label is flipped with a further probability."""
+    """The same feedback when every label is flipped with a further probability."""
     prob = feedback.prob * (1 - label_smoothing) + (1 - feedback.prob) * label_smoothing
     return feedback._replace(prob=prob)

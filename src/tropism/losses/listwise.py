@@ -99,7 +99,7 @@ def lipo_lambda(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 
 
 
 def gains(feedback: Feedback, together: Bool[Tensor, "responses responses"]) -> Float[Tensor, " responses"]:
-    """2^label - 1, the label in [0, 1] by score, or by rank, within the group; 0.5 where a group has neither."""
+    """2^label - 1, the label in [0, 1] by score, or by rank, within the group; 0.5 if a group has neither."""
     score = torch.where(feedback.rank >= 0, -feedback.rank.float(), torch.nan)
     score = torch.where(feedback.score.isnan(), score, feedback.score)
     known = together & ~score.isnan()[None, :]

@@ -61,7 +61,7 @@ def cdpo(
     label_smoothing: FlipRate = 0.1,
     margin_scale: float = 1.0,
 ) -> Terms:
-    """Conservative DPO: dpo where every label may be flipped with probability `label_smoothing`.
+    """Conservative DPO: dpo when every label may be flipped with probability `label_smoothing`.
 
     Reference: Mitchell 2023, "A note on DPO with noisy preferences", eq. 3.
     """

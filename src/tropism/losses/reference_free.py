@@ -35,7 +35,7 @@ def contrast(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 0.1
 
 
 def odds_ratio(scores: ResponseScores, feedback: Feedback) -> Terms:
-    """-log sigmoid of the log odds ratio, where the odds are those of the mean token: the preference part of ORPO.
+    """-log sigmoid of the log odds ratio, with the odds of the mean token: the preference part of ORPO.
 
     Reference: Hong et al. 2024, arXiv:2403.07691, eq. 7.
     """

@@ -22,7 +22,7 @@ def drift(
     Args:
         scores: `samples` holds the features, one row of prompts for each group.
         feedback: only its groups are counted.
-        positive_weight, negative_weight: of the kernel; the paper's are 3,000 and cancel where they are equal.
+        positive_weight, negative_weight: of the kernel; the paper's are 3,000 and cancel if they are equal.
 
     Returns:
         One term per group.
@@ -47,7 +47,7 @@ def _drift_of_one(
     positive_weight: float,
     negative_weight: float,
 ) -> Float[Tensor, ""]:
-    """The mean squared distance of samples from where the field would have them."""
+    """The mean squared distance of samples from the positions to which the field moves them."""
     own = generated.detach()
     targets = torch.cat([own, negative.detach(), positive.detach()])
     sizes = (len(own), len(negative), len(positive))

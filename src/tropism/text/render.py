@@ -189,7 +189,7 @@ class Renderer:
         return (*ids, self.eos), (*scored, True)
 
     def _special_text(self, group: PreferenceGroup) -> str | None:
-        """A special token of the tokenizer that stands in the data as text, where it could forge a turn."""
+        """A special token of the tokenizer that stands in the data as text, so that it could forge a turn."""
         texts = [content_key(prompt) for prompt in group.prompts]
         texts += [content_key(response.content) for response in group.responses]
         return next((token for token in self._forbidden for text in texts if token in text), None)
@@ -219,13 +219,13 @@ class Renderer:
         return [token for token in self._encode(whole.rpartition("b")[2]) if token in special][:1]
 
     def _special_prefix(self) -> tuple[int, ...]:
-        """What the tokenizer puts before a text by itself: nothing, or a beginning-of-sequence token."""
+        """What the tokenizer puts before a text automatically: nothing, or a beginning-of-sequence token."""
         bare = self._encode("a")
         special = list(self.tokenizer("a").input_ids)
         return tuple(special[: special.index(bare[0])]) if bare and bare[0] in special else ()
 
     def _continuation_anchor(self) -> list[int]:
-        """The ids of the anchor where the tokenizer treats the start of a text differently, else nothing."""
+        """The ids of the anchor if the tokenizer treats the start of a text differently, else nothing."""
         anchor = self._encode(ANCHOR)
         return anchor if self._encode(ANCHOR + "a") != [*anchor, *self._encode("a")] else []
 
@@ -241,7 +241,7 @@ def special_texts(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
 
 
 def used_responses(group: PreferenceGroup) -> list[int]:
-    """The responses that any feedback speaks of; all of them where there is none."""
+    """The responses that any feedback speaks of; all of them if there is none."""
     used = {i for edge in group.edges for i in (edge.winner, edge.loser)} | {label.response for label in group.labels}
     used |= {i for i, response in enumerate(group.responses) if response.rank is not None}
     return sorted(used) or list(range(len(group.responses)))

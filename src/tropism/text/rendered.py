@@ -44,7 +44,7 @@ class RenderedGroup:
     baselines: frozenset[int] = frozenset()
     """Responses that answer another prompt and only serve as somebody's reference point (KTO)."""
     is_whole: bool = False
-    """Whether a loss looks at the whole group, so that it must not be cut apart."""
+    """Whether a loss reads the whole group, so that it must not be cut apart."""
 
     def sequence(self, index: int) -> tuple[int, ...]:
         """Token ids of a response behind its prompt."""

@@ -31,7 +31,7 @@ RESERVED = frozenset(
         "tokenizer_kwargs",
     ]
 )
-"""Arguments of `apply_chat_template` that a row of data has no say in; a template of its own above all."""
+"""Arguments of `apply_chat_template` that a row of data must not set, above all its own template."""
 
 
 class Segment(NamedTuple):
@@ -45,7 +45,7 @@ class Template(ABC):
     """How a prompt and a response become text."""
 
     writes_special_tokens = False
-    """True where the text itself holds the beginning-of-sequence token."""
+    """True if the text itself holds the beginning-of-sequence token."""
 
     @abstractmethod
     def prompt(self, prompt: Content, extra: Mapping[str, Any]) -> str:
@@ -77,7 +77,7 @@ def template_for(tokenizer: PreTrainedTokenizerBase, name: str, prompt: Content)
     `dialogue` make one user turn of a text; `plain` writes text as it is and refuses messages.
 
     Raises:
-        ConfigError: for an unknown name, or where the tokenizer has no chat template.
+        ConfigError: for an unknown name, or if the tokenizer has no chat template.
     """
     if name not in TEMPLATES:
         raise ConfigError(f"data.template must be one of {', '.join(TEMPLATES)}, not {name!r}.", remedy="Use auto.")

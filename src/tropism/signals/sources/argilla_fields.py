@@ -30,7 +30,7 @@ _WRITER = re.compile(rf"(?:model|generator)s?(?:{_SUFFIX})?", re.IGNORECASE)
 _LONGEST_WRITER = 100
 _IMAGE = re.compile(r"(?:https?://|data:image/)", re.IGNORECASE)
 _KNOWN_PROMPTS = frozenset([*PROMPTS, *PARTS, "user", "task"])
-"""Names under which a flat export, where fields and metadata are one, may hold a part of the prompt."""
+"""Names under which a flat export, which has fields and metadata in one, may hold a part of the prompt."""
 
 
 class Question(NamedTuple):

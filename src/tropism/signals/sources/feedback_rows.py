@@ -120,7 +120,7 @@ class ChoiceRow(NamedTuple):
 
 
 class Aside(NamedTuple):
-    """A record that was read but is not feedback by itself, such as a question that others answer."""
+    """A record that was read but is not itself feedback, such as a question that others answer."""
 
     number: int
     kind: str

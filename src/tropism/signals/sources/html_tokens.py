@@ -54,7 +54,7 @@ def tokens(text: str) -> Iterator[Tag | str]:
 
 
 def _markup(text: str, place: int) -> tuple[int, Tag | None]:
-    """Where the markup at a `<` ends, and its tag if it is one; the place itself where it is none."""
+    """Where the markup at a `<` ends, and its tag if it is one; the place itself if it is none."""
     if text.startswith("<!--", place):
         return _after(text, "-->", place + 4), None
     if text.startswith(("<!", "<?"), place):

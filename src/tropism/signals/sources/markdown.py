@@ -1,7 +1,7 @@
 """HTML of forum posts as Markdown, for a model to read: paragraphs, lists, quotes, code, emphasis, links.
 
 Nothing is fetched or run. Scripts and styles are dropped; an image leaves its description; a link keeps its address
-only where that is one of the web's or of mail. Text is not escaped: what was written stays as it was written.
+only if that is one of the web's or of mail. Text is not escaped: what was written stays as it was written.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Container:
 
 
 class _Span(NamedTuple):
-    """Text inside a tag that is still open: what closes it, and an address where it is a link."""
+    """Text inside a tag that is still open: what closes it, and an address if it is a link."""
 
     tag: str
     address: str

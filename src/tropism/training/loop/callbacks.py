@@ -125,7 +125,7 @@ class StopOnInterrupt(TrainerCallback):
 
     Attributes:
         asked: whether Ctrl-C was pressed while it trained.
-        interrupted_at: the step after which it stopped before the end; None where it went through.
+        interrupted_at: the step after which it stopped before the end; None if it finished.
     """
 
     def __init__(self) -> None:

@@ -36,10 +36,10 @@ def read_extras(folder: Path, reference: Reference) -> dict[str, float]:
 
 @contextlib.contextmanager
 def whole_or_gone(folder: Path) -> Iterator[None]:
-    """Write a checkpoint in the block; where that fails, nothing of it stays behind.
+    """Write a checkpoint in the block; if that fails, nothing of it remains.
 
     Raises:
-        OutputError: where it cannot be written.
+        OutputError: if it cannot be written.
     """
     try:
         yield

@@ -26,7 +26,7 @@ def environment() -> dict[str, str]:
 
 
 def peak_memory_mb() -> float:
-    """Peak memory of this process, or of the GPU where there is one, in MB."""
+    """Peak memory of this process, or of the GPU if there is one, in MB."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -34,7 +34,7 @@ def peak_memory_mb() -> float:
 
 
 def resident_mb() -> float:
-    """Memory that this process holds now, in MB; its peak so far where the system tells no more."""
+    """Memory that this process holds now, in MB; its peak so far if the system reports nothing else."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -47,7 +47,7 @@ def is_main_process() -> bool:
 
 
 def leave_process_group() -> None:
-    """Wait for the other processes and end this one with status 0; nothing happens where it is the only one.
+    """Wait for the other processes and end this one with status 0; nothing happens if it is the only one.
 
     It ends at once, without the interpreter's teardown: with torch 2.13, threads of gloo abort that teardown now and
     then (2 of 7 runs on a busy machine), after all is written, and the launcher would call the run a failure.

@@ -66,12 +66,12 @@ def plan_memory(
         groups: what it trains on.
         groups_per_step: groups of one optimizer step on this process.
         tokens_per_batch: the user's choice; None chooses here.
-        recompute: the user's choice of gradient checkpointing; None chooses it where memory is short.
+        recompute: the user's choice of gradient checkpointing; None chooses it when memory is short.
         optimizer: name of transformers' optimizer, for what it keeps.
         autocast: the lower precision that training computes in, if any.
 
     Raises:
-        ConfigError: where not even the largest group fits with recomputed activations.
+        ConfigError: if not even the largest group fits with recomputed activations.
     """
     device = policy.device
     sizes = sorted(map(policy.num_tokens, groups), reverse=True)
@@ -114,7 +114,7 @@ def require_fit(
     needed: Callable[[int], float],
     free: float,
 ) -> None:
-    """Refuse to start where some group does not fit into a micro-batch that memory holds, even cut into parts."""
+    """Refuse to start if some group does not fit into a micro-batch that memory holds, even cut into parts."""
     for group in groups:
         size = policy.num_tokens(group)
         if size <= tokens_per_batch:

@@ -56,7 +56,7 @@ class PreferenceTrainer(Trainer):
     Args:
         policy: what is trained.
         mixture: the losses.
-        reference: where log-probabilities under the reference come from.
+        reference: source of the log-probabilities under the reference.
         args: any of transformers' training arguments.
         train_groups: prepared groups to train on.
         eval_groups: prepared groups for `evaluate`, may be empty.
@@ -67,8 +67,8 @@ class PreferenceTrainer(Trainer):
         processing_class: what is saved beside the model in checkpoints, a tokenizer.
 
     Raises:
-        DataError: where the losses need pairs and the groups hold none.
-        ReferenceMismatchError: where the reference is not the policy's start state, at step 0.
+        DataError: if the losses need pairs and the groups hold none.
+        ReferenceMismatchError: if the reference is not the policy's start state, at step 0.
     """
 
     def __init__(

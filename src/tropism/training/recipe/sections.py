@@ -107,7 +107,7 @@ class EvaluationRecipe(Section):
 class ProbeRecipe(Section):
     """What is asked of the model while it trains: pairs to order, prompts to answer, restyled contents to read.
 
-    `every` is a share of the stage's steps where it is below 1, else a number of steps.
+    `every` is a share of the stage's steps if it is below 1, else a number of steps.
     """
 
     prompts: int = Field(default=32, ge=0)

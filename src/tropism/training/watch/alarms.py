@@ -44,7 +44,7 @@ FEWEST_MARGIN_NATS = 1.0
 
 
 class AlarmSettings(BaseModel):
-    """Settings of an alarm; a row with settings of its own extends this class.
+    """Settings of an alarm; a row that has its own settings extends this class.
 
     Attributes:
         on: whether it is watched.

@@ -168,7 +168,7 @@ class Prober:
         }
 
     def _style(self, now: Seen) -> Metrics:
-        """How far style moves the states beside content; nothing where hardly any content fits into the model."""
+        """How far style moves the states beside content; nothing if hardly any content fits into the model."""
         assert self._before is not None
         if len(now.styled.ids) < FEWEST_CONTENTS:
             return {}

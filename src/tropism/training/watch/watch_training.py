@@ -33,7 +33,7 @@ class WatchTraining(TrainerCallback):
         prober: what measures; None in the processes that only listen.
         settings: of the alarms.
         folder: the stage's; probes and chosen states are kept there.
-        log: where the numbers and the alarms are logged too.
+        log: additional log for the numbers and the alarms.
     """
 
     def __init__(self, prober: Prober | None, settings: AlarmsRecipe, *, folder: Path, log: JsonlLog) -> None:
@@ -84,7 +84,7 @@ class WatchTraining(TrainerCallback):
             self._prune()
 
     def chosen_step(self) -> int | None:
-        """The step with the best composite of those whose state is kept; None where it is the last, or none chooses."""
+        """The step with the best composite of those whose state is kept; None if it is the last, or none chooses."""
         kept = [probe for probe in self.probes if (self.folder / f"{KEPT}{probe.step}").is_dir()]
         if not self.composite or not kept:
             return None
@@ -102,7 +102,7 @@ class WatchTraining(TrainerCallback):
             shutil.rmtree(path)
 
     def _probe(self, args: TrainingArguments, *, step: int) -> None:
-        """Measure, keep and log the numbers; say which alarms are new; keep the state where it is the best so far."""
+        """Measure, keep and log the numbers; say which alarms are new; keep the state if it is the best so far."""
         assert self.prober is not None
         with lowered(args):
             probe = self.prober.measure(step)
@@ -151,7 +151,7 @@ def read_probes(path: Path) -> list[Probe]:
     """The probes of a stage so far; a last line cut short by a kill is left out.
 
     Raises:
-        ConfigError: where the file holds something else.
+        ConfigError: if the file holds something else.
     """
     if not path.exists():
         return []
