@@ -1,4 +1,4 @@
-"""The command line: every command in a file of its own, loaded only when it runs, so that `--help` answers at once."""
+"""The command line: one file for each command, imported only when it runs, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tropism.cli.spelling import spellings
 from tropism.errors import Interrupted, OutputError, TropismError
 
 USAGE_ERRORS: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-"""What typer raises for a wrong command line; it has no public name of its own for the whole family."""
+"""What typer raises for a wrong command line; typer has no public name for the whole family."""
 
 CLEANING_SECONDS = 5.0
 """How long after Ctrl-C or a termination signal a second one has no effect, and cannot cut the cleaning short."""
@@ -51,7 +51,7 @@ app.command("doctor")(doctor.doctor)
 
 
 def print_version(asked: bool) -> None:
-    """Print the version and exit, where it was asked for."""
+    """Print the version and exit, if it was requested."""
     if asked:
         from tropism import __version__
 
@@ -69,7 +69,7 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; every error that a user can put right ends in one line and a non-zero exit."""
+    """Run the command line; every error that a user can fix becomes one line and a non-zero exit status."""
     terminated = Terminated()
     signal.signal(signal.SIGTERM, terminated.stop)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell starts what runs in the background
@@ -82,9 +82,9 @@ def main() -> None:
 
 
 def interrupt_again(terminated: Terminated, ignored: sys.UnraisableHookArgs) -> None:
-    """Stop once more, a moment later, where a signal met a destructor, in which Python drops what its handler raises.
+    """Stop again a moment later if a signal arrived in a destructor, in which Python drops the handler's exception.
 
-    The same signal is sent again: Ctrl-C may be ignored where a termination is not.
+    The same signal is sent again: Ctrl-C may be ignored when a termination is not.
     """
     if not came_of_interrupt(ignored.exc_value):
         sys.__unraisablehook__(ignored)
@@ -98,7 +98,7 @@ def interrupt_again(terminated: Terminated, ignored: sys.UnraisableHookArgs) -> 
 
 
 class Terminated(Interrupted):
-    """A termination signal, which ends a command as Ctrl-C does, but with an exit status of its own.
+    """A termination signal, which ends a command as Ctrl-C does, but with another exit status.
 
     Attributes:
         came: whether it was a termination signal that stopped the command.
@@ -130,7 +130,7 @@ class Terminated(Interrupted):
         raise KeyboardInterrupt
 
     def rearm(self) -> None:
-        """Heed the next signal at once: what the last one raised was dropped."""
+        """Handle the next signal at once: the last one's exception was dropped."""
         self._stopped_at = None
 
 
@@ -138,8 +138,8 @@ def run(arguments: list[str], terminated: Terminated | None = None) -> int:
     """Run one command and return its exit status.
 
     Args:
-        arguments: what stands behind `tropism`.
-        terminated: knows whether a termination signal came; None where it is not handled.
+        arguments: everything after `tropism`.
+        terminated: knows whether a termination signal arrived; None if signals are not handled.
     """
     terminated = terminated or Terminated()
     if sys.stdout is None:
@@ -161,7 +161,7 @@ def run(arguments: list[str], terminated: Terminated | None = None) -> int:
 
 
 def status_of(arguments: list[str]) -> TropismError | int:
-    """Run one command; what typer makes of its end."""
+    """Run one command; its exit status, or an error of standard output."""
     try:
         return int(app(args=arguments, prog_name="tropism", standalone_mode=False) or 0)
     except USAGE_ERRORS as error:
@@ -174,7 +174,7 @@ def status_of(arguments: list[str]) -> TropismError | int:
 
 
 def problem_of(error: BaseException) -> TropismError | int | None:
-    """What an error says to a user; None where it is a fault of ours."""
+    """The user's error or exit status for an exception; None if it is a bug."""
     if isinstance(error, Interrupted):
         return error
     if came_of_interrupt(error):
