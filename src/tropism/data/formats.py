@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from tropism.data.forms import Reading, find_form, read_row, shown_names
+from tropism.data.forms import RowReading, find_form, read_row, shown_names
 from tropism.data.group_keys import group_key, prompt_key, short_hash, unit_hash
 from tropism.data.group_store import is_groups_file, read_card
 from tropism.data.merge import Merger
@@ -254,7 +254,7 @@ def groups_of_rows(rows: Iterable[Mapping[str, object]], *, source: str) -> tupl
     )
 
 
-def _group(reading: Reading, extra: dict[str, object], source: str) -> PreferenceGroup:
+def _group(reading: RowReading, extra: dict[str, object], source: str) -> PreferenceGroup:
     """What one row says as a group of its own."""
     answers = reading.answers
     return PreferenceGroup(

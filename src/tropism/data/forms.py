@@ -20,7 +20,7 @@ Values: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Answer:
+class FormAnswer:
     """One response of a row."""
 
     content: Content
@@ -29,11 +29,11 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Reading:
+class RowReading:
     """What one row says: a prompt, answers to it, and what people thought of them."""
 
     prompt: Content
-    answers: tuple[Answer, ...]
+    answers: tuple[FormAnswer, ...]
     edges: tuple[Edge, ...] = ()
     labels: tuple[Label, ...] = ()
     notes: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Form:
 
     name: str
     columns: tuple[str, ...]
-    read: Callable[[Values], Reading]
+    read: Callable[[Values], RowReading]
     optional: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
 
@@ -63,7 +63,7 @@ class Form:
         return names.issuperset(self.columns) and names.isdisjoint(self.without)
 
 
-def read_row(form: Form, values: Values) -> tuple[Reading, dict[str, Any]]:
+def read_row(form: Form, values: Values) -> tuple[RowReading, dict[str, Any]]:
     """One row as a reading and the `extra` that a chat template needs.
 
     Raises:
@@ -105,7 +105,7 @@ def shown_names(names: Sequence[str]) -> str:
     return ", ".join(shown) + (", ..." if len(names) > 12 else "")
 
 
-def _pair(values: Values) -> Reading:
+def _pair(values: Values) -> RowReading:
     """`chosen` and `rejected`, with or without `prompt`."""
     both = [dialogues.content(values[name], name) for name in ("chosen", "rejected")]
     if "prompt" in values:
@@ -113,23 +113,23 @@ def _pair(values: Values) -> Reading:
     return _compared(*dialogues.without_prompt(both), values)
 
 
-def _conversation_pair(values: Values) -> Reading:
+def _conversation_pair(values: Values) -> RowReading:
     """ShareGPT's preferences: the dialogue so far, and two turns that could follow."""
     both = [dialogues.content(values[name], name) for name in ("chosen", "rejected")]
     asked = _after_system(values, turns(values["conversations"], "conversations"))
     return _compared(*dialogues.with_prompt(asked, both), values)
 
 
-def _instruction_pair(values: Values) -> Reading:
+def _instruction_pair(values: Values) -> RowReading:
     """Alpaca's preferences."""
     both = [dialogues.content(values[name], name) for name in ("chosen", "rejected")]
     return _compared(*dialogues.with_prompt(_instruction(values), both), values)
 
 
-def _ranking(column: str) -> Callable[[Values], Reading]:
+def _ranking(column: str) -> Callable[[Values], RowReading]:
     """A reader of ranked answers, best first, in this column; a nested list is a tie."""
 
-    def read(values: Values) -> Reading:
+    def read(values: Values) -> RowReading:
         ranked = decoded(values[column], column)
         if not isinstance(ranked, list | tuple):
             raise Unusable(f"{column!r} is missing" if ranked is None else f"{column!r} is not a list")
@@ -148,26 +148,26 @@ def _ranking(column: str) -> Callable[[Values], Reading]:
         )
         if not edges:
             raise Unusable("a ranking that prefers nothing")
-        return Reading(prompt, tuple(Answer(a, rank) for a, rank in zip(answers, ranks, strict=True)), edges)
+        return RowReading(prompt, tuple(FormAnswer(a, rank) for a, rank in zip(answers, ranks, strict=True)), edges)
 
     return read
 
 
-def _labelled(values: Values) -> Reading:
+def _labelled(values: Values) -> RowReading:
     """KTO's form: one answer that people wanted or did not."""
     label = Label(0, flag(values["label"], "label"), weight=weight(values))
     answered = _answered(values)
-    return Reading(answered.prompt, answered.answers, labels=(label,))
+    return RowReading(answered.prompt, answered.answers, labels=(label,))
 
 
-def _answered(values: Values) -> Reading:
+def _answered(values: Values) -> RowReading:
     """`prompt` and `completion`."""
     completion = dialogues.content(values["completion"], "completion")
     prompt, answers = dialogues.with_prompt(dialogues.content(values["prompt"], "prompt"), [completion])
-    return Reading(prompt, (Answer(answers[0]),))
+    return RowReading(prompt, (FormAnswer(answers[0]),))
 
 
-def _conversation(values: Values) -> Reading:
+def _conversation(values: Values) -> RowReading:
     """ShareGPT's dialogues; with a `label`, the last turn is the one that people judged."""
     spoken = _after_system(values, turns(values["conversations"], "conversations"))
     if "label" not in values:
@@ -175,36 +175,36 @@ def _conversation(values: Values) -> Reading:
     if spoken[-1]["role"] != "assistant" or len(spoken) == 1:
         raise Unusable("a labelled dialogue does not end with an assistant's answer")
     label = Label(0, flag(values["label"], "label"), weight=weight(values))
-    return Reading(spoken[:-1], (Answer(spoken[-1:]),), labels=(label,))
+    return RowReading(spoken[:-1], (FormAnswer(spoken[-1:]),), labels=(label,))
 
 
-def _instructed(values: Values) -> Reading:
+def _instructed(values: Values) -> RowReading:
     """Alpaca's instruction and output."""
-    return Reading(_instruction(values), (Answer((said("assistant", text(values["output"], "output")),)),))
+    return RowReading(_instruction(values), (FormAnswer((said("assistant", text(values["output"], "output")),)),))
 
 
-def _messages(values: Values) -> Reading:
+def _messages(values: Values) -> RowReading:
     """A dialogue in `messages`."""
     return _dialogue(turns(values["messages"], "messages"))
 
 
-def _plain(values: Values) -> Reading:
+def _plain(values: Values) -> RowReading:
     """`text` alone: an answer to nothing, or a dialogue as hh-rlhf writes it."""
     words = text(values["text"], "text")
-    return _dialogue(dialogues.hh_turns(words)) if dialogues.is_hh(words) else Reading("", (Answer(words),))
+    return _dialogue(dialogues.hh_turns(words)) if dialogues.is_hh(words) else RowReading("", (FormAnswer(words),))
 
 
-def _dialogue(spoken: dialogues.Turns) -> Reading:
+def _dialogue(spoken: dialogues.Turns) -> RowReading:
     """A dialogue to learn from: the prompt is all before the assistant's first turn."""
     prompt = dialogues.before_answer(spoken)
     if len(prompt) == len(spoken):
         raise Unusable("a dialogue without an assistant's turn")
     if not prompt:
         raise Unusable("a dialogue that begins with the assistant")
-    return Reading(prompt, (Answer(spoken[len(prompt) :]),))
+    return RowReading(prompt, (FormAnswer(spoken[len(prompt) :]),))
 
 
-def _compared(prompt: Content, answers: Sequence[Content], values: Values) -> Reading:
+def _compared(prompt: Content, answers: Sequence[Content], values: Values) -> RowReading:
     """Two answers, the first preferred, with the optional columns of a pair."""
     chosen, rejected = answers
     if content_key(chosen) == content_key(rejected):
@@ -219,9 +219,9 @@ def _compared(prompt: Content, answers: Sequence[Content], values: Values) -> Re
     swapped = Edge(1, 0, weight=weight(values), margin=-margin, prob=1 - prob) if prob < 0.5 else None
     notes = ("rejected is the likelier winner, by 'prob'",) if swapped else ()
     scored = tuple(
-        Answer(answer, score=_score(values, name)) for answer, name in zip(answers, ("chosen", "rejected"), strict=True)
+        FormAnswer(answer, score=_score(values, name)) for answer, name in zip(answers, ("chosen", "rejected"), strict=True)
     )
-    return Reading(prompt, scored, tuple(filter(None, (edge, swapped))), notes=notes)
+    return RowReading(prompt, scored, tuple(filter(None, (edge, swapped))), notes=notes)
 
 
 def _score(values: Values, name: str) -> float | None:

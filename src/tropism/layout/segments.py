@@ -44,7 +44,7 @@ class Runs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Choice:
+class SegmentChoice:
     """What is done with a run's subtree: one call for all of it, or the run alone and then its children."""
 
     cost: float
@@ -89,26 +89,26 @@ def plan_calls(
     children: list[list[int]] = [[] for _ in range(len(runs.start) + 1)]  # the last one: the roots
     for run, above in enumerate(runs.parent.tolist()):
         children[above].append(run)
-    choices: list[Choice] = [Choice(0.0, in_one=True)] * len(runs.start)
+    choices: list[SegmentChoice] = [SegmentChoice(0.0, in_one=True)] * len(runs.start)
     for run in reversed(range(len(runs.start))):
         choices[run] = choose(run, runs, children[run], choices, call_area)
     return emit(runs, neighbourhoods(children[-1], 0, runs, choices, call_area)[1], choices)
 
 
-def choose(run: int, runs: Runs, children: list[int], choices: list[Choice], call_area: int) -> Choice:
+def choose(run: int, runs: Runs, children: list[int], choices: list[SegmentChoice], call_area: int) -> SegmentChoice:
     """One call for a whole subtree, or one for its first run and what its children choose."""
     above, length = int(runs.depth[run]), int(runs.end[run] - runs.start[run])
     size = int(runs.subtree_end[run] - runs.start[run])
     own = length * (above + length) * (1.0 if above else CAUSAL_SHARE) + call_area
     if not children:
-        return Choice(float(own), in_one=True)
+        return SegmentChoice(float(own), in_one=True)
     in_one = float(size * (above + size) + call_area)
     below, together = neighbourhoods(children, above + length, runs, choices, call_area)
-    return Choice(in_one, in_one=True) if in_one <= own + below else Choice(own + below, False, together)
+    return SegmentChoice(in_one, in_one=True) if in_one <= own + below else SegmentChoice(own + below, False, together)
 
 
 def neighbourhoods(
-    siblings: list[int], above: int, runs: Runs, choices: list[Choice], call_area: int
+    siblings: list[int], above: int, runs: Runs, choices: list[SegmentChoice], call_area: int
 ) -> tuple[float, tuple[tuple[int, ...], ...]]:
     """Siblings from left to right, each joined to the call of those before it if that is cheaper than its own."""
     found: list[list[int]] = []
@@ -126,7 +126,7 @@ def neighbourhoods(
     return sum(costs, 0.0), tuple(map(tuple, found))
 
 
-def emit(runs: Runs, roots: tuple[tuple[int, ...], ...], choices: list[Choice]) -> tuple[Call, ...]:
+def emit(runs: Runs, roots: tuple[tuple[int, ...], ...], choices: list[SegmentChoice]) -> tuple[Call, ...]:
     """The chosen calls in the order of their nodes."""
     calls: list[Call] = []
     waiting: list[tuple[tuple[int, ...], tuple[int, ...]]] = [(group, ()) for group in reversed(roots)]

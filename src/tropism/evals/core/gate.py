@@ -14,13 +14,13 @@ from tropism.errors import ConfigError, DataError
 from tropism.records import Alarm, Estimate, Run, SuiteRun, read_run, read_suite_run
 
 
-class Section(BaseModel):
+class GateSection(BaseModel):
     """A part of the gate's file; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Check(Section):
+class Check(GateSection):
     """One threshold.
 
     Args:
@@ -52,7 +52,7 @@ class Check(Section):
         return self
 
 
-class GateFile(Section):
+class GateFile(GateSection):
     """The gate's file: its checks, and the folder to look at where the command names none."""
 
     checks: tuple[Check, ...] = Field(min_length=1)

@@ -12,9 +12,9 @@ from tropism.evals.core.items import Measured, Settings, Task
 from tropism.evals.core.subject import Subject
 from tropism.evals.harness.harness_inspect import run_inspect
 from tropism.evals.harness.harness_lm_eval import run_lm_eval
-from tropism.evals.harness.harness_request import Asked, Outcome
+from tropism.evals.harness.harness_request import Asked, TaskOutcome
 
-HARNESSES: dict[str, Callable[[Subject, Asked], Outcome]] = {"lm-eval": run_lm_eval, "inspect-ai": run_inspect}
+HARNESSES: dict[str, Callable[[Subject, Asked], TaskOutcome]] = {"lm-eval": run_lm_eval, "inspect-ai": run_inspect}
 """Name to the library that runs the tasks."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from tropism.evals.core.items import Item
 from tropism.evals.core.subject import Subject
 from tropism.evals.harness.harness_lm_eval import is_number
-from tropism.evals.harness.harness_request import Asked, Outcome, installed, shortened, told_plainly
+from tropism.evals.harness.harness_request import Asked, TaskOutcome, installed, shortened, told_plainly
 from tropism.groups import Content
 
 PACKAGE = "inspect-ai"
@@ -18,7 +18,7 @@ GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 """inspect-ai's letters: correct, incorrect, partial, no answer."""
 
 
-def run_inspect(subject: Subject, asked: Asked) -> Outcome:
+def run_inspect(subject: Subject, asked: Asked) -> TaskOutcome:
     """Run tasks, and take over each sample's scores under `task.scorer`.
 
     Args:
@@ -42,7 +42,7 @@ def run_inspect(subject: Subject, asked: Asked) -> Outcome:
         unfinished = [log for log in found if log.status != "success"]
         broken = [f"{log.eval.task} ended as {log.status}: {shortened(log.error)}." for log in unfinished]
     failed = sum(not item.values for item in items)
-    return Outcome(
+    return TaskOutcome(
         [item for item in items if item.values],
         skipped={"samples without a score that is a number": failed} if failed else {},
         notes=broken,

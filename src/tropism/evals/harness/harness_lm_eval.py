@@ -9,14 +9,14 @@ from typing import Any
 from tropism.errors import ConfigError
 from tropism.evals.core.items import Item
 from tropism.evals.core.subject import Subject
-from tropism.evals.harness.harness_request import Asked, Outcome, installed, shortened, told_plainly
+from tropism.evals.harness.harness_request import Asked, TaskOutcome, installed, shortened, told_plainly
 from tropism.metrics.bootstrap import Z_95
 from tropism.records import Estimate
 
 PACKAGE = "lm-evaluation-harness"
 
 
-def run_lm_eval(subject: Subject, asked: Asked) -> Outcome:
+def run_lm_eval(subject: Subject, asked: Asked) -> TaskOutcome:
     """Run tasks, and take over each sample's scores under `task.metric`.
 
     Args:
@@ -58,7 +58,7 @@ def run_lm_eval(subject: Subject, asked: Asked) -> Outcome:
     return outcome(found)
 
 
-def outcome(found: Mapping[str, Any]) -> Outcome:
+def outcome(found: Mapping[str, Any]) -> TaskOutcome:
     """The harness's results as items; a metric that is no mean over samples keeps its own standard error."""
     items = [item for task, samples in found["samples"].items() for item in map(item_of(task), samples)]
     metrics: dict[str, Estimate] = {}
@@ -78,7 +78,7 @@ def outcome(found: Mapping[str, Any]) -> Outcome:
                 without += 1
     higher = [f"{task}.{metric}" for task, which in found.get("higher_is_better", {}).items()
               for metric, is_higher in which.items() if is_higher]  # fmt: skip
-    return Outcome(
+    return TaskOutcome(
         items,
         metrics,
         skipped={"metrics that came without a standard error": without} if without else {},

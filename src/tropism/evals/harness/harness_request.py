@@ -30,7 +30,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskOutcome:
     """What a harness measured.
 
     Args:

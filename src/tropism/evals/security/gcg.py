@@ -29,7 +29,7 @@ class Around(NamedTuple):
     target: tuple[int, ...]
 
 
-class Found(NamedTuple):
+class FoundSuffix(NamedTuple):
     """What a search found.
 
     Attributes:
@@ -57,7 +57,7 @@ def gcg(
     candidates: int = 64,
     top_k: int = 64,
     seed: int = 0,
-) -> Found:
+) -> FoundSuffix:
     """Search by gradient.
 
     In each step the gradient of the loss with respect to the suffix's one-hot tokens names `top_k` swaps for each
@@ -87,7 +87,7 @@ def gcg(
 
 def random_search(
     policy: TextPolicy, around: Around, suffix: Sequence[int], *, steps: int = 20, candidates: int = 64, seed: int = 0
-) -> Found:
+) -> FoundSuffix:
     """The same search with swaps that know nothing: any place, any plain token."""
     tokens = plain_tokens(policy).nonzero()[:, 0]
 
@@ -100,7 +100,7 @@ def random_search(
 
 def search(
     policy: TextPolicy, around: Around, suffix: Sequence[int], proposed: Proposals, *, steps: int, seed: int
-) -> Found:
+) -> FoundSuffix:
     """Try what is proposed, step by step, and remember the best."""
     chance = torch.Generator().manual_seed(seed)
     current = torch.tensor(list(suffix))
@@ -116,7 +116,7 @@ def search(
                 if float(loss.min()) < least:
                     best, least = current, float(loss.min())
             losses.append(least)
-    return Found(tuple(best.tolist()), tuple(losses), trials)
+    return FoundSuffix(tuple(best.tolist()), tuple(losses), trials)
 
 
 def token_gradient(

@@ -38,7 +38,7 @@ OPTIMIZER_STATE = (("8bit", 0.5), ("adafactor", 0.1), ("sgd", 0.0))
 MB = 2**20
 
 
-class Line(NamedTuple):
+class MemoryLine(NamedTuple):
     """Bytes that a micro-batch adds at its peak: `fixed` + `per_token` * its computed tokens."""
 
     fixed: float
@@ -81,7 +81,7 @@ def plan_memory(
     state = trained * next((size for name, size in OPTIMIZER_STATE if name in optimizer), 2.0)
     held, free = held_bytes(device), free_bytes(device)
     usable = free * SHARE_TO_USE - state
-    line, is_recomputed, fitting = Line(0, 0), False, 0
+    line, is_recomputed, fitting = MemoryLine(0, 0), False, 0
     choices = (False, True) if policy.can_recompute else (False,)
     for is_recomputed in choices if recompute is None else (recompute,):
         line = measure(policy, groups, recompute=is_recomputed, autocast=autocast)
@@ -139,7 +139,7 @@ def describe(plan: MemoryPlan) -> str:
     )
 
 
-def measure(policy: Policy, groups: Sequence[Prepared], *, recompute: bool, autocast: torch.dtype | None) -> Line:
+def measure(policy: Policy, groups: Sequence[Prepared], *, recompute: bool, autocast: torch.dtype | None) -> MemoryLine:
     """Forward and backward on two small micro-batches; weights and random state stay as they were.
 
     Gradients are there before, as they are from a step's second micro-batch on. Otherwise the peak of a small probe
@@ -161,9 +161,9 @@ def measure(policy: Policy, groups: Sequence[Prepared], *, recompute: bool, auto
     gradients = float(sum(parameter.numel() * parameter.element_size() for parameter in trained))
     num_small, num_large = small.num_computed_tokens, large.num_computed_tokens
     if num_large <= num_small:
-        return Line(gradients, second / num_large)
+        return MemoryLine(gradients, second / num_large)
     per_token = max(0.0, (second - first) / (num_large - num_small))
-    return Line(gradients + max(0.0, second - per_token * num_large), per_token)
+    return MemoryLine(gradients + max(0.0, second - per_token * num_large), per_token)
 
 
 def some_batch(policy: Policy, groups: Sequence[Prepared], num_tokens: int) -> Batch:
