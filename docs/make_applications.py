@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tropism.applications.registry import APPLICATIONS
+from tropism.applications.application_table import APPLICATIONS
 
 PAGE = Path(__file__).with_name("applications.md")
 
 HEAD = """# Applications
 
-The tables are made by `make docs` from `tropism.applications.registry.APPLICATIONS`; `make check` fails when this
+The tables are made by `make docs` from `tropism.applications.application_table.APPLICATIONS`; `make check` fails when this
 page is stale.
 
 An application is a published system that works on a user's model, and the proof of its effect. `tropism app` lists

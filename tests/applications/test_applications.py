@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tropism.applications.base import ArmMetrics, Claim
-from tropism.applications.registry import APPLICATIONS, find_application
+from tropism.applications.application import ArmMetrics, Claim
+from tropism.applications.application_table import APPLICATIONS, find_application
 from tropism.applications.runner import recipe_of, result_of
 from tropism.applications.seed_estimates import change_of, over_seeds, value_of
 from tropism.cli import run

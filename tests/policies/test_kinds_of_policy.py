@@ -9,7 +9,7 @@ from tropism.policies.registry import POLICIES, policy_kind, register_policy
 from tropism.policies.reward import RewardPolicy
 from tropism.policies.text import TextPolicy
 from tropism.references.reference import NoReference
-from tropism.references.registry import REFERENCES, register_reference
+from tropism.references.reference_kinds import REFERENCES, register_reference
 from tropism.testing import tiny_policy
 from tropism.training.recipe.recipe_file import parse_recipe
 from tropism.training.runs.opened import check_policies, policy_of
@@ -62,7 +62,7 @@ def test_a_reward_model_is_not_opened_as_a_language_model(tmp_path):
 
 def test_kinds_are_added_by_name_or_by_a_class_in_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr("tropism.policies.registry.POLICIES", dict(POLICIES))
-    monkeypatch.setattr("tropism.references.registry.REFERENCES", dict(REFERENCES))
+    monkeypatch.setattr("tropism.references.reference_kinds.REFERENCES", dict(REFERENCES))
     register_policy("mine", TextPolicy)
     register_reference("mine", NoReference)
     assert recipe_of(policy="mine", reference="mine").policy.kind == "mine"

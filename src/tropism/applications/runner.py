@@ -12,7 +12,7 @@ import torch
 import yaml
 from accelerate import PartialState
 
-from tropism.applications.base import BASE, Application, ApplicationSettings, ArmMetrics, Claim, GroupSet
+from tropism.applications.application import BASE, Application, ApplicationSettings, ArmMetrics, Claim, GroupSet
 from tropism.applications.seed_estimates import value_of
 from tropism.applications.threads import best_thread_count
 from tropism.data.group_store import write_groups

@@ -8,7 +8,7 @@ from statistics import fmean, variance
 
 from scipy import stats
 
-from tropism.applications.base import ArmMetrics
+from tropism.applications.application import ArmMetrics
 from tropism.metrics.bootstrap import Z_95
 from tropism.records import Estimate
 

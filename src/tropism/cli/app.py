@@ -12,7 +12,7 @@ import typer
 from tropism.cli.output import JSON, Output, estimate
 
 if TYPE_CHECKING:
-    from tropism.applications.base import Application, ApplicationSettings
+    from tropism.applications.application import Application, ApplicationSettings
     from tropism.records import ApplicationRun
 
 
@@ -31,7 +31,7 @@ def app(
 ) -> None:
     """Run an application and check its claims; the same command continues where it was interrupted."""
     printer = Output(for_programs)
-    from tropism.applications.registry import find_application
+    from tropism.applications.application_table import find_application
 
     if name is None:
         list_applications(printer)
@@ -47,7 +47,7 @@ def app(
 
 def list_applications(output: Output) -> None:
     """Print every application with its paper."""
-    from tropism.applications.registry import APPLICATIONS
+    from tropism.applications.application_table import APPLICATIONS
 
     for one in APPLICATIONS.values():
         output.table(one.name, {"summary": one.summary, "paper": one.paper, "claims": str(len(one.claims))})

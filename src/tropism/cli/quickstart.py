@@ -37,7 +37,7 @@ def quickstart(
     The same command continues where it was interrupted. `tropism app quickstart --demo --seeds 3` varies the seed.
     """
     printer = Output(for_programs)
-    from tropism.applications.registry import APPLICATIONS
+    from tropism.applications.application_table import APPLICATIONS
     from tropism.applications.runner import run_application
     from tropism.cli.app import show_claims
     from tropism.cli.train import payload

@@ -219,7 +219,8 @@ def _compared(prompt: Content, answers: Sequence[Content], values: Values) -> Ro
     swapped = Edge(1, 0, weight=weight(values), margin=-margin, prob=1 - prob) if prob < 0.5 else None
     notes = ("rejected is the likelier winner, by 'prob'",) if swapped else ()
     scored = tuple(
-        FormAnswer(answer, score=_score(values, name)) for answer, name in zip(answers, ("chosen", "rejected"), strict=True)
+        FormAnswer(answer, score=_score(values, name))
+        for answer, name in zip(answers, ("chosen", "rejected"), strict=True)
     )
     return RowReading(prompt, scored, tuple(filter(None, (edge, swapped))), notes=notes)
 

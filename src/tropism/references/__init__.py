@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tropism.references.frozen import FrozenReference
     from tropism.references.moving import MovingReference
     from tropism.references.reference import NoReference, Reference, ReferenceSettings
-    from tropism.references.registry import REFERENCES
+    from tropism.references.reference_kinds import REFERENCES
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -24,7 +24,7 @@ else:
                 "Reference",
                 "ReferenceSettings",
             ),
-            "tropism.references.registry": ("REFERENCES",),
+            "tropism.references.reference_kinds": ("REFERENCES",),
         },
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tropism.applications.base import Application, ApplicationSettings, Claim, GroupSet
+from tropism.applications.application import Application, ApplicationSettings, Claim, GroupSet
 from tropism.applications.quickstart import forum_evals, taste
 from tropism.applications.quickstart.forum import Post, simulate_posts, votes_rows
 from tropism.applications.seed_estimates import change_of, value_of

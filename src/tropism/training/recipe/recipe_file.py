@@ -143,7 +143,7 @@ def check_kinds(stage: StageRecipe) -> None:
         ConfigError: naming the kind and what is available.
     """
     from tropism.policies.registry import policy_settings
-    from tropism.references.registry import reference_settings
+    from tropism.references.reference_kinds import reference_settings
 
     if stage.reference:
         reference_settings(stage.reference.kind, stage.reference.settings)

@@ -220,7 +220,7 @@ class KindRecipe(BaseModel):
 
 
 class ReferenceRecipe(KindRecipe):
-    """Where reference scores come from: a kind of `tropism.references.registry.REFERENCES`."""
+    """Where reference scores come from: a kind of `tropism.references.reference_kinds.REFERENCES`."""
 
 
 class PolicyRecipe(KindRecipe):

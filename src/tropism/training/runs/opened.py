@@ -6,7 +6,7 @@ from tropism.errors import ConfigError, TropismError, respelled
 from tropism.policies.base import ModelSettings, Policy, require
 from tropism.policies.registry import PolicyKind, policy_kind, policy_settings
 from tropism.references.reference import NoReference, Reference, ReferenceRequest
-from tropism.references.registry import reference_kind, reference_settings
+from tropism.references.reference_kinds import reference_kind, reference_settings
 from tropism.training.recipe.named_losses import mixture_of
 from tropism.training.recipe.sections import PolicyRecipe, Recipe, StageRecipe
 from tropism.training.watch.probe import WATCH_NEEDS

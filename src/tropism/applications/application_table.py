@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tropism.applications.base import Application
+from tropism.applications.application import Application
 from tropism.applications.quickstart.forum_application import QUICKSTART
 from tropism.errors import ConfigError
 from tropism.functions import load_object
