@@ -11,8 +11,7 @@ PAGE = Path(__file__).with_name("applications.md")
 
 HEAD = """# Applications
 
-The tables are made by `make docs` from `tropism.applications.application_table.APPLICATIONS`; `make check` fails when this
-page is stale.
+The tables are made by `make docs` from `tropism.applications.APPLICATIONS`; `make check` fails if this page is stale.
 
 An application is a published system that works on a user's model, and the proof of its effect. `tropism app` lists
 all of them; `tropism app NAME --demo` runs one on a small embedded example, and `tropism app NAME --model M --data D`
