@@ -1,5 +1,6 @@
 """Fixtures that every test may use: real data where it is, a cache folder of its own, and no network."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -13,6 +14,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models: a second thread mo
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's reference cache."""
     monkeypatch.setenv("TROPISM_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _frozen_libraries() -> None:
+    """Garbage collection skips what was imported before: with torch and transformers each one takes half a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

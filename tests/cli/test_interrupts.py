@@ -94,22 +94,22 @@ def test_stopped_build_ends_in_one_line_and_leaves_nothing(
 def test_error_that_an_interruption_caused_is_an_interruption(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stopped(**_: object) -> None:
+    def stopped(_: object) -> None:
         try:
             raise KeyboardInterrupt
         except KeyboardInterrupt:
             raise RuntimeError("Query interrupted") from None  # as DuckDB does
 
-    monkeypatch.setattr("tropism.cli.app", stopped)
+    monkeypatch.setattr("tropism.cli.status_of", stopped)
     assert run(["build", "votes.csv"]) == 130
     assert capsys.readouterr().err == STOPS[0][2]
 
 
 def test_fault_of_ours_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(**_: object) -> None:
+    def broken(_: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr("tropism.cli.app", broken)
+    monkeypatch.setattr("tropism.cli.status_of", broken)
     with pytest.raises(RuntimeError, match="a fault"):
         run(["build", "votes.csv"])
 
@@ -171,7 +171,7 @@ def test_error_is_told_where_its_json_cannot_be() -> None:
     ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert ended.returncode == 2
-    assert [line[:24] for line in ended.stderr.splitlines()] == ["error: /none.csv does no"]
+    assert [line[:24] for line in ended.stderr.splitlines()] == ["error: there is no file "]
 
 
 @pytest.mark.parametrize(
@@ -188,11 +188,11 @@ def test_stop_that_a_destructor_drops_comes_again(inherited: str, number: int, s
         "    def __del__(self):\n"
         f"        os.kill(os.getpid(), {int(number)})\n"
         "        time.sleep(60)\n"
-        "def work(**_):\n"
+        "def work(_):\n"
         "    closing = Closing()\n"
         "    del closing\n"
         "    time.sleep(60)\n"
-        "cli.app = work\n"
+        "cli.status_of = work\n"
         "cli.main()\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30)
@@ -204,7 +204,7 @@ def test_second_stop_does_not_cut_the_cleaning_short(tmp_path: Path, number: int
     program = (
         "import os, signal, time\n"
         "from tropism import cli\n"
-        "def work(**_):\n"
+        "def work(_):\n"
         "    try:\n"
         f"        os.kill(os.getpid(), {int(number)})\n"
         "        time.sleep(60)\n"
@@ -213,7 +213,7 @@ def test_second_stop_does_not_cut_the_cleaning_short(tmp_path: Path, number: int
         "        os.kill(os.getpid(), signal.SIGTERM)\n"
         "        time.sleep(0.1)\n"
         "        open('cleaned', 'w').close()\n"
-        "cli.app = work\n"
+        "cli.status_of = work\n"
         "cli.main()\n"
     )
     ended = subprocess.run(

@@ -201,17 +201,19 @@ def additive_mask(plan: ForestPlan, seen: tuple[int, ...], window: int | None, l
 
     Additive, because a boolean mask is converted and kept again in every layer.
     """
-
-    def make() -> Tensor:
-        calls = plan.calls()
-        queries = np.arange(calls[seen[-1]].start, calls[seen[-1]].end)
-        keys = np.concatenate([np.arange(calls[index].start, calls[index].end) for index in seen])
-        hidden = torch.from_numpy(~plan.allows(queries, keys, window))
-        mask = torch.zeros(hidden.shape, dtype=like.dtype).masked_fill_(hidden, -torch.inf)
-        return mask.to(like.device)
-
-    made: Tensor = plan.once(("mask", seen, window, like.dtype), make)
+    key = ("mask", seen, window, like.dtype)
+    made: Tensor = plan.once(key, lambda: mask_of(plan, seen, window, like))
     return made
+
+
+def mask_of(plan: ForestPlan, seen: tuple[int, ...], window: int | None, like: Tensor) -> Float[Tensor, "tokens seen"]:
+    """The mask of `additive_mask`, computed."""
+    calls = plan.calls()
+    queries = np.arange(calls[seen[-1]].start, calls[seen[-1]].end)
+    keys = np.concatenate([np.arange(calls[index].start, calls[index].end) for index in seen])
+    hidden = torch.from_numpy(~plan.allows(queries, keys, window))
+    mask = torch.zeros(hidden.shape, dtype=like.dtype).masked_fill_(hidden, -torch.inf)
+    return mask.to(like.device)
 
 
 def plain_attention(
