@@ -171,7 +171,7 @@ def test_error_is_told_where_its_json_cannot_be() -> None:
     ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert ended.returncode == 2
-    assert [line[:24] for line in ended.stderr.splitlines()] == ["error: there is no file "]
+    assert [line[:33] for line in ended.stderr.splitlines()] == ["error: there is no file /none.csv"]
 
 
 @pytest.mark.parametrize(
