@@ -23,6 +23,7 @@ from tropism.label.results import (
 )
 from tropism.signals.build import build_groups
 from tropism.signals.kinds.choices import ChoiceSettings
+from tropism.signals.kinds.rankings import RankingSettings
 
 
 def item(name: str, *, ids: tuple[str, ...] = ("large", "small")) -> ChoiceItem:
@@ -211,7 +212,7 @@ def test_build_says_the_same_of_a_file_with_pairs_and_bests_of_three(tmp_path: P
             answer = drawn.choice([str(best), str(best), str(best), "1", "2", "tie", "both_bad"])
             service.choose(name, SubmittedChoice(f"{name}-{place}-0000", served.item.item_id, answer))
     page = results_of(service)
-    with build_groups(tmp_path / "choices.sqlite", ChoiceSettings()) as made:
+    with build_groups(tmp_path / "choices.sqlite", RankingSettings()) as made:
         found = made.card.confounds
     store.close()
     assert page.alpha is not None
