@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from tropism.evals.preference.length_control import length_controlled
 from tropism.metrics.bootstrap import mean_by_cluster, wilson
+from tropism.metrics.length_control import length_controlled
 
 SIMULATIONS, PROMPTS = 1000, 200
 RESULT = Path(__file__).parent / "results" / "length_control.json"

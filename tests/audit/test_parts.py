@@ -20,10 +20,11 @@ from tropism.data.audit.fix import repaired
 from tropism.data.audit.marks import KNOWN_MARKS, escaped, marks_in
 from tropism.data.audit.row_texts import normal, runs
 from tropism.data.audit.separability import held_out_margins
-from tropism.data.audit.shortcuts import BULLET, MARKDOWN, REFUSAL, wilson
+from tropism.data.audit.shortcuts import BULLET, MARKDOWN, REFUSAL
 from tropism.data.group_store import write_groups
 from tropism.errors import ConfigError, DataError
 from tropism.groups import Edge, Label, PreferenceGroup, Response, Split
+from tropism.metrics.bootstrap import wilson
 from tropism.metrics.near_duplicates import is_near
 from tropism.testing import pair
 
@@ -184,15 +185,15 @@ def test_every_one_of_many_near_prompts_is_taken_from_training(tmp_path: Path) -
 
 
 def test_wilsons_interval_is_the_textbooks() -> None:
-    assert wilson(3, 5) == pytest.approx((0.23072, 0.88238), abs=1e-5)  # by hand: 0.5566 -+ 0.3258
-    assert wilson(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
+    assert wilson(3 / 5, 5) == pytest.approx((0.23072, 0.88238), abs=1e-5)  # by hand: 0.5566 -+ 0.3258
+    assert wilson(0.0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
 
 
 def test_words_that_tell_nothing_separate_half_of_the_pairs() -> None:
     random_ = random.Random(0)
     sides = [[frozenset(random_.choices("abcdefghijklmnopqrst", k=5)) for _ in range(600)] for _ in range(2)]
     folds = [index % 2 for index in range(600)]
-    low, high = wilson(int((held_out_margins(*sides, folds) > 0).sum()), 600)
+    low, high = wilson(float((held_out_margins(*sides, folds) > 0).mean()), 600)
     assert low < 0.5 < high
 
 

@@ -25,7 +25,7 @@ def trained(tmp_path_factory) -> Path:
     recipe = {
         "model": str(folder / "tiny"),
         "data": {"train": str(folder / "pairs.jsonl"), "holdout": 0.3, "max_tokens": 128, "min_response_tokens": 4},
-        "train": {"per_device_train_batch_size": 4, "learning_rate": 1e-2, "max_steps": 3, "use_cpu": True},
+        "train": {"per_device_train_batch_size": 4, "learning_rate": 1e-3, "max_steps": 3, "use_cpu": True},
         "evaluation": {"prompts": 4, "max_new_tokens": 6},
         "output": str(folder / "run"),
     }
@@ -77,15 +77,28 @@ def test_the_same_command_again_finds_everything_there(trained, tmp_path, capsys
     assert run(evaluate(trained, tmp_path / "out")) == 0
     first = read_suite_run(tmp_path / "out" / "eval.json")
     said = capsys.readouterr().out
+    assert said.splitlines()[-1] == f"Next: tropism report {tmp_path / 'out'}"
+    assert run(evaluate(trained, tmp_path / "out", "--verbose")) == 0
+    said = capsys.readouterr().out
+    assert "8 results were already there" in said
     assert "with 95 % intervals" in said
     assert "preference.pair_accuracy" in said
-    assert said.splitlines()[-1] == f"Next: tropism report {tmp_path / 'out'}"
-    assert run(evaluate(trained, tmp_path / "out")) == 0
-    assert "8 results were already there" in capsys.readouterr().out
     assert read_suite_run(tmp_path / "out" / "eval.json").comparisons == first.comparisons
     assert run(evaluate(trained, tmp_path / "out", "--fresh")) == 0
     assert "were already there" not in capsys.readouterr().out
     assert read_suite_run(tmp_path / "out" / "eval.json").comparisons == first.comparisons
+
+
+def test_the_end_is_at_most_fifteen_lines_of_eighty_columns_in_words(trained, tmp_path, capsys):
+    assert run(evaluate(trained, tmp_path / "out")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    end = lines[1 + max(k for k, line in enumerate(lines) if line.startswith("Suite ")) :]
+    assert len(end) <= 15
+    assert all(len(line) <= 80 for line in end[:-1])  # the last one is the next command, with a path
+    said = "\n".join(end)
+    assert "Pair accuracy" in said
+    assert "Not run: Win rate: there is no judge." in said
+    assert not re.search(r"[a-z]+_[a-z]+|preference\.|drift\.", said.rpartition("\n")[0])
 
 
 def test_groups_that_a_run_was_trained_on_are_left_out_of_a_file(trained, tmp_path, capsys):
@@ -169,5 +182,5 @@ def test_a_gate_looks_at_a_training_run_too(trained, tmp_path, capsys):
     gate = tmp_path / "gate.yaml"
     gate.write_text("checks: [{metric: preference.pair_accuracy, at_least: 0.0}, {alarms: none}]")
     assert run(["gate", str(gate), str(trained / "run")]) == 0
-    assert "passed  pair_accuracy: the lower bound of the value is" in capsys.readouterr().out
+    assert "passed  preference.pair_accuracy: the lower bound of the value is" in capsys.readouterr().out
     assert "needs a folder" in error_line(capsys, "gate", str(gate))

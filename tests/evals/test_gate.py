@@ -1,12 +1,13 @@
 """The gate: thresholds on the right bound, what is missing has failed, and reasons in plain words."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tropism.errors import ConfigError, DataError
-from tropism.evals.core.gate import Check, GateFile, Measures, hold, read_gate, read_measures
-from tropism.records import Alarm, Comparison, Estimate, EvalResult, SuiteModel, SuiteRun, write_json
+from tropism.evals.core.gate import Check, GateFile, Measures, alarms_of, hold, read_gate, read_measures
+from tropism.records import Alarm, Comparison, Estimate, EvalResult, Probe, SuiteModel, SuiteRun, write_json
 
 ACCURACY = Estimate(value=0.7, low=0.6, high=0.8, n=200)
 GAP = Estimate(value=-0.02, low=-0.05, high=0.01, n=200)
@@ -71,7 +72,7 @@ def test_alarms_shut_the_gate_and_so_does_not_knowing_them():
     assert quiet.passed
     assert (loud.passed, loud.reason) == (False, "kl at step 40: It moved 31 nats")
     assert unknown.passed is False
-    assert unknown.reason == "not measured: the training run is unknown, or no stage was probed"
+    assert unknown.reason == "not measured: the training run is unknown, or its last stage was not probed"
 
 
 @pytest.mark.parametrize(
@@ -127,6 +128,16 @@ def test_a_run_that_is_gone_leaves_its_alarms_unknown(tmp_path):
     models = [SuiteModel(name=name, path=name, fingerprint=name, run=str(tmp_path / "gone")) for name in ("base", "a")]
     suite_run(tmp_path, models=models)
     assert read_measures(tmp_path).alarms == {"a": None}
+
+
+@pytest.mark.parametrize(
+    ("probed", "known"), [((True, True), True), ((False, True), True), ((True, False), False), ((False, False), False)]
+)
+def test_alarms_are_known_only_if_the_last_stage_was_probed(probed, known):
+    probe = Probe(step=1, metrics={"kl": ACCURACY})
+    stages = [SimpleNamespace(probes=[probe] if one else [], alarms=[ALARM] if one else []) for one in probed]
+    found = alarms_of(SimpleNamespace(stages=stages))
+    assert found == ([ALARM] * sum(probed) if known else None)
 
 
 def test_a_folder_of_neither_kind_is_a_plain_error(tmp_path):

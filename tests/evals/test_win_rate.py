@@ -183,6 +183,57 @@ def test_a_loop_counts_as_lost_although_its_score_is_higher(tmp_path):
     assert mean(model, "lost") == 1.0
 
 
+def test_a_looping_answer_keeps_no_win_and_keeps_the_judges_score(tmp_path):
+    def ours(prompt):
+        return LOOP if number(prompt) % 2 else "yy"
+
+    base, model = measured(tmp_path, ours, lambda prompt: "Short." if number(prompt) % 2 else "x", LONG)
+    scores = {item.detail["answer"]: item.values["judge_score"] for item in model.items}
+    assert scores == {LOOP: len(LOOP), "yy": 2}
+    assert {item.detail["answer"]: item.values["judge_score"] for item in base.items} == {"Short.": 6, "x": 1}
+    assert {item.detail["answer"]: item.values["rate"] for item in model.items} == {LOOP: 0.0, "yy": 1.0}
+    assert mean(model, "rate") == 0.5
+
+
+def test_a_judge_without_scores_is_not_asked_about_a_looping_answer(tmp_path):
+    asked = []
+    judge = PairRule("first", lambda p, a, b: asked.append((a, b)) or 1.0)
+    _, model = measured(tmp_path, lambda prompt: LOOP, lambda prompt: "Short.", judge)
+    assert mean(model, "lost") == 1.0
+    assert not asked
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_swapping_the_models_mirrors_the_win_rate(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    sides = [dict(zip(PROMPTS, rng.choice(["good", "bad", "good good", LOOP, ""], 60), strict=True)) for _ in range(2)]
+    first, second = (lambda prompt, side=side: str(side[prompt]) for side in sides)
+    (_, there), (_, back) = (
+        measured(tmp_path / name, one, two, GOOD)
+        for name, one, two in (("there", first, second), ("back", second, first))
+    )
+    mirrored = {item.id: 1.0 - item.values["rate"] for item in back.items}
+    assert {item.id: item.values["rate"] for item in there.items} == mirrored
+    assert mean(there, "rate") + mean(back, "rate") == pytest.approx(1.0, abs=1e-12)
+    assert (mean(there, "won"), mean(there, "ties")) == (mean(back, "lost"), mean(back, "ties"))
+    assert 0.0 < mean(there, "ties") < 1.0
+
+
+def test_the_win_rate_of_four_prompts_equals_the_hand_worked_value(tmp_path):
+    after = {0: "good", 1: "bad", 2: "good", 3: "good good"}  # scores 1, 0, 1, 2 against 0, 1, 1, 0
+
+    def ours(prompt):
+        return after[number(prompt) % 4]
+
+    def theirs(prompt):
+        return "good" if number(prompt) % 4 in (1, 2) else "bad"
+
+    _, model = measured(tmp_path, ours, theirs, GOOD)
+    assert mean(model, "rate") == (1 + 0 + 0.5 + 1) / 4
+    assert mean(model, "ties") == 0.25
+    assert mean(model, "judge_score") == 1.0
+
+
 def test_every_model_keeps_its_own_score(tmp_path):
     base, model = measured(tmp_path, lambda prompt: "yy", lambda prompt: "x", LONG)
     assert (mean(base, "judge_score"), mean(model, "judge_score")) == (1, 2)

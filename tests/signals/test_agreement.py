@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from tropism.errors import ConfigError, DataError
-from tropism.signals.statistics.agreement import cohen_kappa, krippendorff_alpha, raw_agreement, wilson
+from tropism.metrics.bootstrap import wilson
+from tropism.signals.statistics.agreement import cohen_kappa, krippendorff_alpha, raw_agreement
 
 NAN = math.nan
 

@@ -54,7 +54,7 @@ def test_each_round_trains_on_answers_of_the_model_before_it(recipe, tmp_path, c
     assert run.evaluation is not None
     assert run.evaluation.base == "round-1"
     assert second.against_first is not None
-    assert (second.against_first.before, second.against_first.after) == (tmp_path.name, "round-2")
+    assert (second.against_first.base, second.against_first.others) == (tmp_path.name, ["round-2"])
     assert second.against_first["win_rate.rate"].n > 0
     groups = list(read_groups_file(tmp_path / "out" / "round-2" / "groups.parquet"))
     trained = {group.prompts for group in groups}

@@ -1,4 +1,4 @@
-"""`tropism gate`: does a run or an evaluation hold every threshold; the exit status says it to CI."""
+"""`tropism gate`: does a run or an evaluation pass every threshold; the exit status tells CI."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def gate(
     ),
     for_programs: bool = JSON,
 ) -> None:
-    """Hold thresholds against what was measured; exit status 1 where any fails, with the reason."""
+    """Check thresholds on what was measured; exit status 1 if any fails, with the reason."""
     output = Output(for_programs)
     from tropism.errors import ConfigError
     from tropism.evals.core.gate import hold, read_gate, read_measures

@@ -13,8 +13,13 @@ from tropism.cli.output import JSON, Output, estimate
 if TYPE_CHECKING:
     from tropism.records import Sweep, SweepRun
 
-SHOWN = ("pair_accuracy", "win_rate", "kl")
-"""Metrics of the table; all of them are in each run's record."""
+SHOWN = {
+    "preference.pair_accuracy": "pair accuracy",
+    "reward_accuracy.pair_accuracy": "pair accuracy",
+    "win_rate.rate": "win rate, ties as half",
+    "drift.kl": "KL from the base",
+}
+"""Metrics of the table and their names there; all others are in each run's record."""
 
 
 def sweep(
@@ -49,7 +54,7 @@ def rows(run: SweepRun) -> dict[str, str]:
     if run.error:
         return {"failed": run.error}
     tripped = ", ".join(f"{alarm.name} (step {alarm.step})" for alarm in run.alarms)
-    return {name: estimate(run.metrics[name]) for name in SHOWN if name in run.metrics} | {
+    return {label: estimate(run.metrics[name]) for name, label in SHOWN.items() if name in run.metrics} | {
         "alarms": tripped or "none",
         "reference tokens scored": f"{run.reference_tokens_scored:,}",
     }

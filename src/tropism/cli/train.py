@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 def train(
     recipe: Path = typer.Argument(help="The recipe, a YAML file."),
     overrides: list[str] = typer.Argument(None, help="Settings to override, such as loss.dpo.beta=0.05."),
-    resume: bool = typer.Option(False, "--resume", help="Go on from the last checkpoint in the output folder."),
+    resume: bool = typer.Option(False, "--resume", help="Continue from the last checkpoint in the output folder."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Delete the run that is in the output folder."),
     plan: bool = typer.Option(False, "--plan", help="Print the memory plan and stop: nothing is trained or written."),
     rounds: int = typer.Option(None, min=1, help="On-policy rounds: sample, judge, train, and again. Needs a judge."),
     for_programs: bool = JSON,
 ) -> None:
-    """Train a model on preferences, evaluate it against where it started, and write a report."""
+    """Train a model on preferences, compare it with the model that it started from, and write a report."""
     output = Output(for_programs)
     from tropism.errors import ConfigError
     from tropism.training.recipe.recipe_file import load_recipe
@@ -51,7 +52,7 @@ def train(
 
 
 def train_rounds(output: Output, settings: Recipe, *, command: str, resume: bool, overwrite: bool) -> None:
-    """Train in rounds, report each round's run, and show what came of them."""
+    """Train in rounds, write a report of each round's run, and print the results."""
     from tropism.errors import ConfigError
     from tropism.records import read_run
     from tropism.reporting.page import write_report
@@ -102,21 +103,24 @@ def show_plans(output: Output, plans: dict[str, MemoryPlan], command: str) -> No
 
 
 def show(output: Output, run: Run, report: Path) -> None:
-    """Print what a finished run came to: the verdict, the measures that matter most, alarms and paths."""
-    from tropism.reporting.summary import summary_lines
+    """Print the result of a finished run in at most fifteen lines: verdict, main measures, alarms, model and report."""
+    from tropism.reporting.summary import WIDTH, summary_lines
 
     for line in summary_lines([report.parent]):
         output.say(line)
-    for stage in run.stages:
-        for alarm in stage.alarms:
-            output.say(f"Alarm in stage {stage.name}, step {alarm.step}: {alarm.sentence}")
+    tripped = [
+        f"{alarm.name} (stage {stage.name}, step {alarm.step})" for stage in run.stages for alarm in stage.alarms
+    ]
+    if tripped:
+        output.say(
+            textwrap.shorten(f"Alarms, explained in the report: {', '.join(tripped)}", WIDTH, placeholder=" ...")
+        )
     dropped = sum(sum(card.account.dropped.values()) for card in run.cards)
     output.say(
         f"{sum(card.account.rows_read for card in run.cards):,} rows read, {dropped:,} dropped; "
         f"{run.seconds:.0f} s, {run.peak_memory_mb:,.0f} MB at most."
     )
-    output.say(f"Model:  {run.stages[-1].model}")
-    output.say(f"Report: {report}")
+    output.say(f"Model: {run.stages[-1].model}")
     output.finish(payload(run, report), next_command=shlex.join(["python", "-m", "webbrowser", str(report)]))
 
 

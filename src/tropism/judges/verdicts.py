@@ -17,12 +17,12 @@ MOST_FLIPS = 0.1
 def decide(
     judge: Judge, duels: Sequence[Duel], *, progress: Callable[[int], None] | None = None
 ) -> list[Verdict | None]:
-    """A verdict for every duel; an empty or repeated answer never wins, whatever the judge thinks.
+    """A verdict for every duel. An empty or looping answer never wins, whatever the judge would say.
 
-    Beside a sound answer it loses, beside another such it ties, and the judge is not asked.
+    Against a sound answer it loses; two such answers tie. The judge is not asked about them.
 
     Returns:
-        None where the judge has no verdict to give.
+        One verdict per duel; None if the judge has none.
     """
     ruled = [by_rule(duel) for duel in duels]
     open_places = [place for place, verdict in enumerate(ruled) if verdict is None]

@@ -17,9 +17,9 @@ from tropism.errors import DataError
 from tropism.groups import content_key
 from tropism.label.known_items import CheckRecord, record_of
 from tropism.label.label_service import LabelService
+from tropism.metrics.bootstrap import wilson
 from tropism.records import Estimate
 from tropism.signals.sources.choices_file import who_answered
-from tropism.signals.statistics.agreement import wilson
 from tropism.signals.statistics.bradley_terry import Games, Strengths, bootstrap_bradley_terry, to_elo
 from tropism.signals.statistics.pair_agreement import FIRST, SECOND, TIE, pair_agreement, pair_kappa
 

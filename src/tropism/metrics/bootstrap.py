@@ -1,4 +1,4 @@
-"""From values of samples to a number with its interval: no number without one."""
+"""Estimates with 95 % intervals: bootstrap over clusters, Wilson's score interval, jackknife."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tropism.records import Estimate
 
 NUM_RESAMPLES = 2000
 NUM_BLOCKS = 20
 Z_95 = 1.959963984540054
+"""97.5 % quantile of the normal distribution."""
+MIDDLE_95 = (0.025, 0.975)
+"""The quantiles that bound the middle 95 % of resamples."""
 
 Item = TypeVar("Item")
 
@@ -22,11 +26,11 @@ def mean_by_cluster(values: Sequence[float], clusters: Sequence[Hashable], *, se
 
     Args:
         values: one per sample.
-        clusters: what each sample belongs to (its prompt): samples of one cluster are not independent.
+        clusters: what each sample belongs to (its prompt); samples of one cluster are not independent.
         seed: of the resampling.
 
     Returns:
-        The estimate with `n` the number of values; None where there is none.
+        The estimate; its `n` is the number of values. None if there are no values.
 
     Reference: Efron and Tibshirani 1993, section 13.3, with clusters as units.
     """
@@ -39,16 +43,14 @@ def ratio_by_cluster(
     """Sum of numerators over sum of denominators, with a 95 % percentile bootstrap interval over clusters."""
     if not len(numerators):
         return None
-    places: dict[Hashable, int] = {}
-    owner = np.array([places.setdefault(cluster, len(places)) for cluster in clusters])
-    top = np.bincount(owner, weights=np.asarray(numerators, dtype=float), minlength=len(places))
-    bottom = np.bincount(owner, weights=np.asarray(denominators, dtype=float), minlength=len(places))
-    draws = np.random.default_rng(seed).multinomial(len(places), np.full(len(places), 1 / len(places)), NUM_RESAMPLES)
-    ratios = (draws @ top) / np.maximum(draws @ bottom, 1e-300)
-    low, high = (float(bound) for bound in np.quantile(ratios, [0.025, 0.975]))
+    owner = numbered(clusters)
+    top = np.bincount(owner, weights=np.asarray(numerators, dtype=float))
+    bottom = np.bincount(owner, weights=np.asarray(denominators, dtype=float))
+    draws = cluster_draws(len(top), num_resamples=NUM_RESAMPLES, seed=seed)
+    low, high = percentile_interval((draws @ top) / np.maximum(draws @ bottom, 1e-300))
     value = float(top.sum() / bottom.sum())
     if low == high and value in (0.0, 1.0):
-        low, high = wilson(value, len(places))
+        low, high = wilson(value, len(top))
     return Estimate(value=value, low=low, high=high, n=len(numerators))
 
 
@@ -65,19 +67,50 @@ def quantile_by_cluster(
     """
     if not len(values):
         return None
-    places: dict[Hashable, int] = {}
-    owner = np.array([places.setdefault(cluster, len(places)) for cluster in clusters])
+    owner = numbered(clusters)
+    num_clusters = int(owner.max()) + 1
     order = np.argsort(np.asarray(values, dtype=float), kind="stable")
     ordered = np.asarray(values, dtype=float)[order]
-    draws = np.random.default_rng(seed).multinomial(len(places), np.full(len(places), 1 / len(places)), NUM_RESAMPLES)
-    counts = np.concatenate([np.ones((1, len(places)), dtype=draws.dtype), draws])[:, owner[order]].cumsum(axis=1)
+    draws = cluster_draws(num_clusters, num_resamples=NUM_RESAMPLES, seed=seed)
+    counts = np.concatenate([np.ones((1, num_clusters), dtype=draws.dtype), draws])[:, owner[order]].cumsum(axis=1)
     found = ordered[(counts >= quantile * counts[:, -1:]).argmax(axis=1)]
-    low, high = (float(bound) for bound in np.quantile(found[1:], [0.025, 0.975]))
+    low, high = percentile_interval(found[1:])
     return Estimate(value=float(found[0]), low=low, high=high, n=len(ordered))
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """95 % score interval of a share: three wins of three are no certainty, though no resampling would say so.
+def numbered(clusters: Sequence[Hashable]) -> NDArray[np.int64]:
+    """Clusters as numbers from 0, in the order in which they first occur, [samples].
+
+    Example:
+        >>> numbered(["b", "a", "b"]).tolist()
+        [0, 1, 0]
+    """
+    places: dict[Hashable, int] = {}
+    return np.array([places.setdefault(cluster, len(places)) for cluster in clusters], dtype=np.int64)
+
+
+def cluster_draws(num_clusters: int, *, num_resamples: int, seed: int) -> NDArray[np.int64]:
+    """How often each cluster is drawn in each resample of as many clusters, [resamples, clusters]."""
+    return np.random.default_rng(seed).multinomial(num_clusters, np.full(num_clusters, 1 / num_clusters), num_resamples)
+
+
+def percentile_interval(resamples: NDArray[np.float64] | Sequence[float]) -> tuple[float, float]:
+    """Bounds of the middle 95 % of resampled values.
+
+    Example:
+        >>> percentile_interval([0.0, 1.0, 2.0, 3.0, 4.0])
+        (0.1, 3.9)
+    """
+    low, high = np.quantile(np.asarray(resamples, dtype=float), MIDDLE_95)
+    return float(low), float(high)
+
+
+def wilson(share: float, count: float) -> tuple[float, float]:
+    """95 % score interval of a share. Three wins of three do not prove 100 %, although every resample would be 100 %.
+
+    Args:
+        share: in [0, 1].
+        count: number of independent observations; an effective number need not be whole.
 
     Reference: Wilson 1927, JASA 22, p. 209.
 
@@ -92,7 +125,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def jackknife(statistic: Callable[[Sequence[Item]], float], items: Sequence[Item]) -> Estimate | None:
-    """A statistic of a whole collection with a 95 % interval from leaving out one of twenty blocks at a time.
+    """A statistic of a whole collection with a 95 % interval from omitting one of twenty blocks at a time.
 
     For statistics that resampling with replacement would bias, such as shares of distinct n-grams.
 
@@ -105,8 +138,34 @@ def jackknife(statistic: Callable[[Sequence[Item]], float], items: Sequence[Item
     if blocks < 2:
         return Estimate(value=value, low=value, high=value, n=len(items))
     left_out = [statistic([item for i, item in enumerate(items) if i % blocks != block]) for block in range(blocks)]
-    error = math.sqrt((blocks - 1) / blocks * sum((one - sum(left_out) / blocks) ** 2 for one in left_out))
+    error = jackknife_error(left_out)
     return Estimate(value=value, low=value - Z_95 * error, high=value + Z_95 * error, n=len(items))
+
+
+def jackknife_error(left_out: Sequence[float]) -> float:
+    """Standard error of a statistic from its values with one block at a time omitted.
+
+    Reference: Efron and Tibshirani 1993, eq. 11.5.
+
+    Example:
+        >>> round(jackknife_error([1.0, 2.0, 3.0]), 4)  # sqrt(2 / 3 * (1 + 0 + 1))
+        1.1547
+    """
+    num = len(left_out)
+    mean = sum(left_out) / num
+    return math.sqrt((num - 1) / num * sum((one - mean) ** 2 for one in left_out))
+
+
+def bounded(estimate: Estimate, least: float, most: float) -> Estimate:
+    """An estimate whose interval ends where the quantity does, such as at 0 and 1 for a share.
+
+    Example:
+        >>> bounded(Estimate(value=0.98, low=0.9, high=1.06, n=5), 0.0, 1.0).high
+        1.0
+    """
+    return estimate.model_copy(
+        update={"low": min(max(estimate.low, least), most), "high": max(min(estimate.high, most), least)}
+    )
 
 
 def mapped(estimate: Estimate | None, function: Callable[[float], float]) -> Estimate | None:

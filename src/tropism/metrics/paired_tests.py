@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from tropism.metrics.bootstrap import Z_95, mean_by_cluster, wilson
+from tropism.metrics.bootstrap import Z_95, jackknife_error, mean_by_cluster, numbered, wilson
 from tropism.records import Estimate
 
 NUM_FLIPS = 9999
@@ -130,6 +130,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def p_in_words(p_value: float) -> str:
+    """A p-value to four digits; a smaller one is never written as 0.
+
+    Example:
+        >>> p_in_words(0.0123), p_in_words(1e-9)
+        ('p = 0.0123', 'p < 0.0001')
+    """
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.4f}"
+
+
 def equivalence(differences: Sequence[float], clusters: Sequence[Hashable], *, margin: float) -> float | None:
     """P-value against a mean difference of `margin` or more in either direction: small means practically the same.
 
@@ -219,8 +229,7 @@ def student(value: float, left_out: Sequence[float], *, n: int) -> tuple[Estimat
     num = len(left_out)
     if num < 2:
         return Estimate(value=value, low=value, high=value, n=n), None
-    mean = sum(left_out) / num
-    error = math.sqrt((num - 1) / num * sum((one - mean) ** 2 for one in left_out))
+    error = jackknife_error(left_out)
     half = float(stats.t.ppf(T_95, num - 1)) * error
     estimate = Estimate(value=value, low=value - half, high=value + half, n=n)
     if error == 0.0:
@@ -255,10 +264,9 @@ def unpaired_difference(before: Estimate, after: Estimate) -> Difference:
 
 def by_cluster(values: Sequence[float], clusters: Sequence[Hashable]) -> Summed:
     """Values summed by cluster, in the order in which clusters first come."""
-    places: dict[Hashable, int] = {}
-    owner = np.array([places.setdefault(cluster, len(places)) for cluster in clusters], dtype=int)
-    sums = np.bincount(owner, weights=np.asarray(values, dtype=float), minlength=len(places)).astype(np.float64)
-    return Summed(sums, np.bincount(owner, minlength=len(places)).astype(np.float64))
+    owner = numbered(clusters)
+    sums = np.bincount(owner, weights=np.asarray(values, dtype=float)).astype(np.float64)
+    return Summed(sums, np.bincount(owner).astype(np.float64))
 
 
 def blocks_of(clusters: Sequence[str]) -> dict[str, int]:

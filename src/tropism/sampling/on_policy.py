@@ -17,6 +17,7 @@ from tropism.groups import Content, PreferenceGroup, Response, content_key, cont
 from tropism.judges.degenerate import fault_of
 from tropism.judges.judge import Judge
 from tropism.metrics.bootstrap import mean_by_cluster
+from tropism.metrics.pair_order import order_credit
 from tropism.records import Account, DataCard, Estimate
 from tropism.sampling.judged_edges import Pairing, judge_groups
 from tropism.sampling.prompt_files import Prompts
@@ -190,7 +191,7 @@ def confounds(groups: Sequence[PreferenceGroup]) -> dict[str, Estimate]:
         lengths = [len(content_text(response.content)) for response in group.responses]
         for edge in group.edges:
             gap = lengths[edge.winner] - lengths[edge.loser]
-            longer.append(0.5 if gap == 0 else float(gap > 0))
+            longer.append(order_credit(gap, 0))
             owners.append(group.id)
     estimate = mean_by_cluster(longer, owners)
     return {"chosen_longer": estimate} if estimate else {}

@@ -15,6 +15,7 @@ from tropism.data.audit.row_texts import normal, number_of, spoken, words
 from tropism.data.audit.separability import held_out_margins
 from tropism.data.group_keys import group_key
 from tropism.groups import PreferenceGroup
+from tropism.metrics.bootstrap import wilson
 
 MOST_PROBED = 5_000
 FEWEST_PROBED = 50
@@ -122,7 +123,7 @@ def _lopsided(
     found, n = max(more, less, key=len), len(more) + len(less)
     if n < max(FEWEST_DIFFERING, MIN_COVERAGE * len(probes)):
         return
-    interval = wilson(len(found), n)
+    interval = wilson(len(found) / n, n)
     if interval[0] > CERTAIN:
         says = CHECKS[check].says.format(direction=directions[found is less])
         yield _finding(check, found, n, interval, says, "warning" if interval[0] > STRONG else "note")
@@ -137,7 +138,7 @@ def _separable(
     )
     margins = held_out_margins(winners, losers, [probe.prompt & 1 for probe in probes])
     found = [probe for probe, margin in zip(probes, margins, strict=True) if margin > 0]
-    interval = wilson(len(found), len(probes))
+    interval = wilson(len(found) / len(probes), len(probes))
     if len(found) > SEPARABLE * len(probes) and interval[0] > SURELY_SEPARABLE:
         yield _finding(check, found, len(probes), interval, CHECKS[check].says, CHECKS[check].severity)
 
@@ -149,14 +150,3 @@ def _finding(
     entry = CHECKS[check]
     examples = tuple(probe.place.id for probe in found[:NUM_EXAMPLES])
     return AuditFinding(check, severity, len(found), n, entry.of, examples, says, entry.remedy, entry.fix, interval)
-
-
-def wilson(count: int, n: int) -> tuple[float, float]:
-    """95 % score interval of a share of independent probes, as scipy computes it.
-
-    Reference: Wilson 1927, JASA 22, p. 209.
-    """
-    from scipy.stats import binomtest
-
-    interval = binomtest(count, n).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)

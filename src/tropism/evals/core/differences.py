@@ -7,35 +7,59 @@ from collections.abc import Mapping, Sequence
 
 from tropism.evals.core.eval_folder import Kept
 from tropism.evals.core.items import Eval, Item, Statistic
-from tropism.metrics.bootstrap import mean_by_cluster
+from tropism.metrics.bootstrap import bounded, mean_by_cluster
 from tropism.metrics.paired_tests import (
     Difference,
     equivalence,
     holm,
     jackknife_difference,
     jackknife_estimate,
+    p_in_words,
     paired_difference,
     unpaired_difference,
     widened,
 )
-from tropism.records import Comparison, Estimate
+from tropism.records import Comparison, Estimate, Measure
 
 
-def estimates(items: Sequence[Item], statistics: Mapping[str, Statistic]) -> dict[str, Estimate]:
-    """Every metric that items tell: means of their values by cluster, and the statistics."""
+def estimates(
+    items: Sequence[Item], statistics: Mapping[str, Statistic], measures: Mapping[str, Measure] | None = None
+) -> dict[str, Estimate]:
+    """Every metric that the items of an eval give.
+
+    Args:
+        items: of one model.
+        statistics: of the eval's row; all other metrics are means of the items' values by cluster.
+        measures: of the eval's row; the interval of a share stays between 0 and 1.
+    """
     names = dict.fromkeys(name for item in items for name in item.values)
     found = {name: mean_by_cluster(*values_of(items, name)) for name in names}
     for name, statistic in statistics.items():
         found[name] = jackknife_estimate(items, statistic=statistic, cluster=cluster_of)
-    return {name: one for name, one in found.items() if one is not None}
+    return {name: within_unit(one, name, measures or {}) for name, one in found.items() if one is not None}
+
+
+def within_unit(estimate: Estimate, metric: str, measures: Mapping[str, Measure], *, least: float = 0.0) -> Estimate:
+    """An estimate whose interval stays between `least` and 1 if the measure is a share.
+
+    Args:
+        estimate: with an interval that may be symmetric, such as Student's.
+        metric: its name.
+        measures: of the eval's row.
+        least: 0 for a value, -1 for a difference of two values.
+    """
+    is_share = metric in measures and measures[metric].unit == "share"
+    return bounded(estimate, least, 1.0) if is_share else estimate
 
 
 def compare_results(before: Kept, after: Kept, row: Eval) -> list[Comparison]:
     """A model beside the base on every metric of one eval, not yet corrected for the number of tests."""
     shared = {item.id for item in before.items} & {item.id for item in after.items}
     first, second = ({item.id: item for item in kept.items if item.id in shared} for kept in (before, after))
-    bases, values = (estimates([side[name] for name in sorted(shared)], row.statistics) for side in (first, second))
-    made = values if len(shared) == len(after.items) else estimates(after.items, row.statistics)
+    bases, values = (
+        estimates([side[name] for name in sorted(shared)], row.statistics, row.measures) for side in (first, second)
+    )
+    made = values if len(shared) == len(after.items) else estimates(after.items, row.statistics, row.measures)
     found = []
     for metric, estimate in after.result.metrics.items():
         base = before.result.metrics.get(metric)
@@ -64,7 +88,7 @@ def comparison(
         model=after.result.model,
         before=before_estimate,
         after=after_estimate,
-        difference=difference.estimate,
+        difference=within_unit(difference.estimate, metric, row.measures, least=-1.0),
         better=row.measures[metric].better if metric in row.measures else "neither",
         p_value=difference.p_value,
     )
@@ -125,7 +149,7 @@ def same_notes(before: Kept, after: Kept, same_within: Mapping[str, float]) -> l
         if p_value is not None:
             word = "differs by less than" if p_value <= 0.05 else "was not shown to differ by less than"
             notes.append(
-                f"{metric} {word} {margin:g} from {before.result.model}'s (two one-sided tests, p = {p_value:.3g})."
+                f"{metric} {word} {margin:g} from {before.result.model}'s (two one-sided tests, {p_in_words(p_value)})."
             )
     return notes
 

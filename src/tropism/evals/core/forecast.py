@@ -14,15 +14,16 @@ from tropism.evals.preference.scored_pairs import chosen_groups
 from tropism.groups import PreferenceGroup
 
 FIRST_PART = 8
-"""Groups and prompts whose time is taken."""
+"""Number of groups and of prompts whose time is measured."""
 WORTH_SAYING_SECONDS = 20.0
 
 
 def forecast(suite: Suite, subjects: Sequence[Subject], material: Material) -> str:
-    """A sentence on the expected duration; empty if it is short or unknown.
+    """A sentence with an upper bound of the duration; empty if it is short or unknown.
 
     The last model scores a few held-out groups and answers a few held-out prompts, and both are kept for the evals.
-    Answers in a larger batch are cheaper, so the forecast is rather too long than too short.
+    The time of each is taken from a small batch, and a larger batch needs less time per answer. What is kept from an
+    earlier evaluation is not subtracted.
     """
     subject = subjects[-1]
     num_groups = max((_setting(one.settings, "max_groups") for one in suite.evals), default=0)
@@ -40,7 +41,7 @@ def forecast(suite: Suite, subjects: Sequence[Subject], material: Material) -> s
     if seconds < WORTH_SAYING_SECONDS:
         return ""
     return (
-        f"The evaluation is expected to take about {_in_words(seconds)}: up to {num_groups:,} groups and "
+        f"The evaluation should take at most about {_in_words(seconds)}: up to {num_groups:,} groups and "
         f"{num_answers:,} answers for each of {len(subjects)} models. Fewer: evaluation.groups, evaluation.prompts."
     )
 

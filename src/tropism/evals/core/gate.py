@@ -151,8 +151,8 @@ def known_alarms(run: str | None) -> list[Alarm] | None:
 
 
 def alarms_of(run: Run) -> list[Alarm] | None:
-    """Every alarm of a run; None if no stage was probed, so that no alarm could trip."""
-    if not any(stage.probes for stage in run.stages):
+    """Every alarm of a run; None if the last stage was not probed, so that no alarm of its model could trip."""
+    if not run.stages or not run.stages[-1].probes:
         return None
     return [alarm for stage in run.stages for alarm in stage.alarms]
 
@@ -206,7 +206,7 @@ def no_alarms(model: str, measures: Measures) -> Checked:
         return found._replace(reason=f"unknown model {model!r}; available: {', '.join(measures.values)}")
     alarms = measures.alarms[model]
     if alarms is None:
-        return found._replace(reason="not measured: the training run is unknown, or no stage was probed")
+        return found._replace(reason="not measured: the training run is unknown, or its last stage was not probed")
     said = "; ".join(f"{alarm.name} at step {alarm.step}: {alarm.sentence.rstrip('.')}" for alarm in alarms)
     return found._replace(found=float(len(alarms)), n=len(alarms), passed=not alarms, reason=said or "no alarm tripped")
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import NamedTuple
 
 from tropism.errors import Interrupted, TropismError
-from tropism.evals.core.differences import compare_results, corrected, estimates, same_notes
+from tropism.evals.core.differences import compare_results, corrected, estimates, same_notes, within_unit
 from tropism.evals.core.eval_folder import EvalFolder, Kept
 from tropism.evals.core.items import Item, Need, Progress, Task
 from tropism.evals.core.subject import Capability, Subject
@@ -170,7 +170,8 @@ def measure(entry: SuiteEval, task: Task) -> tuple[EvalResult, Sequence[Item]]:
     """Run one eval on one model."""
     started = time.perf_counter()
     measured = entry.eval.function(task)
-    metrics = estimates(measured.items, entry.eval.statistics) | dict(measured.metrics)
+    own = {name: within_unit(one, name, entry.eval.measures) for name, one in measured.metrics.items()}
+    metrics = estimates(measured.items, entry.eval.statistics, entry.eval.measures) | own
     result = EvalResult(
         eval=entry.name,
         model=task.subject.name,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from pydantic import Field
 
@@ -13,6 +14,7 @@ from tropism.evals.core.subject import Answer, Subject, share_tokens
 from tropism.evals.preference.scored_pairs import chosen_groups
 from tropism.groups import PreferenceGroup, Response, content_key, content_text
 from tropism.metrics.text_variety import distinct_n, longest_repeat, self_similarity
+from tropism.policies.text import TextPolicy
 from tropism.records import Measure
 from tropism.references.cached import CachedReference
 from tropism.text.rendered import RenderedGroup, RenderedResponse
@@ -75,17 +77,44 @@ def log_ratios(
     if subject is None or base is None or not share_tokens(subject, base):
         return [None] * len(asked)
     starts = [task.subject.start(group, max_new_tokens) for group in asked]
-    groups = [
-        sampled_group(str(place), start.ids, answer.ids)
-        for place, (start, answer) in enumerate(zip(starts, answers, strict=True))
-        if isinstance(start, TokenPrompt)
+    rows = [
+        (start.ids, answer.ids) for start, answer in zip(starts, answers, strict=True) if isinstance(start, TokenPrompt)
     ]
-    sides = []
-    for policy in (base, subject):
+    return [*own_log_ratios(rows, model=log_probabilities(subject), base=log_probabilities(base))]
+
+
+Scorer: TypeAlias = Callable[[Sequence[RenderedGroup]], Mapping[bytes, float]]
+"""Log-probability of every response of rendered groups, nats, by the response's key."""
+
+
+def log_probabilities(policy: TextPolicy) -> Scorer:
+    """The log-probabilities that a policy gives; nothing is kept on disk."""
+
+    def score(groups: Sequence[RenderedGroup]) -> Mapping[bytes, float]:
         scores = CachedReference(policy, keep=False)
         scores.prepare(groups)
-        sides.append([scores.known[group.response_key(group.responses[0])] for group in groups])
-    return [after - before for before, after in zip(*sides, strict=True)]
+        return scores.known
+
+    return score
+
+
+def own_log_ratios(
+    rows: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], *, model: Scorer, base: Scorer
+) -> list[float]:
+    """log p(answer) under a model minus that under the base, nats, for answers that the model sampled at temperature 1.
+
+    Their mean estimates the KL divergence of the model from the base without bias: E over the model's own samples of
+    log p_model - log p_base. The eval `drift` and the probes use this function.
+
+    Args:
+        rows: token ids of each prompt and of the sampled answer.
+        model: scores with the model that sampled.
+        base: scores with the model to compare with.
+    """
+    groups = [sampled_group(str(place), prompt, answer) for place, (prompt, answer) in enumerate(rows)]
+    keys = [group.response_key(group.responses[0]) for group in groups]
+    before, after = base(groups), model(groups)
+    return [after[key] - before[key] for key in keys]
 
 
 def sampled_group(name: str, start: tuple[int, ...], answer: tuple[int, ...]) -> RenderedGroup:

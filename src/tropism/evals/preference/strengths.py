@@ -8,6 +8,7 @@ from itertools import combinations
 from tropism.errors import DataError
 from tropism.evals.core.items import Item
 from tropism.judges.judge import by_scores
+from tropism.metrics.bootstrap import numbered
 from tropism.records import Estimate, Matrix
 from tropism.signals.statistics.bradley_terry import FALLBACK_PRIOR, Games, Strengths, bootstrap_bradley_terry, to_elo
 
@@ -42,7 +43,7 @@ def strengths_table(by_model: Mapping[str, Sequence[Item]], base: str) -> list[M
         winner=[place[first if won >= 0.5 else second] for first, second, won, _ in duels],
         loser=[place[second if won >= 0.5 else first] for first, second, won, _ in duels],
         tie=[won == 0.5 for *_, won, _ in duels],
-        cluster=numbered([cluster for *_, cluster in duels]),
+        cluster=numbered([cluster for *_, cluster in duels]).tolist(),
     )
     fit = fitted(games, names)
     rows: list[list[Estimate | None]] = []
@@ -89,9 +90,3 @@ def estimate(bounds: Sequence[float], fit: Strengths, index: int) -> Estimate:
     """A value with its bounds."""
     value, low, high = bounds
     return Estimate(value=value, low=low, high=high, n=int(fit.games[index]))
-
-
-def numbered(clusters: Sequence[str]) -> list[int]:
-    """Clusters by number, in the order in which they come."""
-    places: dict[str, int] = {}
-    return [places.setdefault(cluster, len(places)) for cluster in clusters]

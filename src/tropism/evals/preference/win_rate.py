@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pydantic import Field
 
 from tropism.evals.core.items import Item, Measured, Settings, Task
 from tropism.evals.core.subject import Subject
 from tropism.evals.preference.drift import chosen_prompts
-from tropism.evals.preference.length_control import length_controlled
 from tropism.groups import PreferenceGroup, content_key, content_text
 from tropism.judges.degenerate import fault_of
 from tropism.judges.judge import Duel, ScoringJudge, Verdict
 from tropism.judges.verdicts import decide, place_bias
 from tropism.metrics.bootstrap import mean_by_cluster
+from tropism.metrics.length_control import length_controlled
 from tropism.records import Estimate, Measure
 
 
@@ -86,7 +87,24 @@ def judged_verdicts(task: Task, duels: Sequence[Duel]) -> list[Verdict | None]:
     """The verdicts between the model and the base."""
     assert task.judge is not None, "the eval's row needs a judge"
     with task.progress(f"Judging answers ({task.judge.name})", len(duels)) as done:
-        return decide(task.judge, duels, progress=done)
+        verdicts = decide(task.judge, duels, progress=done)
+    return with_scores(task.judge, duels, verdicts) if isinstance(task.judge, ScoringJudge) else verdicts
+
+
+def with_scores(judge: ScoringJudge, duels: Sequence[Duel], verdicts: Sequence[Verdict | None]) -> list[Verdict | None]:
+    """The same verdicts, with the judge's scores of the looping answers that lost by rule; an empty answer has none."""
+    places = [
+        place
+        for place, (duel, verdict) in enumerate(zip(duels, verdicts, strict=True))
+        if verdict is not None and verdict.scores is None and duel.first.strip() and duel.second.strip()
+    ]
+    found = list(verdicts)
+    scored = judge.compare_all([duels[place] for place in places]) if places else []
+    for place, known in zip(places, scored, strict=True):
+        ruled = found[place]
+        if ruled is not None and known is not None:
+            found[place] = replace(ruled, scores=known.scores)
+    return found
 
 
 def own_verdicts(task: Task, duels: Sequence[Duel]) -> list[Verdict | None]:

@@ -14,7 +14,7 @@ from pydantic import Field
 from tropism.evals.core.items import Item, Measured, Settings, Task
 from tropism.evals.core.question_turns import as_turns
 from tropism.evals.security.refusal_detector import Accuracy, accuracy, is_refusal, own_labelled_answers
-from tropism.metrics.bootstrap import NUM_RESAMPLES, mean_by_cluster
+from tropism.metrics.bootstrap import NUM_RESAMPLES, mean_by_cluster, percentile_interval
 from tropism.records import Estimate, Matrix, Measure
 
 MEASURES: dict[str, Measure] = {
@@ -151,9 +151,9 @@ def corrected(refused: Sequence[float], detector: Accuracy, *, seed: int) -> Est
             (detector.specificity.value, detector.specificity.n),
         )
     ]
-    low, high = np.quantile(rogan_gladen(*draws), [0.025, 0.975])
+    low, high = percentile_interval(rogan_gladen(*draws))
     value = float(point[0])
-    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), n=len(refused))
+    return Estimate(value=value, low=min(low, value), high=max(high, value), n=len(refused))
 
 
 def rogan_gladen(found: np.ndarray, sensitivity: np.ndarray, specificity: np.ndarray) -> np.ndarray:

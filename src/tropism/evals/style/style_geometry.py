@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from tropism.errors import DataError
-from tropism.metrics.bootstrap import NUM_RESAMPLES
+from tropism.metrics.bootstrap import NUM_RESAMPLES, cluster_draws, percentile_interval
 from tropism.records import Estimate
 
 States = Float[NDArray[np.float64], "contents styles width"]
@@ -148,7 +148,7 @@ def resampled(spread: Spread, *, seed: int) -> tuple[NDArray[np.float64], NDArra
 
 def drawn(contents: int, *, seed: int) -> NDArray[np.float64]:
     """How often each content is drawn in each resample that holds two different ones."""
-    counts = np.random.default_rng(seed).multinomial(contents, np.full(contents, 1 / contents), NUM_RESAMPLES)
+    counts = cluster_draws(contents, num_resamples=NUM_RESAMPLES, seed=seed)
     return counts[(counts > 0).sum(axis=1) > 1].astype(np.float64)
 
 
@@ -163,7 +163,7 @@ def means(spread: Spread, counts: NDArray[np.float64]) -> tuple[NDArray[np.float
 
 def estimate(value: float, resamples: NDArray[np.float64], contents: int) -> Estimate:
     """A number with the middle 95 % of its resamples."""
-    low, high = (float(bound) for bound in np.quantile(resamples, [0.025, 0.975]))
+    low, high = percentile_interval(resamples)
     return Estimate(value=value, low=low, high=high, n=contents)
 
 

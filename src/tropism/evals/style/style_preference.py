@@ -17,6 +17,7 @@ from tropism.evals.style.style_contents import StyledContent, content_states, he
 from tropism.evals.style.style_geometry import SPREADS, StyleGeometry, geometry, ratio_of_ratios
 from tropism.metrics.bootstrap import mean_by_cluster
 from tropism.metrics.exact_estimate import exactly
+from tropism.metrics.pair_order import order_credit
 from tropism.policies.text import TextPolicy
 from tropism.records import Estimate, Matrix, Measure
 
@@ -220,7 +221,7 @@ def wins(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
         >>> wins(np.array([1.0, 2.0]), np.array([1.0, 1.0]))
         0.75
     """
-    return float(np.where(first == second, 0.5, first > second).mean())
+    return float(order_credit(first, second).mean())
 
 
 def style_items(ids: Sequence[str], states: NDArray[np.float64], sways: Mapping[str, Sway]) -> list[Item]:
@@ -267,7 +268,7 @@ def distances(states: NDArray[np.float64], styles: Sequence[str]) -> Matrix:
 def preferences(rewards: Rewards, styles: Sequence[str]) -> Matrix:
     """How often the right fact in one style is rewarded more than a wrong fact in another."""
     right, wrong = rewards[:, 0, :, None], rewards[:, 1, None]
-    won = np.where(right == wrong, 0.5, right > wrong).mean(axis=3)
+    won = order_credit(right, wrong).mean(axis=3)
     names = list(range(len(rewards)))
     cells = [[mean_by_cluster(won[:, i, j].tolist(), names) for j in range(len(styles))] for i in range(len(styles))]
     return Matrix(

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tropism.errors import ConfigError, DataError
+from tropism.metrics.bootstrap import Z_95, percentile_interval, wilson
 from tropism.records import Estimate
 
 Level: TypeAlias = Literal["nominal", "ordinal", "interval"]
 KappaWeights: TypeAlias = Literal["none", "linear", "quadratic"]
 
-_Z = 1.959963984540054
 _SAME = 1e-12
 """Width of an interval that no resample moved."""
 
@@ -116,21 +116,6 @@ def krippendorff_alpha(
     )
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share.
-
-    Reference: Wilson 1927, JASA 22, p. 209.
-
-    Example:
-        >>> low, high = wilson(1.0, 3)
-        >>> round(low, 3), round(high, 3)
-        (0.439, 1.0)
-    """
-    centre = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
-    reach = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / (1 + _Z**2 / count)
-    return max(0.0, centre - reach), min(1.0, centre + reach)
-
-
 class Counts:
     """How often each item got each value; items with fewer than two ratings are omitted."""
 
@@ -176,7 +161,7 @@ def raw_of(table: Counts, unit: NDArray[np.int64], num_resamples: int, seed: int
     right, items = np.bincount(unit, weights=agreed), np.bincount(unit)
     drawn = np.array([weights @ right / (weights @ items) for weights in _draws(num_units, num_resamples, seed)])
     value = float(agreed.mean())
-    low, high = _percentiles(drawn)
+    low, high = percentile_interval(drawn)
     if high - low < _SAME:
         low, high = wilson(value, num_units)
     return Estimate(value=value, low=low, high=high, n=len(unit))
@@ -204,7 +189,7 @@ def alpha_of(
         return None
     num_units = int(unit.max()) + 1
     drawn = np.array([alpha(weights[unit]) for weights in _draws(num_units, num_resamples, seed)])
-    low, high = _percentiles(drawn[np.isfinite(drawn)])
+    low, high = percentile_interval(drawn[np.isfinite(drawn)])
     if high - low < _SAME:
         low, high = (1 - (1 - bound) / apart_by_chance for bound in wilson(float(agreed.mean()), num_units))
     return Estimate(value=value, low=max(-1.0, min(low, value)), high=min(1.0, max(high, value)), n=len(unit))
@@ -231,11 +216,6 @@ def _draws(num_items: int, num_resamples: int, seed: int) -> Iterator[NDArray[np
     rng = np.random.default_rng(seed)
     for _ in range(num_resamples):
         yield np.bincount(rng.integers(num_items, size=num_items), minlength=num_items).astype(np.float64)
-
-
-def _percentiles(drawn: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _missing(label: Hashable) -> bool:
@@ -273,7 +253,7 @@ def kappa_of(table: NDArray[np.float64], credit: NDArray[np.float64], count: int
         return None
     observed = float((table * credit).sum())
     value = (observed - expected) / (1 - expected)
-    low, high = (value + sign * _Z * _kappa_error(table, credit, observed, expected, count) for sign in (-1, 1))
+    low, high = (value + sign * Z_95 * _kappa_error(table, credit, observed, expected, count) for sign in (-1, 1))
     if observed >= 1 - 1e-12:
         low = (wilson(1.0, count)[0] - expected) / (1 - expected)
     return Estimate(value=value, low=max(-1.0, low), high=min(1.0, high), n=count)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tropism.errors import ConfigError, DataError
+from tropism.metrics.bootstrap import MIDDLE_95, Z_95
 from tropism.signals.statistics.bradley_terry_fit import Tally, errors, maximise, smoothed
 from tropism.signals.statistics.connected import falls_apart, ties_unbounded, why_apart
 
@@ -24,7 +25,6 @@ ELO_SCALE = 400 / math.log(10)
 FALLBACK_PRIOR = 0.01
 """Prior for a resample whose players are not connected, so that strengths are large but finite."""
 
-_Z = 1.959963984540054
 _SAME = 1e-6
 """Intervals narrower than this, in nats, count as unmoved by the bootstrap."""
 _CELLS = 2_000_000
@@ -105,7 +105,7 @@ def fit_bradley_terry(
     shared = _shared(tally, tie_rule)
     _require_connected(shared, names, prior=prior)
     theta, eta = (part[0] for part in maximise(shared, np.array([prior])))
-    reach = _Z * errors(shared, theta, float(eta), prior)
+    reach = Z_95 * errors(shared, theta, float(eta), prior)
     return _strengths(tally, shared, names, theta, float(eta), theta - reach, theta + reach)
 
 
@@ -156,12 +156,12 @@ def bootstrap_bradley_terry(
         apart = falls_apart(resampled.wins + resampled.ties) if prior == 0 else np.zeros(len(counts), dtype=bool)
         drawn.append(maximise(resampled, np.where(apart, FALLBACK_PRIOR, prior), start=(theta, float(eta)))[0])
         num_apart += int(apart.sum())
-    low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975], axis=0)
+    low, high = np.quantile(np.concatenate(drawn), MIDDLE_95, axis=0)
     unmoved = (high - low < _SAME) | falls_apart(shared.wins + shared.ties)
     if unmoved.any():
-        independent = smoothed(_shared(coded.one_per_cluster(), tie_rule), _Z**2 / 2)
+        independent = smoothed(_shared(coded.one_per_cluster(), tie_rule), Z_95**2 / 2)
         centre, spread = (part[0] for part in maximise(independent, np.array([prior])))
-        reach = _Z * errors(independent, centre, float(spread), prior)
+        reach = Z_95 * errors(independent, centre, float(spread), prior)
         wider = np.minimum(low, centre - reach), np.maximum(high, centre + reach)
         low, high = np.where(unmoved, wider, (low, high))
     return _strengths(tally, shared, names, theta, float(eta), low, high)._replace(disconnected=num_apart)

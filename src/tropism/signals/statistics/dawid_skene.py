@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tropism.errors import ConfigError, DataError
+from tropism.metrics.bootstrap import wilson
 from tropism.records import Estimate
-from tropism.signals.statistics.agreement import wilson
 
 FIRST_WINS, SECOND_WINS, TIE = 0, 1, 2
 """Labels of a pair."""

@@ -8,7 +8,6 @@ Reference: Wilson 1927, JASA 22(158); Korn and Graubard 1998, Survey Methodology
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import ibis
@@ -16,14 +15,13 @@ import numpy as np
 from ibis import Table
 from numpy.typing import NDArray
 
+from tropism.metrics.bootstrap import wilson
 from tropism.records import Estimate
 from tropism.signals.engines.engine import count, in_memory
 from tropism.signals.kinds.answer_pairs import in_halves
 
 MOST_EDGES = 200_000
 """Most edges that the author rule is evaluated on; whole threads are taken."""
-
-_Z = 1.959963984540054
 
 
 def edge_confounders(edges: Table, answers: Table, *, with_time: bool, with_author: bool) -> dict[str, Estimate]:
@@ -86,9 +84,8 @@ def share(halves: NDArray[np.int64], edges: NDArray[np.int64]) -> Estimate:
         return Estimate(value=0.5, low=0.0, high=1.0, n=0)
     value = float(halves.sum()) / (2 * num_edges)
     n = _effective(halves, edges, value=value)
-    middle = (value + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    reach = _Z / (1 + _Z**2 / n) * math.sqrt(value * (1 - value) / n + _Z**2 / (4 * n**2))
-    return Estimate(value=value, low=max(0.0, middle - reach), high=min(1.0, middle + reach), n=num_edges)
+    low, high = wilson(value, n)
+    return Estimate(value=value, low=low, high=high, n=num_edges)
 
 
 def _effective(halves: NDArray[np.int64], edges: NDArray[np.int64], *, value: float) -> float:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import optimize, sparse, special
 
 from tropism.metrics.near_duplicates import Runs, is_near, near_elsewhere, runs_of
+from tropism.metrics.pair_order import order_credit
 from tropism.records import Estimate
 from tropism.signals.statistics.edge_confounders import share
 
@@ -78,7 +79,7 @@ def bag_of_words_accuracy(sample: Sequence[ProbeEdge], *, seed: int) -> Estimate
     2003, Machine Learning 52, for the factor: variance times 1 + folds * held out / trained on = 2.25.
     """
     edges = sorted(sample)
-    halves = 1 + np.sign(bag_of_words_margins(edges, seed=seed)).astype(np.int64)
+    halves = (2 * order_credit(bag_of_words_margins(edges, seed=seed), 0.0)).astype(np.int64)
     return _widened(_by_thread([edge.thread for edge in edges], halves))
 
 

@@ -7,6 +7,7 @@ import time
 import torch
 from torch import Tensor
 
+from tropism.metrics.pair_order import order_credit
 from tropism.scores import Feedback, ResponseScores
 
 NAMES = (
@@ -70,7 +71,7 @@ def sums(scores: ResponseScores, feedback: Feedback) -> Tensor:
             margin = ratio[winner] - ratio[loser]
             decided = feedback.prob != 0.5
             rows["margin"] = (margin.sum(), num_edges)
-            rows["pair_accuracy"] = (((margin > 0) + 0.5 * (margin == 0))[decided].sum(), decided.sum())
+            rows["pair_accuracy"] = (order_credit(margin, 0.0)[decided].sum(), decided.sum())
             rows["winners_logp_change"] = (ratio[winner].sum(), num_edges)
             rows["losers_logp_change"] = (ratio[loser].sum(), num_edges)
     zero = (0.0, 0)

@@ -21,24 +21,24 @@ from tropism.training.recipe.sections import Recipe, ReferenceRecipe
 from tropism.training.runs.evaluation import FOLDER, defaults_of, evaluate_run
 from tropism.training.runs.opened import check_policies
 from tropism.training.runs.run_data import Split, load_data
-from tropism.training.runs.run_folder import digest_of, run_folder
+from tropism.training.runs.run_folder import FILES, digest_of, run_folder
 from tropism.training.runs.stage import make_ready, run_stage
 
 
 def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite: bool = False) -> Run:
-    """Train every stage of a recipe, evaluate the last one against where it started, and keep the record.
+    """Train every stage of a recipe, compare the last one with the model that it started from, and keep the record.
 
     Args:
         recipe: the checked recipe.
         command: how it was started, for the record.
-        resume: go on from what is in the output folder.
+        resume: continue what is in the output folder.
         overwrite: start over although the output folder holds a run.
 
     Returns:
         The record, also written to `run.json` in the output folder.
 
     Raises:
-        TropismError: for everything that a user can put right.
+        TropismError: for everything that a user can fix.
         Interrupted: after Ctrl-C, with a checkpoint kept.
     """
     started = time.perf_counter()
@@ -78,7 +78,7 @@ def plan_recipe(recipe: Recipe) -> dict[str, MemoryPlan]:
     """The memory plan of every stage, and nothing trained or written; stages after the first plan on its model.
 
     Raises:
-        TropismError: for everything that a user can put right.
+        TropismError: for everything that a user can fix.
     """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -123,6 +123,7 @@ def record(
 def check_settings(recipe: Recipe) -> None:
     """Find what is wrong with any stage before the first one costs time."""
     check_policies(recipe)
+    check_stage_names(recipe)
     nothing_held_out = not recipe.data.eval and recipe.data.holdout == 0
     for stage in recipe.resolved_stages():
         assert stage.loss is not None
@@ -145,6 +146,16 @@ def check_settings(recipe: Recipe) -> None:
             raise ConfigError(
                 "evaluation.judge has no effect: there are no held-out prompts to answer.",
                 remedy="Set data.holdout or data.eval, and evaluation.prompts.",
+            )
+
+
+def check_stage_names(recipe: Recipe) -> None:
+    """Refuse a stage whose folder would be one of the run's own files or folders."""
+    for stage in recipe.resolved_stages():
+        if stage.name in FILES:
+            raise ConfigError(
+                f"a stage must not be named {stage.name!r}: the run's folder keeps something else under this name.",
+                remedy=f"Use another name than {', '.join(FILES)}.",
             )
 
 

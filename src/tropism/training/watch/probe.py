@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from tropism.evals.preference.drift import sampled_group
+from tropism.evals.preference.drift import own_log_ratios
 from tropism.evals.security.refusal_detector import is_refusal
 from tropism.evals.style.restyle import STYLES
 from tropism.evals.style.style_contents import StyledStates, content_states, own_contents
 from tropism.evals.style.style_geometry import SPREADS, ratio, ratio_of_ratios
-from tropism.metrics.bootstrap import jackknife, mean_by_cluster, ratio_by_cluster
+from tropism.metrics.bootstrap import bounded, jackknife, mean_by_cluster, ratio_by_cluster
 from tropism.metrics.pair_order import order_credit
 from tropism.metrics.text_variety import distinct_2_ratio, distinct_n, own_distinct_2
 from tropism.policies.base import Capability
@@ -119,6 +119,11 @@ class Prober:
         scores.prepare(groups)
         return scores.known
 
+    def _start_logp(self, groups: Sequence[RenderedGroup]) -> dict[bytes, float]:
+        """Log-probabilities with the start weights."""
+        with self.start.in_place():
+            return self._logp(groups)
+
     def _pairs(self, now: Seen) -> Metrics:
         """How the pairs are ordered, and where the probability of winners and losers went."""
         assert self._before is not None
@@ -157,7 +162,7 @@ class Prober:
             "kl": mean_by_cluster(self._log_ratios(now), prompts),
             "words": mean_by_cluster(words, prompts),
             "length_ratio": ratio_by_cluster(words, words_before, prompts) if sum(words_before) else None,
-            "distinct_2": jackknife(lambda texts: distinct_n(texts, 2), now.texts),
+            "distinct_2": share(jackknife(lambda texts: distinct_n(texts, 2), now.texts)),
             "distinct_2_ratio": jackknife(distinct_2_ratio, both) if distinct_2_ratio(both) < float("inf") else None,
             "own_distinct_2": mean_by_cluster(own, prompts),
             "own_distinct_2_ratio": ratio_by_cluster(own, own_before, prompts),
@@ -177,15 +182,8 @@ class Prober:
 
     def _log_ratios(self, now: Seen) -> list[float]:
         """Log-probability of each answer under the model minus that under its start, nats."""
-        answers = [
-            sampled_group(group.group.id, group.prompts[0], row)
-            for group, row in zip(self.asked, now.rows, strict=True)
-        ]
-        keys = [group.response_key(group.responses[0]) for group in answers]
-        mine = self._logp(answers)
-        with self.start.in_place():
-            start = self._logp(answers)
-        return [mine[key] - start[key] for key in keys]
+        rows = [(group.prompts[0], row) for group, row in zip(self.asked, now.rows, strict=True)]
+        return own_log_ratios(rows, model=self._logp, base=self._start_logp)
 
 
 def at_start(name: str, estimate: Estimate) -> Estimate:
@@ -193,6 +191,11 @@ def at_start(name: str, estimate: Estimate) -> Estimate:
     if name in ABSOLUTE:
         return estimate
     return estimate.model_copy(update={"low": estimate.value, "high": estimate.value})
+
+
+def share(estimate: Estimate | None) -> Estimate | None:
+    """An estimate of a share, whose interval ends at 0 and 1."""
+    return bounded(estimate, 0.0, 1.0) if estimate else None
 
 
 def is_finite(estimate: Estimate) -> bool:

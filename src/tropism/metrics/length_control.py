@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from tropism.metrics.bootstrap import Z_95
+from tropism.metrics.bootstrap import Z_95, cluster_draws, numbered, percentile_interval
 from tropism.records import Estimate
 
 NUM_RESAMPLES = 1000
@@ -79,8 +79,7 @@ def length_controlled(
     if not len(preferences):
         return None
     wins, gap = np.asarray(preferences, dtype=float), np.asarray(gaps, dtype=float)
-    places: dict[Hashable, int] = {}
-    owner = np.array([places.setdefault(cluster, len(places)) for cluster in clusters])
+    owner = numbered(clusters)
     length = length_terms(gap)
     fit = fit_logistic(length, wins, np.ones((1, len(wins))))
     sign = follows_sign(wins, gap)
@@ -111,13 +110,12 @@ def interval(
 ) -> tuple[float, float]:
     """Percentile bounds of theta over resamples of whole clusters; `owner` is each duel's cluster by number."""
     count = int(owner.max()) + 1
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), NUM_RESAMPLES)
+    draws = cluster_draws(count, num_resamples=NUM_RESAMPLES, seed=seed)
     thetas = [
         fit_logistic(length, wins, draws[first : first + RESAMPLES_AT_ONCE, owner].astype(float), start=start).theta
         for first in range(0, NUM_RESAMPLES, RESAMPLES_AT_ONCE)
     ]
-    low, high = np.quantile(np.concatenate(thetas), [0.025, 0.975])
-    return float(low), float(high)
+    return percentile_interval(np.concatenate(thetas))
 
 
 def length_terms(gap: Float[np.ndarray, " duels"]) -> Float[np.ndarray, " duels"]:

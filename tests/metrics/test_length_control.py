@@ -6,14 +6,14 @@ import statsmodels.api as sm
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from tropism.evals.preference.length_control import (
+from tropism.metrics.bootstrap import mean_by_cluster
+from tropism.metrics.length_control import (
     LENGTH_PRECISION,
     QUALITY_PRECISION,
     fit_logistic,
     length_controlled,
     length_terms,
 )
-from tropism.metrics.bootstrap import mean_by_cluster
 
 PROMPTS = 400
 
