@@ -153,7 +153,7 @@ def test_ctrl_c_keeps_what_is_done(trained, tmp_path, capsys, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(drift, "answer_item", stop)
         assert run(evaluate(trained, tmp_path / "out")) == 130
-    assert "Run the same command again to go on" in capsys.readouterr().err
+    assert "Run the same command again to continue" in capsys.readouterr().err
     assert not (tmp_path / "out" / "eval.json").exists()
     assert run(evaluate(trained, tmp_path / "out")) == 0
     assert "4 results were already there" in capsys.readouterr().out

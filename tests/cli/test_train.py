@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -196,7 +197,7 @@ def test_overwrite_replaces_a_run_and_nothing_else(recipe, tmp_path, capsys):
     assert contents(tmp_path / "run") == before
     assert run(["train", str(recipe), "evaluation.prompts=1", "--overwrite"]) == 0
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
-    assert {path.name for path in (tmp_path / "run").iterdir() if path.is_dir()} == {"sft", "dpo"}
+    assert {path.name for path in (tmp_path / "run").iterdir() if path.is_dir()} == {"sft", "dpo", "evaluation"}
 
 
 def test_resume_refuses_data_that_has_changed(recipe, tmp_path, capsys):
@@ -281,6 +282,32 @@ def test_every_error_is_one_line_and_leaves_nothing_half_written(recipe, tmp_pat
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("name", ["evaluation", "run.json", "recipe.yaml", "report.html"])
+def test_a_stage_is_not_named_as_a_file_of_the_run(recipe, tmp_path, capsys, name):
+    line = error_line(capsys, "train", str(recipe), f"stages=[{{name: {name}}}]")
+    assert f"a stage must not be named {name!r}" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_end_is_at_most_fifteen_lines_of_eighty_columns_in_words(recipe, tmp_path, capsys):
+    quick = ["evaluation.prompts=2", "train.max_steps=2", "train.learning_rate=0.05", "alarms.kl.threshold=0.01"]
+    assert run(["train", str(recipe), *quick]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    report = read_summary(tmp_path / "run")
+    end = lines[lines.index(report[0]) :]
+    assert end[: len(report)] == report
+    assert len(end) <= 15
+    assert all(len(line) <= 80 for line in end if not line.startswith(("Model: ", "Next: ")))
+    assert any(line.startswith("Alarms, explained in the report: ") for line in end)
+    assert not re.search(r"[a-z]+_[a-z]+|preference\.|drift\.", "\n".join(report))
+
+
+def read_summary(folder: Path) -> list[str]:
+    from tropism.reporting.summary import summary_lines
+
+    return summary_lines([folder])
+
+
 def test_errors_are_json_for_programs(recipe, capsys):
     status = run(["train", str(recipe), "model=/nowhere/model", "--json"])
     captured = capsys.readouterr()
@@ -325,7 +352,7 @@ def test_r2_a_run_killed_before_its_mark_is_whole_is_started_by_the_same_command
         (folder / "..tropism.json.abcd1234.tmp").write_text('{"kind"')
         assert run(["train", str(recipe), *short, f"output={folder}", *more]) == 0
         assert sorted(path.name for path in folder.iterdir()) == [
-            ".tropism.json", "dpo", "recipe.yaml", "report.html", "run.json"
+            ".tropism.json", "dpo", "evaluation", "recipe.yaml", "report.html", "run.json"
         ]  # fmt: skip
 
 

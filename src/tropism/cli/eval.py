@@ -70,6 +70,7 @@ def evaluate(
 def short_lines(record: SuiteRun, folder: Path) -> list[str]:
     """The verdict and the measures of the report's first screen, what was not run, and the first notes."""
     from tropism.records import EvalWords
+    from tropism.reporting.numbers import counted
     from tropism.reporting.summary import WIDTH, summary_lines
 
     lines = summary_lines([folder])
@@ -78,14 +79,15 @@ def short_lines(record: SuiteRun, folder: Path) -> list[str]:
         for name, reason in record.settings["left_out"].items()
     ]
     rest += [f"{record.evals[name].title}: {note}" for name, note in notes_of(record)]
+    end = f"{len(record.models)} models, {record.seconds:.0f} s."
     more: list[str] = []
     for number, text in enumerate(rest):
         wrapped = textwrap.wrap(text, WIDTH, break_long_words=False)
-        if len(lines) + len(more) + len(wrapped) > MOST_LINES - 3:
-            more.append(f"{len(rest) - number} more notes: add --verbose, or read the report.")
+        if len(lines) + len(more) + len(wrapped) > MOST_LINES - 2:
+            end += f" {counted(len(rest) - number, 'more note')}: add --verbose."
             break
         more += wrapped
-    return [*lines, *more, f"{len(record.models)} models, {record.seconds:.0f} s"]
+    return [*lines, *more, end]
 
 
 def notes_of(record: SuiteRun) -> list[tuple[str, str]]:
