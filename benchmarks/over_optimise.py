@@ -126,6 +126,7 @@ def measured(settings: dict[str, Any]) -> dict[str, Any]:
     )
     stage = run.stages[-1]
     assert run.evaluation is not None
+    metrics = run.evaluation.metrics_of(run.evaluation.others[0])
     checks = hold(read_gate(GATE), read_measures(Path(recipe.output)))
     return {
         "environment": run.environment,
