@@ -136,9 +136,7 @@ def measured(settings: dict[str, Any]) -> dict[str, Any]:
         "alarms": [one.model_dump() for one in alarms_of(stage.probes, AlarmsRecipe().settings())],
         "probes": [one.model_dump() for one in stage.probes],
         "gate": {"passed": all(one.passed for one in checks), "reasons": [one.reason for one in checks]},
-        "evaluation": {
-            name: one.model_dump() for name, one in run.evaluation.metrics_of(run.evaluation.others[0]).items()
-        },
+        "evaluation": {name: one.model_dump() for name, one in metrics.items()},
     }
 
 
