@@ -12,7 +12,7 @@ import tropism
 from tropism.label.results import _share
 from tropism.metrics.bootstrap import Z_95, cluster_draws, percentile_interval, wilson
 from tropism.metrics.pair_order import order_credit
-from tropism.signals.statistics.confounds import share
+from tropism.signals.statistics.edge_confounders import share
 
 SOURCE = Path(tropism.__file__).parent
 
