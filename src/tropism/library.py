@@ -124,7 +124,7 @@ def train(
     *,
     output: AnyPath,
     loss: str | Mapping[str, Mapping[str, Any] | None] = "dpo",
-    reference: str | Mapping[str, Any] = "cached",
+    reference: str | Mapping[str, Any] | None = None,
     eval_groups: Iterable[PreferenceGroup] | AnyPath | None = None,
     holdout: float | None = None,
     stages: Sequence[Mapping[str, Any]] = (),
@@ -146,7 +146,7 @@ def train(
         groups: preference groups, or a file in any known form.
         output: folder of the run.
         loss: name of a loss, or names with settings: `{"dpo": {"beta": 0.1}, "nll": {"weight": 0.2}}`.
-        reference: kind of reference, or `{"kind": ..., ...}`.
+        reference: kind of reference, or `{"kind": ..., ...}`; None is the start state if the loss compares with one.
         eval_groups: held-out groups; None holds out a share of `groups`.
         holdout: share of prompts that is held out, in [0, 1); None is 0.1. Not allowed with `eval_groups`.
         stages: stages of training, as a recipe lists them.
@@ -177,13 +177,15 @@ def train(
         "data": data,
         "train": {"seed": seed, **(training_arguments or {})},
         "evaluation": {"seed": seed, **(evaluation or {})},
-        "alarms": alarms if isinstance(alarms, bool) else dict(alarms),
     }
+    if alarms is not True:
+        settings["alarms"] = alarms if isinstance(alarms, bool) else dict(alarms)
     if stages:
         settings["stages"] = [dict(stage) for stage in stages]
     else:
         settings["loss"] = loss if isinstance(loss, str) else {name: dict(own or {}) for name, own in loss.items()}
-        settings["reference"] = reference if isinstance(reference, str) else dict(reference)
+        if reference is not None:
+            settings["reference"] = reference if isinstance(reference, str) else dict(reference)
     _add_policy(settings, policy)
     return run_recipe(parse_recipe(settings), command="tropism.train", resume=resume, overwrite=overwrite)
 

@@ -1,44 +1,46 @@
-"""What a loss sees of a model (`ResponseScores`) and of people (`Feedback`), and what it gives back (`Terms`)."""
+"""Inputs of a loss (`ResponseScores` of a model, `Feedback`) and its output (`Terms`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+Statistic = Literal["entropy", "sum_squares", "mean_logit", "is_top"]
+"""What can be known of the distribution that a token was predicted by, beside the token's own log-probability."""
 
-class TokenLevel(NamedTuple):
-    """Scores of single tokens, for the losses that say they need them, response after response.
+
+class TokenScores(NamedTuple):
+    """Scores of single tokens, in the order of a batch: response after response, see `ResponseScores.token_response`.
 
     Attributes:
-        response: the response that each scored token belongs to, in ascending order.
-        policy: log-probability of each scored token under the policy, nats.
+        policy: log-probability of each scored token under the policy, nats; carries the gradient.
         reference: the same under the reference; None if there is none.
-        sum_squares: sum of the squared probabilities of the policy where the token was drawn; no gradient.
-        entropy: of the policy there, nats.
-        mean_logit: mean of the policy's logits there.
-        is_top: 1 if the policy held no token likelier.
+        entropy: of the policy's distribution at this token, nats; this and the following statistics carry no gradient,
+            and are None unless they were asked for.
+        sum_squares: sum of the squared probabilities of that distribution.
+        mean_logit: mean of the logits.
+        is_top: 1 if no token was likelier.
     """
 
-    response: Int[Tensor, " scored"]
     policy: Float[Tensor, " scored"]
-    reference: Float[Tensor, " scored"] | None
-    sum_squares: Float[Tensor, " scored"] | None = None
+    reference: Float[Tensor, " scored"] | None = None
     entropy: Float[Tensor, " scored"] | None = None
+    sum_squares: Float[Tensor, " scored"] | None = None
     mean_logit: Float[Tensor, " scored"] | None = None
     is_top: Float[Tensor, " scored"] | None = None
 
 
 class SampleFeatures(NamedTuple):
-    """What a loss sees of a generator without a likelihood: features of samples, drawn anew in every step.
+    """Features of samples of a generator without a likelihood, drawn anew in every step.
 
     Attributes:
         generated: of the generator's own samples, with gradient; any scale.
-        positive: of the samples that people or a judge preferred, without gradient.
-        negative: of those they did not, without gradient.
+        positive: of the preferred samples, without gradient.
+        negative: of the other samples, without gradient.
     """
 
     generated: Float[Tensor, "prompts samples width"]
@@ -47,7 +49,7 @@ class SampleFeatures(NamedTuple):
 
 
 class ResponseScores(NamedTuple):
-    """All that a loss sees of a model, per response.
+    """The scores of a model that a loss reads, per response.
 
     Attributes:
         policy: log-probability of the response under the policy, nats, summed in float64.
@@ -60,12 +62,17 @@ class ResponseScores(NamedTuple):
     policy: Float[Tensor, " responses"]
     reference: Float[Tensor, " responses"] | None
     length: Int[Tensor, " responses"]
-    tokens: TokenLevel | None = None
+    tokens: TokenScores | None = None
     samples: SampleFeatures | None = None
+
+    @property
+    def token_response(self) -> Int[Tensor, " scored"]:
+        """The response that each scored token belongs to, in ascending order."""
+        return torch.repeat_interleave(torch.arange(len(self.length), device=self.length.device), self.length)
 
 
 class Feedback(NamedTuple):
-    """The people's side of a batch, as indices into its responses.
+    """The feedback of a batch, as indices into its responses.
 
     Attributes:
         winner, loser: responses of each edge.
@@ -73,8 +80,8 @@ class Feedback(NamedTuple):
         label_response, label_desirable, label_weight: see `tropism.groups.Label`.
         group: the group of each response, counted inside the batch.
         rank: place in its group's ranking, -1 if unknown.
-        score: the raw number people gave, NaN if unknown.
-        baseline: True for responses that only serve as somebody else's baseline (KTO).
+        score: the raw rating, NaN if unknown.
+        baseline: True for responses to other prompts, which only serve as a baseline (KTO).
     """
 
     winner: Int[Tensor, " edges"]
@@ -96,11 +103,11 @@ class Feedback(NamedTuple):
 
 
 class StepScores(NamedTuple):
-    """What the losses that look at a whole optimizer step see of it, over all micro-batches and processes.
+    """What a loss over a whole optimizer step sees of it, over all micro-batches and processes.
 
     Attributes:
         scores: of every response of the step, without gradient.
-        feedback: the people's side of the whole step.
+        feedback: the feedback of the whole step.
         running: decaying means that a loss carries from step to step (see `Loss.tracks`), this step included.
         edges_before: how many of the step's edges come before those of the micro-batch at hand.
     """
@@ -112,11 +119,11 @@ class StepScores(NamedTuple):
 
 
 def joined(parts: Sequence[tuple[ResponseScores, Feedback]]) -> tuple[ResponseScores, Feedback]:
-    """Several micro-batches as one, without token-level scores; indices are moved along."""
+    """Several micro-batches as one, without token-level scores; indices are shifted."""
     responses = groups = 0
-    moved = []
+    shifted = []
     for scores, feedback in parts:
-        moved.append(
+        shifted.append(
             feedback._replace(
                 winner=feedback.winner + responses,
                 loser=feedback.loser + responses,
@@ -126,7 +133,7 @@ def joined(parts: Sequence[tuple[ResponseScores, Feedback]]) -> tuple[ResponseSc
         )
         responses += len(scores.length)
         groups += int(feedback.group.max()) + 1 if len(feedback.group) else 0
-    together = Feedback(*(torch.cat(columns) for columns in zip(*moved, strict=True)))
+    together = Feedback(*(torch.cat(columns) for columns in zip(*shifted, strict=True)))
     references = [scores.reference for scores, _ in parts if scores.reference is not None]
     return (
         ResponseScores(

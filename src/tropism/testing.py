@@ -11,7 +11,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.policies.base import Layout
-from tropism.policies.text import TextPolicy
+from tropism.policies.text import text_policy
+from tropism.policies.transformer import TransformerPolicy
 from tropism.text.render import Renderer, RenderRules
 
 CHAT_TEMPLATE = (
@@ -61,11 +62,11 @@ def tiny_policy(
     min_response_tokens: int = 4,
     template: str = "auto",
     layout: Layout = "forest",
-) -> TextPolicy:
+) -> TransformerPolicy:
     """A policy around a tiny random model."""
     tokenizer = byte_tokenizer()
     rules = RenderRules(max_tokens=max_tokens, min_response_tokens=min_response_tokens, template=template)
-    return TextPolicy(model or tiny_llama(), tokenizer, Renderer(tokenizer, rules), layout=layout)
+    return text_policy(model or tiny_llama(), tokenizer, Renderer(tokenizer, rules), layout=layout)
 
 
 def pair(name: str, prompt: str, winner: str, loser: str) -> PreferenceGroup:

@@ -63,16 +63,16 @@ class PicturePolicy(TextPolicy):
     def model_inputs(self, batch):
         return batch.model_inputs()  # the pixels go into embeddings below
 
-    def token_scores(self, model, batch, *, wanted=()):
+    def token_scores(self, model, batch, *, statistics=()):
         def look(module, inputs, output):
             seen = self.model.eye(batch.inputs["pixels"]).repeat_interleave(NUM_PLACEHOLDERS, dim=0)
             where = (batch.input_ids == PLACEHOLDER).nonzero(as_tuple=True)
             return output.index_put(where, seen, accumulate=True)
 
         if "pixels" not in batch.inputs:
-            return super().token_scores(model, batch, wanted=wanted)
+            return super().token_scores(model, batch, statistics=statistics)
         handle = model.get_input_embeddings().register_forward_hook(look)
         try:
-            return super().token_scores(model, batch, wanted=wanted)
+            return super().token_scores(model, batch, statistics=statistics)
         finally:
             handle.remove()

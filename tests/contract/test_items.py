@@ -7,8 +7,9 @@ from torch import nn
 
 from tests.contract.toys import ToyPolicy, group, train
 from tropism.groups import Edge
-from tropism.layout.logprobs import TokenScores, token_scores
+from tropism.layout.logprobs import token_scores
 from tropism.references.cached import CachedReference
+from tropism.scores import TokenScores
 
 NUM_ITEMS = 40
 
@@ -32,10 +33,10 @@ class ItemPolicy(ToyPolicy):
         torch.manual_seed(0)
         self.model = Recommender()
 
-    def token_scores(self, model, batch, *, wanted: Collection = ()) -> TokenScores:
+    def token_scores(self, model, batch, *, statistics: Collection = ()) -> TokenScores:
         hidden = model(batch.input_ids, batch.attention_mask).flatten(0, 1)[batch.predicting]
         head = lambda states: states @ self.model.items.weight.T  # noqa: E731
-        return token_scores(head, hidden, batch.targets, vocabulary=NUM_ITEMS, wanted=wanted)
+        return token_scores(head, hidden, batch.targets, vocabulary=NUM_ITEMS, statistics=statistics)
 
     def fingerprint(self):
         return f"items{float(self.model.items.weight.detach().double().sum())}"

@@ -23,13 +23,13 @@ class SegmentPolicy(TextPolicy):
     def model_inputs(self, batch):
         return batch.model_inputs()  # the levels are added to embeddings below
 
-    def token_scores(self, model, batch, *, wanted=()):
+    def token_scores(self, model, batch, *, statistics=()):
         def add(module, inputs, output):
             return output + self.levels(batch.inputs["levels"])
 
         handle = model.get_input_embeddings().register_forward_hook(add)
         try:
-            return super().token_scores(model, batch, wanted=wanted)
+            return super().token_scores(model, batch, statistics=statistics)
         finally:
             handle.remove()
 

@@ -121,7 +121,7 @@ def test_no_task_and_an_endpoint_for_lm_eval_are_errors():
     subject, _ = scripted()
     with pytest.raises(ConfigError, match="needs `tasks`"):
         capability(task_of(subject))
-    with pytest.raises(ConfigError, match="stands behind an endpoint"):
+    with pytest.raises(ConfigError, match="needs a causal language model of transformers"):
         capability(task_of(subject, tasks=("pets",)))
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from tropism.errors import ConfigError
 from tropism.evals.core.answer_store import Answer
-from tropism.evals.core.subject import Subject, policy_subject, start_of
+from tropism.evals.core.subject import Subject, policy_subject
 from tropism.groups import Edge, PreferenceGroup, Response
 from tropism.testing import pairs, tiny_llama, tiny_policy
 
@@ -101,7 +101,7 @@ def test_a_prompt_without_room_for_an_answer_is_cut_at_a_turn_from_its_left():
         for number in range(3)
         for role in ("user", "assistant")
     )[:-1]  # fmt: skip
-    start = policy.tokenizer.decode(start_of(policy, turns, 100))
+    start = policy.tokenizer.decode(policy.start_of(turns, max_new_tokens=100))
     assert start.startswith("<|user|>2 x")
-    assert start_of(policy, turns[:1], 100) == policy.renderer.prompt_ids(turns[:1])
-    assert len(start_of(policy, "x" * 1000, 100)) == policy.context - 100
+    assert policy.start_of(turns[:1], max_new_tokens=100) == policy.renderer.prompt_ids(turns[:1])
+    assert len(policy.start_of("x" * 1000, max_new_tokens=100)) == policy.context - 100

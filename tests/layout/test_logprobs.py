@@ -32,7 +32,7 @@ def test_chunks_give_the_values_and_gradients_of_the_whole(wrap, rows):
     whole = torch.log_softmax(wrap(head)(hidden), dim=1).gather(1, targets[:, None])[:, 0]
     wanted = torch.autograd.grad((whole * weights).sum(), [hidden, *head.parameters()])
     sizes = {"chunk_bytes": rows * VOCABULARY * 8, "keep_bytes": 0}
-    ours = token_scores(wrap(head), hidden, targets, vocabulary=VOCABULARY, **sizes).logp
+    ours = token_scores(wrap(head), hidden, targets, vocabulary=VOCABULARY, **sizes).policy
     given = torch.autograd.grad((ours * weights).sum(), [hidden, *head.parameters()])
     torch.testing.assert_close(ours, whole, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(given, wanted, rtol=1e-11, atol=1e-12)
@@ -43,12 +43,12 @@ def test_logits_never_exist_beyond_a_chunk_unless_they_are_few():
     seen = []
     head.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
     sizes = {"chunk_bytes": 5 * VOCABULARY * 8, "keep_bytes": PLACES * VOCABULARY * 8 - 1}
-    token_scores(head, hidden, targets, vocabulary=VOCABULARY, **sizes).logp.sum().backward()
+    token_scores(head, hidden, targets, vocabulary=VOCABULARY, **sizes).policy.sum().backward()
     assert max(seen) == 5
     assert sum(seen) == 2 * PLACES  # once forward, once again backward
     seen.clear()
     sizes["keep_bytes"] += 1
-    token_scores(head, hidden, targets, vocabulary=VOCABULARY, **sizes).logp.sum().backward()
+    token_scores(head, hidden, targets, vocabulary=VOCABULARY, **sizes).policy.sum().backward()
     assert seen == [PLACES]
 
 
@@ -57,28 +57,28 @@ def test_statistics_equal_their_definitions_and_carry_no_gradient():
     logits = head(hidden).detach()
     probabilities = torch.softmax(logits, dim=1)
     found = token_scores(
-        head, hidden, targets, vocabulary=VOCABULARY, wanted=logprobs.STATISTICS, chunk_bytes=2000, keep_bytes=0
+        head, hidden, targets, vocabulary=VOCABULARY, statistics=logprobs.STATISTICS, chunk_bytes=2000, keep_bytes=0
     )
     torch.testing.assert_close(found.entropy, -(probabilities * probabilities.log()).sum(1))
     torch.testing.assert_close(found.sum_squares, probabilities.square().sum(1))
     torch.testing.assert_close(found.mean_logit, logits.mean(1))
     assert torch.equal(found.is_top, (logits.argmax(1) == targets).double())
-    assert found.logp.requires_grad
+    assert found.policy.requires_grad
     assert not found.entropy.requires_grad
 
 
 def test_extreme_logits_stay_finite():
     logits = torch.tensor([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4]], requires_grad=True)
-    found = token_scores(nn.Identity(), logits * 1.0, torch.tensor([1, 2]), vocabulary=3, wanted=("entropy",))
-    found.logp.sum().backward()
-    assert found.logp.tolist() == pytest.approx([-2e4, -1.0986123])
+    found = token_scores(nn.Identity(), logits * 1.0, torch.tensor([1, 2]), vocabulary=3, statistics=("entropy",))
+    found.policy.sum().backward()
+    assert found.policy.tolist() == pytest.approx([-2e4, -1.0986123])
     assert found.entropy.tolist() == pytest.approx([0.0, 1.0986123], abs=1e-6)
     assert torch.isfinite(logits.grad).all()
 
 
 def test_a_second_backward_pass_is_an_error_and_not_a_wrong_gradient():
     head, hidden, targets = head_and_states()
-    logp = token_scores(head, hidden, targets, vocabulary=VOCABULARY).logp.sum()
+    logp = token_scores(head, hidden, targets, vocabulary=VOCABULARY).policy.sum()
     logp.backward(retain_graph=True)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         logp.backward()
@@ -115,7 +115,7 @@ def test_chunks_honour_what_a_model_does_around_its_head(name, with_adapter, mon
 def test_policies_give_statistics_for_every_scored_token():
     policy = policy_of(build(SUPPORTED["llama"]), "forest")
     (batch,) = policy.collate(rendered(AWKWARD), tokens_per_batch=4096)
-    found = policy.token_scores(policy.model, batch, wanted=("entropy", "sum_squares"))
-    assert len(found.logp) == len(found.entropy) == len(found.sum_squares) == len(batch.response)
+    found = policy.token_scores(policy.model, batch, statistics=("entropy", "sum_squares"))
+    assert len(found.policy) == len(found.entropy) == len(found.sum_squares) == len(batch.response)
     assert found.mean_logit is None
     assert bool((found.entropy > 0).all())

@@ -10,7 +10,7 @@ import torch
 from tropism.losses import LOSSES, make_mixture
 from tropism.losses.samples import RADII
 from tropism.losses.table import MIXTURES
-from tropism.scores import Feedback, ResponseScores, SampleFeatures, StepScores, Terms, TokenLevel, joined
+from tropism.scores import Feedback, ResponseScores, SampleFeatures, StepScores, Terms, TokenScores, joined
 
 SCORED = [name for name, loss in LOSSES.items() if loss.family != "samples"]
 STEPS = [name for name, loss in LOSSES.items() if "step" in loss.needs]
@@ -43,9 +43,8 @@ def scores_of(policy, reference, lengths) -> ResponseScores:
     reference = torch.tensor(reference, dtype=torch.float64)
     length = torch.tensor(lengths)
     response = torch.repeat_interleave(torch.arange(len(length)), length)
-    tokens = TokenLevel(
-        response, (policy / length)[response], (reference / length)[response], torch.full((len(response),), 0.5)
-    )
+    squares = torch.full((len(response),), 0.5)
+    tokens = TokenScores((policy / length)[response], (reference / length)[response], sum_squares=squares)
     return ResponseScores(policy, reference, length, tokens)
 
 
@@ -78,11 +77,10 @@ def log_odds(x):
 
 # One pair: policy -10 and -9, reference -12 and -8, so log-ratios 2 and -1 and their margin 3; 4 and 2 tokens.
 PAIR = scores_of([-10.0, -9.0], [-12.0, -8.0], [4, 2])
-TOKENS = TokenLevel(
-    torch.tensor([0, 0, 0, 0, 1, 1]),
+TOKENS = TokenScores(
     torch.tensor([-1.0, -2.0, -3.0, -4.0, -4.0, -5.0]),
     torch.tensor([-2.0, -2.0, -4.0, -4.0, -3.5, -4.5]),
-    torch.tensor([0.5, 0.5, 0.5, 0.5, 0.25, 0.25]),
+    sum_squares=torch.tensor([0.5, 0.5, 0.5, 0.5, 0.25, 0.25]),
 )
 HAND = [
     ("dpo", {}, softplus(-0.3)),

@@ -22,7 +22,7 @@ FORMULAS = {
         "metrics/pair_order.py",
     ),
     "KL of own samples": (r"after\[key\] - before\[key\]|mine\[key\] - start\[key\]", "evals/preference/drift.py"),
-    "a sampled answer as a group": (r"def sampled_group\(", "evals/preference/drift.py"),
+    "a sampled answer as a group": (r"def sampled_group\(.*RenderedGroup:", "policies/text.py"),
     "distinct n-grams": (r"len\(set\((grams|ngrams)\)\) /|def distinct_n\(", "metrics/text_variety.py"),
     "Wilson's interval": (r"_95\*\*2 / \(?4 \*|_Z\*\*2 / \(?4|proportion_ci\(|def wilson\(", "metrics/bootstrap.py"),
     "quantile of the normal distribution": (r"1\.9599|1\.96\d? \*", "metrics/bootstrap.py"),

@@ -39,6 +39,31 @@ def test_what_a_reward_model_cannot_do_is_refused(changes, message):
         check_policies(recipe_of(**{"loss": "bradley_terry", **changes}))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"loss": "simpo", "reference": "cached"},
+            r"reference 'cached' of stage 'simpo' has no effect: simpo reads no",
+        ),
+        ({"loss": "nll", "alarms": {"kl": 3.0}}, r"`alarms` has no effect: stage 'nll' imitates"),
+        (
+            {"stages": [{"name": "a", "loss": "nll", "reference": "moving"}, {"name": "b", "loss": "dpo"}]},
+            r"reference 'moving' of stage 'a' has no effect",
+        ),
+    ],
+)
+def test_what_is_set_and_has_no_effect_is_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        check_policies(recipe_of(**changes))
+
+
+def test_a_reference_and_alarms_of_all_stages_serve_those_that_need_them():
+    stages = [{"name": "a", "loss": "nll"}, {"name": "b", "loss": "dpo"}]
+    check_policies(recipe_of(stages=stages, reference="moving", alarms={"kl": 3.0}))
+    check_policies(recipe_of(loss="simpo", reference="none"))
+
+
 @pytest.mark.parametrize("changes", [{}, {"policy": "reward"}, {"alarms": False}, {"reference": "none"}])
 def test_a_loss_over_rewards_implies_a_reward_model(changes):
     recipe = recipe_of(loss="bradley_terry", **changes)

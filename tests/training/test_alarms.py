@@ -13,7 +13,6 @@ from transformers import TrainerCallback
 from tests.training.test_trainer import PROMPTS, StopAfter, make_trainer, python_path, steps, weights
 from tropism.data.group_store import write_pairs
 from tropism.errors import ConfigError
-from tropism.evals.preference.drift import sampled_group
 from tropism.policies.loading import add_lora
 from tropism.records import Estimate, Probe
 from tropism.references.cached import CachedReference
@@ -142,9 +141,9 @@ def test_a_probe_equals_what_two_models_side_by_side_say():
     moved = tiny_llama(seed=3).state_dict()
     policy.model.load_state_dict(moved)
     seen = measure.measure(7).metrics
-    asked = [group.prompts[0] for group in measure.asked]
+    asked = list(measure.asked)
     rows = [row for (row,) in policy.sample(asked, temperature=1.0, max_new_tokens=8, seed=0)]
-    groups = [sampled_group(str(i), one, row) for i, (one, row) in enumerate(zip(asked, rows, strict=True))]
+    groups = [policy.sampled_group(str(i), one, row) for i, (one, row) in enumerate(zip(asked, rows, strict=True))]
     sides = []
     for one in (policy, start):
         scores = CachedReference(one, keep=False)

@@ -66,7 +66,7 @@ def test_several_sources_with_fractions(tmp_path):
         ({"model": None}, "the recipe's 'model' is None"),
         ({"data": {}}, "the recipe lacks 'data.train'. Add `data.train: ...`."),
         ({"reference": "froze"}, "unknown reference 'froze'; available: cached, adapter, frozen, moving, none."),
-        ({"reference": "frozen"}, "reference 'frozen': model: field required. Available beside kind: model."),
+        ({"reference": "frozen"}, "reference 'frozen': model: field required. Available besides kind: model."),
         ({"reference": {"kind": "cached", "every": 3}}, "reference 'cached': every: extra inputs are not permitted"),
         ({"reference": {"kind": "cached", "model": "a"}}, "reference 'cached': model: extra inputs are not permitted"),
         (

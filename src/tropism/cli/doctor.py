@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -63,7 +63,7 @@ def in_words(file: CacheFile) -> str:
     )
 
 
-def try_layouts(device: object) -> str:
+def try_layouts(device: Any) -> str:
     """Score one group of the embedded model by both layouts; the largest difference in words.
 
     Raises:
@@ -72,13 +72,14 @@ def try_layouts(device: object) -> str:
     from tropism.applications.quickstart.forum_application import POCKET
     from tropism.errors import ModelError
     from tropism.groups import PreferenceGroup, Response
-    from tropism.policies.text import TextPolicy
+    from tropism.policies.base import Layout, ModelSettings
+    from tropism.policies.registry import policy_kind, policy_settings
 
     found = []
-    for layout in ("forest", "padded"):
-        policy = TextPolicy.from_pretrained(
-            POCKET, template="chat", max_tokens=128, min_response_tokens=4, layout=layout
-        )
+    layouts: tuple[Layout, ...] = ("forest", "padded")
+    for layout in layouts:
+        model = ModelSettings(template="chat", max_tokens=128, min_response_tokens=4, layout=layout)
+        policy = policy_kind("text").opener(str(POCKET), model, policy_settings("text", {}))
         policy.model.to(device)
         answers = (Response("a", "Put grit around it."), Response("b", "Put nets over it."), Response("c", "No idea."))
         groups, _ = policy.prepare([PreferenceGroup("a", ("Slugs eat my lettuce.",), answers)])

@@ -117,26 +117,15 @@ def open_subject(model: str, endpoint: str | None, template: str | None) -> Subj
         from tropism.evals.core.endpoint_writer import endpoint_subject
 
         return endpoint_subject(ChatEndpoint(open_settings(endpoint, EndpointSettings, model=model)))
-    from accelerate import PartialState
     from transformers.utils import logging
 
     from tropism.evals.core.subject import policy_subject
-    from tropism.policies.text import TextPolicy
-    from tropism.training.runs.places import distinct_names, locate
+    from tropism.training.runs.places import distinct_names, locate, open_place
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     place = locate(model)
-    recipe = place.recipe
-    policy = TextPolicy.from_pretrained(
-        place.path,
-        max_tokens=recipe.data.max_tokens if recipe else None,
-        min_response_tokens=recipe.data.min_response_tokens if recipe else 1,
-        template=template or (recipe.data.template if recipe else "auto"),
-        dtype=recipe.dtype if recipe else "float32",
-        layout="padded",
-    )
-    policy.model.to(PartialState().device)
+    policy = open_place(place, place.recipe, template=template, min_response_tokens=1, layout="padded")
     return policy_subject(distinct_names([model])[0], policy)
 
 

@@ -47,8 +47,8 @@ class TRLMonitors(Monitors):
         assert tokens.mean_logit is not None
         assert tokens.is_top is not None
         count = len(scores.length)
-        chosen = torch.bincount(winner, minlength=count)[tokens.response].double()
-        rejected = torch.bincount(loser, minlength=count)[tokens.response].double()
+        chosen = torch.bincount(winner, minlength=count)[scores.token_response].double()
+        rejected = torch.bincount(loser, minlength=count)[scores.token_response].double()
         number = float(len(winner))
         rows: dict[str, tuple[Tensor | float, Tensor | float]] = {
             "entropy": ((tokens.entropy * (chosen + rejected)).sum(), (chosen + rejected).sum()),

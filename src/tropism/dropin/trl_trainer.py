@@ -25,7 +25,9 @@ from tropism.data.formats import groups_of_rows
 from tropism.dropin.trl_config import DPOConfig
 from tropism.dropin.trl_metrics import STATISTICS, TRLMonitors
 from tropism.errors import ConfigError
-from tropism.policies.text import TextPolicy
+from tropism.policies.base import Policy
+from tropism.policies.text import text_policy
+from tropism.policies.transformer import TransformerPolicy
 from tropism.references.cached import CachedReference
 from tropism.references.moving import MovingReference
 from tropism.references.reference import Reference
@@ -130,10 +132,9 @@ class DPOTrainer(PreferenceTrainer):
             sets = {f"_{eval_dataset}": sets[f"_{eval_dataset}"]}
         elif eval_dataset is not None:
             named = eval_dataset if isinstance(eval_dataset, Mapping) else {"": eval_dataset}
-            policy = self.policy
-            assert isinstance(policy, TextPolicy)
             sets = {
-                f"_{key}" if key else "": rendered(policy, rows, f"eval_dataset {key}") for key, rows in named.items()
+                f"_{key}" if key else "": rendered(self.policy, rows, f"eval_dataset {key}")
+                for key, rows in named.items()
             }
         self._prepare_reference([group for groups in sets.values() for group in groups])
         before, found = self.eval_groups, dict[str, float]()
@@ -152,7 +153,7 @@ def open_policy(
     tokenizer: PreTrainedTokenizerBase | None,
     quantization_config: Any,
     peft_config: PeftConfig | None,
-) -> TextPolicy:
+) -> TransformerPolicy:
     """The policy of the trainer's arguments."""
     if isinstance(model, str):
         given = args.model_init_kwargs or {}
@@ -191,10 +192,10 @@ def open_policy(
     own = model.generation_config.eos_token_id if model.generation_config else None
     stops = own if isinstance(own, list) else [] if own is None else [own]
     layout: Any = args.layout
-    return TextPolicy(model, tokenizer, Renderer(tokenizer, rules, stops=stops), layout=layout)
+    return text_policy(model, tokenizer, Renderer(tokenizer, rules, stops=stops), layout=layout)
 
 
-def rendered(policy: TextPolicy, rows: Iterable[Any], name: str) -> list[Prepared]:
+def rendered(policy: Policy, rows: Iterable[Any], name: str) -> list[Prepared]:
     """The rows of a data set as groups in token ids; what was dropped is logged with its number."""
     groups, read = groups_of_rows(rows, source=name)
     found, account = policy.prepare(groups)
@@ -207,7 +208,7 @@ def rendered(policy: TextPolicy, rows: Iterable[Any], name: str) -> list[Prepare
     return [*found]
 
 
-def reference_for(policy: TextPolicy, ref_model: PreTrainedModel | None, args: DPOConfig) -> Reference:
+def reference_for(policy: TransformerPolicy, ref_model: PreTrainedModel | None, args: DPOConfig) -> Reference:
     """The start state, a model of the user's, or one that follows; scores are kept on disk wherever they can be."""
     if args.sync_ref_model:
         if ref_model is not None or args.precompute_ref_log_probs:
@@ -220,7 +221,7 @@ def reference_for(policy: TextPolicy, ref_model: PreTrainedModel | None, args: D
     if ref_model is None:
         return CachedReference(policy, tokens_per_batch=args.tokens_per_batch)
     layout: Any = args.layout
-    frozen = TextPolicy(ref_model, policy.tokenizer, policy.renderer, layout=layout)
+    frozen = text_policy(ref_model, policy.tokenizer, policy.renderer, layout=layout)
     frozen.model.to(args.device)
     reference = CachedReference(frozen, tokens_per_batch=args.tokens_per_batch)
     reference.is_start = False

@@ -1,4 +1,4 @@
-"""Judges that look a score up: in a reward model, or in a file of scores that somebody else computed."""
+"""Judges with scores of a reward model, or of a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tropism.groups import Content, content_key, content_text
 from tropism.ingest import Unusable, read_rows
 from tropism.ingest.row_values import number
 from tropism.judges.judge import ScoringJudge
-from tropism.policies.reward import RewardPolicy
+from tropism.policies.base import Policy
+from tropism.policies.reward import open_reward_model
+from tropism.policies.rewards import answer_rewards
 
 ANSWERS_AT_ONCE = 256
 
@@ -28,14 +30,14 @@ class RewardModel(ScoringJudge):
     """
 
     name: str
-    policy: RewardPolicy
+    policy: Policy
 
     def scores(self, prompts: Sequence[Content], answers: Sequence[str]) -> list[float | None]:
         found: list[float | None] = []
         for start in range(0, len(prompts), ANSWERS_AT_ONCE):
             part = slice(start, start + ANSWERS_AT_ONCE)
-            found += self.policy.rewards(prompts[part], answers[part])
-        return [None if score == float("-inf") else score for score in found]
+            found += answer_rewards(self.policy, prompts[part], answers[part])
+        return found
 
     def identity(self) -> str:
         """The name, with the identity of the weights."""
@@ -70,7 +72,7 @@ def load_reward_model(name: str) -> RewardModel:
     Raises:
         ModelError: if the folder holds none.
     """
-    return RewardModel(name, RewardPolicy.from_pretrained(name.removeprefix("reward-model:")))
+    return RewardModel(name, open_reward_model(name.removeprefix("reward-model:")))
 
 
 def load_reward_file(name: str) -> RewardFile:

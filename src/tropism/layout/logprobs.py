@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -17,32 +17,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-Statistic = Literal["entropy", "sum_squares", "mean_logit", "is_top"]
+from tropism.scores import Statistic, TokenScores
+
 CHUNK_BYTES = {"cpu": 32 * 2**20, "cuda": 512 * 2**20}
 """Logits of one chunk, at most."""
 KEEP_BYTES = {"cpu": 16 * 2**20, "cuda": 256 * 2**20}
-"""Where all logits of a batch take no more than this they are kept, which saves computing them twice."""
-
-
-class TokenScores(NamedTuple):
-    """What is known of each predicted token.
-
-    Attributes:
-        logp: its log-probability, nats; carries the gradient.
-        entropy: of the distribution it was drawn from, nats.
-        sum_squares: sum of the squared probabilities of that distribution.
-        mean_logit: mean of the logits.
-        is_top: 1 if no token was likelier.
-    """
-
-    logp: Float[Tensor, " places"]
-    entropy: Float[Tensor, " places"] | None = None
-    sum_squares: Float[Tensor, " places"] | None = None
-    mean_logit: Float[Tensor, " places"] | None = None
-    is_top: Float[Tensor, " places"] | None = None
-
-
-STATISTICS = TokenScores._fields[1:]
+"""If all logits of a batch take no more than this they are kept, which saves computing them twice."""
+STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
+"""In the order in which `Gathered` returns them."""
 
 
 class Gathered(torch.autograd.Function):
@@ -54,25 +36,28 @@ class Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Float[Tensor, "places vocabulary"], targets: Int[Tensor, " places"], wanted: frozenset[str]
+        ctx: Any,
+        logits: Float[Tensor, "places vocabulary"],
+        targets: Int[Tensor, " places"],
+        names: frozenset[str],
     ) -> tuple[Tensor, ...]:
-        """Log-probabilities, then the wanted statistics in the order of `TokenScores`."""
+        """Log-probabilities, then the statistics asked for in the order of `STATISTICS`."""
         target = logits.gather(1, targets[:, None])[:, 0]
         top = logits.amax(dim=1)
-        mean = logits.mean(dim=1) if "mean_logit" in wanted else None
+        mean = logits.mean(dim=1) if "mean_logit" in names else None
         centred = logits.sub_(top[:, None])
-        kept = centred.clone() if "entropy" in wanted else None
+        kept = centred.clone() if "entropy" in names else None
         mass = centred.exp_()
         total = mass.sum(dim=1)
         logp = target - top - total.log()
         ctx.save_for_backward(mass, total, targets)
         found = {
             "entropy": total.log() - (kept * mass).sum(dim=1) / total if kept is not None else None,
-            "sum_squares": mass.square().sum(dim=1) / total.square() if "sum_squares" in wanted else None,
+            "sum_squares": mass.square().sum(dim=1) / total.square() if "sum_squares" in names else None,
             "mean_logit": mean,
-            "is_top": (target >= top).to(logp.dtype) if "is_top" in wanted else None,
+            "is_top": (target >= top).to(logp.dtype) if "is_top" in names else None,
         }
-        statistics = [one for name, one in found.items() if name in wanted and one is not None]
+        statistics = [one for name, one in found.items() if one is not None]
         ctx.mark_non_differentiable(*statistics)
         return (logp, *statistics)
 
@@ -92,7 +77,7 @@ def token_scores(
     targets: Int[Tensor, " places"],
     *,
     vocabulary: int,
-    wanted: Collection[Statistic] = (),
+    statistics: Collection[Statistic] = (),
     chunk_bytes: int | None = None,
     keep_bytes: int | None = None,
 ) -> TokenScores:
@@ -103,7 +88,7 @@ def token_scores(
         hidden: the states that predict.
         targets: the predicted tokens.
         vocabulary: number of logits.
-        wanted: statistics beside the log-probability; they carry no gradient.
+        statistics: of each token beside the log-probability; they carry no gradient.
         chunk_bytes: most bytes of a chunk's logits; `CHUNK_BYTES` of the device if None.
         keep_bytes: logits that take no more in all are kept for the backward pass; `KEEP_BYTES` if None.
 
@@ -114,7 +99,7 @@ def token_scores(
     bytes_each = vocabulary * torch.promote_types(hidden.dtype, torch.float32).itemsize
     keep = CHUNK_BYTES[device] if not torch.is_grad_enabled() else KEEP_BYTES[device]
     keep = keep if keep_bytes is None else keep_bytes
-    names = frozenset(wanted)
+    names = frozenset(statistics)
 
     def chunk(states: Tensor, goals: Tensor) -> tuple[Tensor, ...]:
         logits = head(states)
@@ -142,7 +127,7 @@ def scores_for_logits(
     predicting: Int[Tensor, " places"],
     targets: Int[Tensor, " places"],
     *,
-    wanted: Collection[Statistic] = (),
+    statistics: Collection[Statistic] = (),
 ) -> Iterator[list[TokenScores]]:
     """For one forward pass, let a model return log-probabilities in the place of its logits.
 
@@ -155,7 +140,7 @@ def scores_for_logits(
         after_head: what the model does to its logits, see `known_after_head`.
         predicting: flat places (row * width + column) of the states that predict.
         targets: the tokens they predict.
-        wanted: statistics beside the log-probability.
+        statistics: of each token beside the log-probability.
 
     Yields:
         A list that holds the scores after the forward pass.
@@ -171,9 +156,9 @@ def scores_for_logits(
     def give(module: nn.Module, inputs: Any, output: Any) -> Any:
         size = output.logits.shape[-1]
         scores.append(
-            token_scores(lambda one: after_head(head(one)), states[0], targets, vocabulary=size, wanted=wanted)
+            token_scores(lambda one: after_head(head(one)), states[0], targets, vocabulary=size, statistics=statistics)
         )
-        output.logits = scores[0].logp
+        output.logits = scores[0].policy
         return output
 
     kept = head.register_forward_pre_hook(take)

@@ -143,7 +143,7 @@ def chunked(model: PreTrainedModel, rows: Sequence[dict[str, Tensor]]) -> Tensor
         places, targets = scored(group, index, model.device)
         with scores_for_logits(model, model.get_output_embeddings(), after, places, targets) as scores:
             model(**row, use_cache=False)
-        found.append(scores[0].logp)
+        found.append(scores[0].policy)
     return torch.cat(found)
 
 

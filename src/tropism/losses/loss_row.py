@@ -13,11 +13,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from tropism.errors import ConfigError
-from tropism.scores import Feedback, ResponseScores, Terms
+from tropism.scores import Feedback, ResponseScores, Statistic, Terms
 
 Need = Literal["reference", "edges", "labels", "ranks", "tokens", "step", "baseline", "samples", "group", "rewards"]
 Family = Literal["pairwise", "pointwise", "unpaired", "listwise", "samples"]
-Statistic = Literal["sum_squares", "entropy", "mean_logit", "is_top"]
 Reads = Callable[[Feedback, Tensor], Bool[Tensor, " responses"]]
 
 

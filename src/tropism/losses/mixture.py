@@ -13,9 +13,9 @@ from torch import Tensor
 
 from tropism.errors import ConfigError, respelled
 from tropism.losses.loss_names import suggestion, unknown_loss
-from tropism.losses.loss_row import Loss, Need, Statistic
+from tropism.losses.loss_row import Loss, Need
 from tropism.losses.table import LOSSES, MIXTURES
-from tropism.scores import Feedback, ResponseScores, SampleFeatures, StepScores, Terms, TokenLevel
+from tropism.scores import Feedback, ResponseScores, SampleFeatures, Statistic, StepScores, Terms, TokenScores
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,14 @@ def _scores_at_zero(length: Int[Tensor, " responses"], feedback: Feedback) -> Re
     """Log-probability 0 for every token under policy and reference, and one sample at the origin for each group."""
     device = length.device
     zero = torch.zeros(length.shape, dtype=torch.float32, device=device)
-    response = torch.repeat_interleave(torch.arange(len(length), device=device), length)
-    nothing = torch.zeros(len(response), device=device)
+    nothing = torch.zeros(int(length.sum()), device=device)
     num_groups = int(feedback.group.max()) + 1 if len(feedback.group) else 0
     origin = torch.zeros(num_groups, 1, 1, device=device)
     return ResponseScores(
         zero,
         zero,
         length,
-        TokenLevel(response, nothing, nothing, nothing + 1, nothing, nothing, nothing + 1),
+        TokenScores(nothing, nothing, nothing, nothing + 1, nothing, nothing + 1),
         SampleFeatures(origin, origin, origin),
     )
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812  (torch's own name for it)
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tropism.scores import Feedback, ResponseScores, TokenLevel
+from tropism.scores import Feedback, ResponseScores, TokenScores
 
 Divergence = Literal["reverse_kl", "forward_kl", "js", "alpha"]
 LARGEST_EXPONENT = 80.0
@@ -99,11 +99,11 @@ def typical_weight(scores: ResponseScores) -> Float[Tensor, " responses"]:
     tokens = needed_tokens(scores)
     assert tokens.sum_squares is not None
     aligned = (tokens.policy.detach() - tokens.sum_squares.clamp(min=1e-30).log()).double()
-    sums = aligned.new_zeros(len(scores.length)).index_add(0, tokens.response, aligned)
+    sums = aligned.new_zeros(len(scores.length)).index_add(0, scores.token_response, aligned)
     return torch.exp(per_token(sums, scores.length)).float()
 
 
-def needed_tokens(scores: ResponseScores) -> TokenLevel:
+def needed_tokens(scores: ResponseScores) -> TokenScores:
     """The token-level scores that a loss asked for."""
     assert scores.tokens is not None, "a loss that needs token-level scores was given none"
     return scores.tokens

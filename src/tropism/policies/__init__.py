@@ -6,6 +6,7 @@ from tropism.lazy import lazy_names
 
 if TYPE_CHECKING:
     from tropism.policies.base import Capability, ModelSettings, Policy, PolicySettings
+    from tropism.policies.generating import GeneratingPolicy
     from tropism.policies.registry import POLICIES, PolicyKind, register_policy
     from tropism.policies.reward import RewardPolicy
     from tropism.policies.text import TextPolicy
@@ -19,6 +20,7 @@ else:
                 "Policy",
                 "PolicySettings",
             ),
+            "tropism.policies.generating": ("GeneratingPolicy",),
             "tropism.policies.registry": (
                 "POLICIES",
                 "PolicyKind",
@@ -32,6 +34,7 @@ else:
 __all__ = [
     "POLICIES",
     "Capability",
+    "GeneratingPolicy",
     "ModelSettings",
     "Policy",
     "PolicyKind",

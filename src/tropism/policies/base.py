@@ -1,4 +1,4 @@
-"""What the trainer, the references and the evaluations ask of a model: `Policy`, and what it says it can do."""
+"""The interface between a model and the trainer, the references and the evaluations: `Policy` and its capabilities."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tropism.errors import ConfigError, ModelError
 from tropism.groups import PreferenceGroup
 from tropism.layout.batch import FAST_TOKENS, Batch
-from tropism.layout.logprobs import Statistic, TokenScores
 from tropism.policies.kinds import KindSettings
 from tropism.records import Account
-from tropism.scores import ResponseScores, TokenLevel
+from tropism.scores import ResponseScores, Statistic, TokenScores
 from tropism.text.prepared import PreparedGroup, prepare_each
 
 Capability = Literal["logp", "generate", "states", "rewards", "images"]
@@ -30,7 +31,7 @@ Layout = Literal["forest", "padded"]
 
 
 class PolicySettings(KindSettings):
-    """What a recipe's `policy` may say beside `kind`; a kind with settings of its own derives from this."""
+    """Keys of a recipe's `policy` other than `kind`; a kind with settings of its own derives from this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,15 +59,16 @@ class Policy(ABC, Generic[PreparedGroup]):
     """A model that scores responses, and may generate some.
 
     Every policy has `prepare_group`, `collate`, `num_tokens`, `save`, `fingerprint`, and `score` or `token_scores`, on
-    which `score` rests. The cached reference needs `token_scores`. A kind that recipes name has `open` too.
+    which `score` rests. The cached reference needs `token_scores`. A kind that recipes name has `open` too, and may
+    have `check_folder`. A kind that generates derives from `GeneratingPolicy`.
 
     Attributes:
         model: the module that is trained; `score` is handed it back, possibly wrapped by a distributed engine.
-        name: what to call the model in a list of caches.
-        model_settings: what `open` was told; None for a policy that was made in another way.
+        name: the name of the model in a list of caches.
+        model_settings: the settings that `open` got; None for a policy that was made in another way.
         capabilities: what it can do.
         can_recompute: whether activations can be recomputed in the backward pass to save memory.
-        settings_type: what a recipe's `policy` may say beside `kind`.
+        settings_type: type of the keys of a recipe's `policy` other than `kind`.
         takes_adapter: whether `open` can put a LoRA adapter on the model.
     """
 
@@ -84,13 +86,21 @@ class Policy(ABC, Generic[PreparedGroup]):
 
         Args:
             path: a folder or hub id; `save` wrote it, or another tool.
-            model: what a recipe says whatever the kind.
-            settings: of `settings_type`: what it says for this kind.
+            model: settings of every kind.
+            settings: settings of this kind, of `settings_type`.
         """
         raise ConfigError(
             f"{cls.__name__} cannot be opened from a recipe.",
             remedy="Give it a class method `open`, see `Policy.open`.",
         )
+
+    @classmethod
+    def check_folder(cls, path: str) -> None:
+        """Refuse a model folder that cannot be opened, without loading its weights; called before a run starts.
+
+        Raises:
+            ModelError: naming what is missing.
+        """
 
     def can(self, *capabilities: Capability) -> bool:
         """Whether the policy has all of these capabilities."""
@@ -99,7 +109,7 @@ class Policy(ABC, Generic[PreparedGroup]):
     def prepare(
         self, groups: Iterable[PreferenceGroup], *, progress: Callable[[int], None] | None = None
     ) -> tuple[list[PreparedGroup], Account]:
-        """Turn groups into what this policy scores; a group that it cannot take is a counted drop with its reason.
+        """Turn groups into what this policy scores; a group that it cannot take is a counted drop with a reason.
 
         Args:
             groups: the groups.
@@ -139,7 +149,7 @@ class Policy(ABC, Generic[PreparedGroup]):
         """The device of the weights."""
         return next(self.model.parameters()).device
 
-    def token_scores(self, model: nn.Module, batch: Batch, *, wanted: Collection[Statistic] = ()) -> TokenScores:
+    def token_scores(self, model: nn.Module, batch: Batch, *, statistics: Collection[Statistic] = ()) -> TokenScores:
         """Scores of every scored token, in the order of `batch.response`; backbone and head run in one forward.
 
         A policy whose responses are not made of tokens has a `score` of its own instead.
@@ -150,7 +160,7 @@ class Policy(ABC, Generic[PreparedGroup]):
 
     def token_logp(self, model: nn.Module, batch: Batch) -> Float[Tensor, " scored"]:
         """Log-probability of every scored token, nats, at least float32."""
-        return self.token_scores(model, batch).logp
+        return self.token_scores(model, batch).policy
 
     def score(
         self, model: nn.Module, batch: Batch, *, statistics: Collection[Statistic] | None = None
@@ -162,12 +172,17 @@ class Policy(ABC, Generic[PreparedGroup]):
             batch: on the model's device.
             statistics: of single tokens, may be empty; without it no token-level scores are returned.
         """
-        found = self.token_scores(model, batch, wanted=statistics or ())
-        tokens = None
-        if statistics is not None:
-            known = {name: value for name, value in found._asdict().items() if name != "logp"}
-            tokens = TokenLevel(batch.response, found.logp, batch.reference_tokens, **known)
-        return ResponseScores(response_sums(found.logp, batch), batch.reference, batch.length, tokens)
+        found = self.token_scores(model, batch, statistics=statistics or ())
+        tokens = None if statistics is None else found._replace(reference=batch.reference_tokens)
+        return ResponseScores(response_sums(found.policy, batch), batch.reference, batch.length, tokens)
+
+    def states(self, groups: Sequence[PreparedGroup]) -> dict[bytes, NDArray[np.float64]]:
+        """A hidden state of every response, from its key (`Prepared.response_key`) to a vector; see `states`."""
+        raise ModelError(f"{type(self).__name__} gives no hidden states.", remedy="Omit what needs them.")
+
+    def identity(self) -> tuple[Any, ...]:
+        """What decides scores of groups and answers to prompts: the fingerprint, and how groups are read."""
+        return (self.fingerprint(),)
 
     def shares_tokens(self, other: Policy) -> bool:
         """Whether a group that this policy prepared means the same to another policy."""
@@ -183,7 +198,7 @@ class Policy(ABC, Generic[PreparedGroup]):
             raise ConfigError(f"{type(self).__name__} cannot recompute activations.", remedy="Lower `max_tokens`.")
 
     def release(self) -> None:
-        """Undo what scoring with recomputed activations needs of the model; called when training is over."""
+        """Undo the changes to the model that recomputing activations needs; called after training."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -195,12 +210,12 @@ class Policy(ABC, Generic[PreparedGroup]):
 
 
 def require(capabilities: Collection[Capability], needs: Collection[Capability], *, policy: str, what: str) -> None:
-    """Refuse to ask a policy for what it cannot do.
+    """Refuse a component that needs a capability that the policy lacks.
 
     Args:
         capabilities: of the policy.
-        needs: of what asks.
-        policy, what: names of both, for the message.
+        needs: capabilities that are needed.
+        policy, what: names of the policy and of the component that needs them, for the message.
 
     Raises:
         ConfigError: naming what is missing.

@@ -1,7 +1,7 @@
-"""Sampling several answers to each prompt: a prompt is computed once, and each answer draws with chances of its own.
+"""Sampling several answers to each prompt: a prompt is computed once, and each answer has random numbers of its own.
 
-An answer depends on the model, its prompt, its number and the seed, and on nothing that is asked beside it. So answers
-can be kept one by one, an interrupted evaluation goes on where it stopped, and two models draw with the same chances.
+An answer depends on the model, its prompt, its number and the seed, and not on the other prompts of the batch. So
+answers can be stored one by one, an interrupted evaluation can be resumed, and two models use the same random numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 SHARED_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
-"""Caches of keys and values: rows can be repeated and left out. The state of a recurrent layer is none."""
+"""Caches of keys and values: rows can be repeated and removed. The state of a recurrent layer is no such cache."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Sampling:
 
     Args:
         num_answers: to each prompt.
-        temperature: 0 takes the likeliest token.
+        temperature: 0 takes the most likely token.
         max_new_tokens: an answer that has not ended is cut here.
         context: most tokens of prompt and answer together.
         seed: of all draws.
@@ -50,7 +50,7 @@ class Sampling:
         return max(0, min(self.max_new_tokens, self.context - len(prompt)))
 
     def chances(self, prompt: tuple[int, ...], answer: int) -> np.ndarray:
-        """A number in [0, 1) for each token of an answer, the same wherever the answer is drawn."""
+        """A random number in [0, 1) for each token of an answer, whatever the batch."""
         key = hashlib.sha256(repr((self.seed, prompt, answer)).encode()).digest()
         return np.random.default_rng(int.from_bytes(key[:16], "big")).random(self.max_new_tokens)
 
@@ -58,7 +58,7 @@ class Sampling:
 def sample_shared(
     model: PreTrainedModel | PeftModel, prompts: Sequence[tuple[int, ...]], sampling: Sampling
 ) -> list[list[tuple[int, ...]]]:
-    """Answers to a batch of prompts: each prompt is computed once, its answers go on from a copy of its cache.
+    """Answers to a batch of prompts: each prompt is computed once, and its answers continue from a copy of its cache.
 
     Rows that have ended leave the batch as soon as they are half of it.
 
@@ -104,7 +104,7 @@ def sample_shared(
 def sample_plain(
     model: PreTrainedModel | PeftModel, prompts: Sequence[tuple[int, ...]], sampling: Sampling
 ) -> list[list[tuple[int, ...]]]:
-    """The slow, plain way: every token of every answer from a whole pass over its text. For any causal model."""
+    """The slow reference implementation for any causal model: a full forward pass for every token of every answer."""
     rows = Rows(prompts, sampling)
     device = next(model.parameters()).device
     for index in range(len(rows.answers)):
@@ -119,7 +119,7 @@ def sample_plain(
 
 
 class Rows:
-    """The answers of a batch as they grow; `index` counts prompts' answers one after the other."""
+    """The answers of a batch while they are generated; `index` counts the answers of all prompts in order."""
 
     def __init__(self, prompts: Sequence[tuple[int, ...]], sampling: Sampling) -> None:
         self.sampling = sampling
@@ -133,7 +133,7 @@ class Rows:
         )
 
     def choose(self, logits: Float[Tensor, "rows vocab"], alive: list[int], step: int) -> Int[Tensor, " rows"]:
-        """The next token of each row of the batch; one that has ended gets one too, which is not kept."""
+        """The next token of each row of the batch; a row that has ended gets one too, which is dropped."""
         if self.sampling.temperature > 0:
             chances = torch.from_numpy(self._chances[alive, step])
             chosen = draw(logits / self.sampling.temperature, chances).cpu()

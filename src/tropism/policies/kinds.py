@@ -1,4 +1,4 @@
-"""Kinds of policy and of reference that a recipe names: found by name, added by users, their settings checked."""
+"""Kinds of policy and of reference in recipes: found by name, added by users, with checked settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = TypeVar("Row")
 
 
 class KindSettings(BaseModel):
-    """What a recipe may say of a kind beside `kind`; unknown keys are refused."""
+    """Keys of a recipe for a kind other than `kind`; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,7 +26,7 @@ def find_kind(table: Mapping[str, Row], name: str, *, base: type, role: str) -> 
         table: from kind to row.
         name: as a recipe gives it; the file or module is run as code, so it must be one that the user trusts.
         base: what the user's class must derive from.
-        role: what a kind is of, for messages.
+        role: `policy` or `reference`, for messages.
 
     Raises:
         ConfigError: if there is no such kind.
@@ -40,7 +40,10 @@ def find_kind(table: Mapping[str, Row], name: str, *, base: type, role: str) -> 
         )
     found = load_function(name, role=role, remedy="Check the file and the name of the class.")
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise ConfigError(f"the {role} {name!r} must be a class derived from {base.__name__}.", remedy="Name one.")
+        raise ConfigError(
+            f"the {role} {name!r} must be a class derived from {base.__name__}, got {found!r}.",
+            remedy="Name such a class.",
+        )
     return found
 
 
@@ -54,11 +57,11 @@ def require_free(table: Mapping[str, Any], name: str) -> None:
 
 
 def checked_settings(kind: type[BaseModel], settings: Mapping[str, Any], *, what: str) -> Any:
-    """What a recipe says of a kind, as its settings.
+    """The keys of a recipe for a kind, as its settings.
 
     Args:
         kind: the type of the settings.
-        settings: the recipe's keys beside `kind`.
+        settings: the recipe's keys other than `kind`.
         what: the kind's name, for messages.
 
     Raises:
@@ -68,8 +71,8 @@ def checked_settings(kind: type[BaseModel], settings: Mapping[str, Any], *, what
         return kind.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        key = ".".join(map(str, first["loc"]))
         raise ConfigError(
-            f"{what}: {where}: {first['msg'][:1].lower()}{first['msg'][1:]}.",
-            remedy=f"Available beside kind: {', '.join(kind.model_fields) or 'nothing'}.",
+            f"{what}: {key}: {first['msg'][:1].lower()}{first['msg'][1:]}.",
+            remedy=f"Available besides kind: {', '.join(kind.model_fields) or 'nothing'}.",
         ) from None

@@ -1,4 +1,4 @@
-"""How a model reads plain text: the log-probability of every token, and which token it would have put there."""
+"""Log-probability of every token of a plain text, and the most likely token in its place."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import NamedTuple
 import torch
 
 from tropism.policies.model_mode import in_mode
-from tropism.policies.text import TextPolicy
+from tropism.policies.transformer import TransformerPolicy
 
 LOGIT_BYTES = 128 * 2**20
 """Logits in memory at a time, about."""
 
 
 class Reading(NamedTuple):
-    """A text as a model read it.
+    """Scores of one text.
 
     Attributes:
         logp: log-probability of each token after those before it, nats.
-        top: the likeliest token at each of these places.
+        top: the most likely token at each of these positions.
     """
 
     logp: list[float]
@@ -28,7 +28,7 @@ class Reading(NamedTuple):
 
 @torch.no_grad()
 def read(
-    policy: TextPolicy, rows: Sequence[tuple[int, ...]], *, progress: Callable[[int], None] | None = None
+    policy: TransformerPolicy, rows: Sequence[tuple[int, ...]], *, progress: Callable[[int], None] | None = None
 ) -> list[Reading]:
     """Read rows of token ids; the first token of a row is given and not predicted.
 
@@ -52,8 +52,8 @@ def read(
     return readings
 
 
-def read_batch(policy: TextPolicy, rows: Sequence[tuple[int, ...]]) -> list[Reading]:
-    """Read a few rows at once, filled up on the right, where a causal model does not look."""
+def read_batch(policy: TransformerPolicy, rows: Sequence[tuple[int, ...]]) -> list[Reading]:
+    """Read a few rows at once, padded on the right, which a causal model does not see."""
     width = max(2, *map(len, rows))
     ids = torch.full((len(rows), width), policy.renderer.eos)
     mask = torch.zeros_like(ids)

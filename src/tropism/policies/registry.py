@@ -1,4 +1,4 @@
-"""The kinds of policy that a recipe can name: `POLICIES`, from kind to its settings, its opener and what it can do."""
+"""The kinds of policy in recipes: `POLICIES`, from kind to its settings, its opener and its capabilities."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ class PolicyKind:
     """A row of the table of kinds.
 
     Args:
-        settings: the type of what a recipe's `policy` may say beside `kind`.
+        settings: the type of the keys of a recipe's `policy` other than `kind`.
         opener: opens a model folder by a path, the settings of every kind, and its own.
-        capabilities: what its policies can do.
+        capabilities: of its policies.
         takes_adapter: whether the opener can put a LoRA adapter on the model.
+        check_folder: refuses a folder that the opener cannot open; see `Policy.check_folder`.
     """
 
     settings: type[PolicySettings]
     opener: Callable[[str, ModelSettings, Any], Policy]
     capabilities: frozenset[Capability]
     takes_adapter: bool = False
+    check_folder: Callable[[str], None] = Policy.check_folder
 
 
 def kind_of(policy: type[Policy]) -> PolicyKind:
     """The row of a class of policies that has `open`, see `Policy`."""
-    return PolicyKind(policy.settings_type, policy.open, policy.capabilities, policy.takes_adapter)
+    return PolicyKind(policy.settings_type, policy.open, policy.capabilities, policy.takes_adapter, policy.check_folder)
 
 
 POLICIES: dict[str, PolicyKind] = {
@@ -65,7 +67,7 @@ def policy_kind(name: str) -> PolicyKind:
 
 
 def policy_settings(name: str, settings: Mapping[str, Any]) -> PolicySettings:
-    """Check what a recipe says for a kind of policy.
+    """The settings of a kind of policy, checked.
 
     Raises:
         ConfigError: for an unknown kind, and for the first setting that is wrong.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,15 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
 from tropism.errors import ConfigError, ModelError
-from tropism.groups import Content, PreferenceGroup, Response
+from tropism.groups import Content
 from tropism.layout import forest, padded, support
 from tropism.layout.batch import Batch
-from tropism.layout.logprobs import Statistic
-from tropism.policies.base import Layout, ModelSettings, PolicySettings
+from tropism.policies.base import Layout, ModelSettings, Policy, PolicySettings
 from tropism.policies.loading import first_line, load_tokenizer, render_rules
+from tropism.policies.rewards import answer_rewards
 from tropism.policies.transformer import TransformerPolicy
-from tropism.scores import ResponseScores
-from tropism.text.prepared import require_groups
+from tropism.scores import ResponseScores, Statistic
 from tropism.text.render import Renderer
-from tropism.text.rendered import RenderedGroup
 
 
 class RewardPolicy(TransformerPolicy):
@@ -101,7 +98,7 @@ class RewardPolicy(TransformerPolicy):
 
     @torch.no_grad()
     def check_on_the_model(self) -> None:
-        """See on a few tokens that both layouts give the same rewards."""
+        """Check on a few tokens that both layouts give the same rewards."""
         if self.layout == "padded":
             return
         group = support.trial_group(self.causal_model)
@@ -113,7 +110,7 @@ class RewardPolicy(TransformerPolicy):
     def score(
         self, model: nn.Module, batch: Batch, *, statistics: Collection[Statistic] | None = None
     ) -> ResponseScores:
-        """The reward of every response of a batch; lengths are of the responses, the reference is none."""
+        """The reward of every response of a batch; lengths are those of the responses, and there is no reference."""
         with self._attending():
             rewards = self._rewards(model, batch)
         return ResponseScores(rewards.to(torch.float32 if rewards.device.type == "mps" else torch.float64), None,
@@ -141,44 +138,11 @@ class RewardPolicy(TransformerPolicy):
                 handle.remove()
         return rewards
 
-    @torch.no_grad()
-    def rewards(self, prompts: Sequence[Content], answers: Sequence[Content]) -> list[float]:
-        """The reward of each answer to its prompt.
+    def rewards(self, prompts: Sequence[Content], answers: Sequence[Content]) -> list[float | None]:
+        """The reward of each answer to its prompt, see `answer_rewards`."""
+        return answer_rewards(self, prompts, answers)
 
-        Raises:
-            DataError: if no answer can be rendered.
-        """
-        groups = [
-            PreferenceGroup(str(number), (prompt,), (Response("0", answer),))
-            for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
-        ]
-        rendered, account = self.prepare(groups)
-        require_groups(rendered, account, what="the reward model")
-        found = {one.group.id: value for one, (value,) in zip(rendered, self.group_rewards(rendered), strict=True)}
-        return [found.get(group.id, float("-inf")) for group in groups]
 
-    @torch.no_grad()
-    def group_rewards(
-        self, groups: Sequence[RenderedGroup], *, progress: Callable[[int], None] | None = None
-    ) -> list[list[float]]:
-        """The reward of every response of every group, in their order.
-
-        Args:
-            groups: in token ids.
-            progress: called with the number of groups done since the last call.
-        """
-        numbered = [
-            dataclasses.replace(one, group=dataclasses.replace(one.group, id=str(place)))
-            for place, one in enumerate(groups)
-        ]
-        found: list[list[float]] = [[] for _ in groups]
-        was_training = self.model.training
-        self.model.eval()
-        for batch in self.collate(numbered, tokens_per_batch=self.fast_budget(numbered)):
-            values = iter(self.score(self.model, batch.to(self.device)).policy.tolist())
-            for place in map(int, batch.group_ids):  # a batch holds whole groups, in an order of its own
-                found[place] = [next(values) for _ in groups[place].responses]
-            if progress:
-                progress(len(batch.group_ids))
-        self.model.train(was_training)
-        return found
+def open_reward_model(path: str) -> Policy:
+    """Open a reward model with its own template; see `RewardPolicy.from_pretrained`."""
+    return RewardPolicy.from_pretrained(path)

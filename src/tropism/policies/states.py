@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from tropism.layout import padded
 from tropism.layout.batch import FAST_TOKENS
 from tropism.policies.model_mode import in_mode
-from tropism.policies.text import TextPolicy
+from tropism.policies.transformer import TransformerPolicy
 from tropism.text.rendered import RenderedGroup
 
 
 @torch.no_grad()
-def response_states(policy: TextPolicy, groups: Sequence[RenderedGroup]) -> dict[bytes, NDArray[np.float64]]:
+def response_states(policy: TransformerPolicy, groups: Sequence[RenderedGroup]) -> dict[bytes, NDArray[np.float64]]:
     """Mean last hidden state of every response's scored tokens, the end of sequence among them.
 
     Computed on the padded layout with the model's own attention: a token's state is what the head would see there.
@@ -48,7 +48,7 @@ def response_states(policy: TextPolicy, groups: Sequence[RenderedGroup]) -> dict
 
 @contextlib.contextmanager
 def before_head(head: nn.Module) -> Iterator[list[Tensor]]:
-    """For one forward pass, keep what would go into a model's head, and show the head no position at all."""
+    """For one forward pass, keep the input of a model's head, and give the head no positions."""
     seen: list[Tensor] = []
 
     def take(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:

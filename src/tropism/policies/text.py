@@ -6,18 +6,18 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tropism.errors import ModelError
-from tropism.groups import Content
+from tropism.groups import Content, PreferenceGroup, Response
 from tropism.layout import support
 from tropism.layout.batch import Batch
 from tropism.layout.logprobs import (
-    Statistic,
-    TokenScores,
     head_sees_only,
     known_after_head,
     scores_for_logits,
@@ -25,12 +25,17 @@ from tropism.layout.logprobs import (
 )
 from tropism.policies.base import Layout, ModelSettings, PolicySettings
 from tropism.policies.decoding import Sampling, can_share, sample_plain, sample_shared
+from tropism.policies.generating import GeneratingPolicy
 from tropism.policies.loading import add_lora, load_model, load_tokenizer, render_rules, stops_of
+from tropism.policies.states import response_states
 from tropism.policies.transformer import TransformerPolicy
-from tropism.text.render import Renderer
+from tropism.scores import Statistic, TokenScores
+from tropism.text.render import Renderer, special_texts
+from tropism.text.rendered import RenderedGroup, RenderedResponse
+from tropism.text.templates import PlainTemplate, template_for
 
 
-class TextPolicy(TransformerPolicy):
+class TextPolicy(TransformerPolicy, GeneratingPolicy[RenderedGroup]):
     """A causal language model with its tokenizer; see `TransformerPolicy`.
 
     Raises:
@@ -116,7 +121,7 @@ class TextPolicy(TransformerPolicy):
         if self.layout == "forest":
             support.try_forest(self.causal_model)
 
-    def token_scores(self, model: nn.Module, batch: Batch, *, wanted: Collection[Statistic] = ()) -> TokenScores:
+    def token_scores(self, model: nn.Module, batch: Batch, *, statistics: Collection[Statistic] = ()) -> TokenScores:
         """Scores of every scored token, in the order of `batch.response`.
 
         Only the states that predict a scored token meet the vocabulary, in chunks. A model that does something unknown
@@ -128,17 +133,17 @@ class TextPolicy(TransformerPolicy):
             with (
                 self._attending(),
                 scores_for_logits(
-                    self.causal_model, head, self._after_head, batch.predicting, batch.targets, wanted=wanted
+                    self.causal_model, head, self._after_head, batch.predicting, batch.targets, statistics=statistics
                 ) as found,
             ):
                 logp = model(**inputs, use_cache=False).logits
-            scores = found[0]._replace(logp=logp)
+            scores = found[0]._replace(policy=logp)
         else:
             with self._attending(), head_sees_only(head, batch.predicting):
                 logits = model(**inputs, use_cache=False).logits[0]
             keep = logits.numel() * 8
             scores = token_scores(
-                nn.Identity(), logits, batch.targets, vocabulary=logits.shape[1], wanted=wanted, keep_bytes=keep
+                nn.Identity(), logits, batch.targets, vocabulary=logits.shape[1], statistics=statistics, keep_bytes=keep
             )
         known = {name: one.index_select(0, batch.place) for name, one in scores._asdict().items() if one is not None}
         return TokenScores(**known)
@@ -164,9 +169,66 @@ class TextPolicy(TransformerPolicy):
         )
         return self.texts([answer for (answer,) in rows])
 
+    @property
+    def stops(self) -> frozenset[int]:
+        """The token ids that end an answer."""
+        return self.renderer.stops
+
+    @property
+    def special_texts(self) -> tuple[str, ...]:
+        """The tokenizer's special tokens, as they would stand in a text."""
+        return special_texts(self.tokenizer)
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether prompts are dialogues; a plain template writes one text."""
+        return self.renderer.rules.template != "plain"
+
+    def prompt_ids(self, prompt: Content) -> tuple[int, ...]:
+        """The token ids of a whole prompt.
+
+        Raises:
+            DataError: if the template cannot write the prompt.
+        """
+        return self.renderer.prompt_ids(prompt)
+
+    def start_of(self, prompt: Content, *, max_new_tokens: int) -> tuple[int, ...]:
+        """The token ids that an answer starts from; a prompt that leaves no room is cut on the left, at a turn if
+        possible.
+        """
+        most = self.room_of_prompt(max_new_tokens)
+        ids = self.prompt_ids(prompt)
+        if len(ids) > most:
+            template = template_for(self.tokenizer, self.renderer.rules.template, prompt)
+            for shorter in template.shorter_prompts(prompt):
+                ids = self.prompt_ids(shorter)
+                if len(ids) <= most:
+                    break
+        return ids[-most:]
+
+    def start_of_group(self, group: RenderedGroup) -> tuple[int, ...]:
+        """The token ids of a rendered group's first prompt, as in training."""
+        return group.prompts[0]
+
+    def sampled_group(self, name: str, start: tuple[int, ...], answer: tuple[int, ...]) -> RenderedGroup:
+        """A sampled answer as a group of one response, in the sampled tokens."""
+        group = PreferenceGroup(name, ("",), (Response("0", None),))
+        response = RenderedResponse(answer, (True,) * len(answer), 0, complete=True)
+        return RenderedGroup(group, (start,), (response,), (), (), (None,), (None,))
+
+    def states(self, groups: Sequence[RenderedGroup]) -> dict[bytes, NDArray[np.float64]]:
+        """Mean last hidden state of every response's scored tokens; see `response_states`."""
+        return response_states(self, groups)
+
     def texts(self, rows: Sequence[tuple[int, ...]]) -> list[str]:
         """Sampled token ids as text, without special tokens and surrounding white space."""
         return [text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)]
+
+    def texts_after(self, prompt: Content, rows: Sequence[tuple[int, ...]]) -> list[str]:
+        """As `texts`; behind a plain prompt with the white space that separates an answer from it."""
+        if not isinstance(template_for(self.tokenizer, self.renderer.rules.template, prompt), PlainTemplate):
+            return self.texts(rows)
+        return [text.rstrip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)]
 
     @torch.no_grad()
     def sample(
@@ -208,3 +270,14 @@ class TextPolicy(TransformerPolicy):
                     progress(len(part))
         self.model.train(was_training)
         return answers
+
+
+def text_policy(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    renderer: Renderer,
+    *,
+    layout: Layout = "forest",
+) -> TextPolicy:
+    """A causal language model that is in memory, as a policy of kind `text`."""
+    return TextPolicy(model, tokenizer, renderer, layout=layout)

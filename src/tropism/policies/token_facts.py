@@ -1,4 +1,4 @@
-"""What a model's tokenizer makes of a group, for the audit of data: no weights are loaded, only names and numbers."""
+"""Facts about a group in a model's tokens, for the audit of data; no weights are loaded."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ HEAD = 40
 
 
 class TokenReader:
-    """Renders groups one at a time and says what became of them.
+    """Renders groups one at a time and reports truncations, collisions and drops.
 
     Args:
         renderer: as training uses it.
-        num_embeddings: how many token ids the model knows.
+        num_embeddings: number of token ids that the model knows.
     """
 
     def __init__(self, renderer: Renderer, *, num_embeddings: int) -> None:
@@ -42,11 +42,11 @@ class TokenReader:
 
     @property
     def num_embeddings(self) -> int:
-        """How many token ids the model knows."""
+        """Number of token ids that the model knows."""
         return self._num_embeddings
 
     def facts(self, group: PreferenceGroup) -> TokenFacts:
-        """What becomes of a group; of one that spells special tokens, what would become of it once they are escaped."""
+        """The facts of a group; special tokens that it spells are escaped first."""
         try:
             whole = self._prompts(group)
             starts_twice = (self.tokenizer.bos_token_id,) * 2 in [ids[:2] for ids in whole]
@@ -120,8 +120,8 @@ def open_token_reader(path: str, *, max_tokens: int | None, min_response_tokens:
         template: see `tropism.text.templates`.
 
     Raises:
-        ModelError: where tokenizer or configuration are missing.
-        ConfigError: where `max_tokens` is beyond the model's context.
+        ModelError: if tokenizer or configuration is missing.
+        ConfigError: if `max_tokens` is beyond the model's context.
     """
     tokenizer = load_tokenizer(path)
     try:

@@ -1,4 +1,4 @@
-"""What every policy over a model of transformers shares: layout, attention, saving, and the identity of its weights."""
+"""The base of policies over a model of transformers: layout, attention, saving, and the identity of its weights."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tropism.errors import ConfigError
 from tropism.groups import PreferenceGroup
 from tropism.layout import attention, forest, padded, support
 from tropism.layout.batch import Batch
 from tropism.policies.base import Layout, Policy
+from tropism.policies.loading import load_tokenizer
 from tropism.policies.model_mode import in_mode
 from tropism.text.render import Renderer
 from tropism.text.rendered import RenderedGroup
@@ -42,7 +44,7 @@ class TransformerPolicy(Policy[RenderedGroup]):
             per response and works for every model.
 
     Raises:
-        ModelError: where the forest would not be exact for the model, naming the layer.
+        ModelError: if the forest would not be exact for the model, naming the layer.
     """
 
     can_recompute = True
@@ -67,13 +69,18 @@ class TransformerPolicy(Policy[RenderedGroup]):
             attention.register()
             support.require_forest(self.causal_model)
         has_weights = not any(parameter.is_meta for parameter in model.parameters())
-        if has_weights:  # a model that gets its weights later is taken by its parts
+        if has_weights:  # without weights the model is judged by its layers alone
             with in_mode(model):
                 self.check_on_the_model()
 
+    @classmethod
+    def check_folder(cls, path: str) -> None:
+        """Refuse a folder without a tokenizer that can be loaded; see `Policy.check_folder`."""
+        load_tokenizer(path)
+
     @abstractmethod
     def check_on_the_model(self) -> None:
-        """See on a few tokens that scores will come out right."""
+        """Check on a few tokens that scores are right."""
 
     @property
     def causal_model(self) -> PreTrainedModel:
@@ -82,7 +89,7 @@ class TransformerPolicy(Policy[RenderedGroup]):
 
     @property
     def context(self) -> int:
-        """Most tokens that the model takes; a large number where it sets no bound."""
+        """Maximum number of tokens that the model takes; a large number if it sets no bound."""
         return getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 2**30
 
     def prepare_group(self, group: PreferenceGroup, notes: Counter[str]) -> RenderedGroup:
@@ -90,7 +97,7 @@ class TransformerPolicy(Policy[RenderedGroup]):
         return self.renderer.render_group(group, notes)
 
     def collate(self, groups: Sequence[RenderedGroup], *, tokens_per_batch: int) -> Sequence[Batch]:
-        """Micro-batches of at most so many tokens: tries in one row, or rows of like length."""
+        """Micro-batches of at most this many tokens: tries in one row, or rows of similar length."""
         if self.layout == "padded":
             parts = padded.split(groups, tokens_per_batch=tokens_per_batch)
             return [padded.collate(part, positions=self.positions) for part in parts]
@@ -122,7 +129,7 @@ class TransformerPolicy(Policy[RenderedGroup]):
     def _attending(self) -> contextlib.AbstractContextManager[None]:
         """The layout's attention for one forward pass.
 
-        Where activations are recomputed it stays for the backward pass too, until `release`.
+        If activations are recomputed it stays for the backward pass too, until `release`.
         """
         if self.layout == "padded":
             return contextlib.nullcontext()
@@ -133,9 +140,19 @@ class TransformerPolicy(Policy[RenderedGroup]):
         return support.attending(self.causal_model, attention.NAME)
 
     def own_attention(self) -> contextlib.AbstractContextManager[None]:
-        """The attention that the model came with, for rows that are no forest: generation, hidden states."""
+        """The model's own attention, for rows that are no forest: generation, hidden states."""
         return support.attending(
             self.causal_model, self._native_attention or self.causal_model.config._attn_implementation
+        )
+
+    def identity(self) -> tuple[Any, ...]:
+        """The fingerprint, the tokenizer, the template and the length rules."""
+        tokenizer = self.tokenizer
+        return (
+            self.fingerprint(),
+            tokenizer.backend_tokenizer.to_str(),
+            tokenizer.chat_template,
+            repr(self.renderer.rules),
         )
 
     def shares_tokens(self, other: Policy) -> bool:
@@ -158,23 +175,23 @@ class TransformerPolicy(Policy[RenderedGroup]):
     def save(self, folder: Path) -> None:
         """Write model and tokenizer as safetensors, whole or not at all."""
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
             self.model.config.use_cache = True
-            self.model.save_pretrained(beside)
-            self.tokenizer.save_pretrained(beside)
-            beside.chmod(0o755)
+            self.model.save_pretrained(temporary)
+            self.tokenizer.save_pretrained(temporary)
+            temporary.chmod(0o755)
             if folder.exists():
                 shutil.rmtree(folder)
-            os.replace(beside, folder)
+            os.replace(temporary, folder)
         except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             raise
 
     def fingerprint(self) -> str:
         """Digest of every weight with its name and dtype, and of the configuration that decides a score.
 
-        A fresh LoRA adapter adds nothing, so it is left out: another seed of it finds the same scores.
+        A fresh LoRA adapter adds nothing, so it is omitted: another seed of it finds the same scores.
         """
         digest = hashlib.blake2b(digest_size=20)
         is_idle = adapter_is_idle(self.model)
@@ -191,6 +208,30 @@ class TransformerPolicy(Policy[RenderedGroup]):
             digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
+
+
+def language_model(policy: Policy | None) -> TransformerPolicy | None:
+    """A policy as a causal language model of transformers, with tokenizer, embeddings and head; None if it is none."""
+    return policy if isinstance(policy, TransformerPolicy) and policy.can("logp") else None
+
+
+def require_language_model(policy: Policy | None, *, what: str) -> TransformerPolicy:
+    """A policy as a causal language model of transformers.
+
+    Args:
+        policy: None for a model that is not on this machine.
+        what: what works on the model's own tokens, for the message.
+
+    Raises:
+        ConfigError: if it is none.
+    """
+    found = language_model(policy)
+    if found is None:
+        kind = "a model behind an endpoint" if policy is None else type(policy).__name__
+        raise ConfigError(
+            f"{what} needs a causal language model of transformers, got {kind}.", remedy="Omit it for this model."
+        )
+    return found
 
 
 def adapter_is_idle(model: nn.Module) -> bool:

@@ -25,7 +25,7 @@ from tropism.references.score_cache import default_folder, open_cache, read_rows
 from tropism.text.prepared import Prepared
 
 GROUPS_AT_ONCE = 1024
-"""Groups that are looked up and scored together: enough to pack well, few enough for any memory."""
+"""Maximum number of groups that are looked up and scored together."""
 
 
 class CachedReference(Reference):
@@ -34,8 +34,8 @@ class CachedReference(Reference):
     Args:
         policy: the policy in its start state.
         folder: where caches are kept; `default_folder()` if None.
-        tokens_per_batch: most tokens that are scored at a time; None takes the policy's `fast_budget`.
-        keep: False keeps the scores in memory alone, for texts that will not come again.
+        tokens_per_batch: maximum number of tokens that are scored at a time; None takes the policy's `fast_budget`.
+        keep: False keeps the scores in memory only, for texts that are scored once.
     """
 
     kind = "cached"
@@ -62,9 +62,9 @@ class CachedReference(Reference):
         return cls(request.policy, tokens_per_batch=request.tokens_per_batch)
 
     def prepare(self, groups: Iterable[Prepared], *, progress: Callable[[int], None] | None = None) -> None:
-        """Read what the disk knows and score the rest; every scored batch is on disk before the next one starts.
+        """Read known scores from disk and compute the others; every scored batch is on disk before the next one starts.
 
-        Groups may come from anywhere, a stream too: so many as fit into `GROUPS_AT_ONCE` are held at a time.
+        Groups may be a stream: at most `GROUPS_AT_ONCE` of them are in memory at a time.
         """
         stream = iter(groups)
         if self._stem:  # scores in a lower precision are other numbers
@@ -87,7 +87,7 @@ class CachedReference(Reference):
                         progress(more)
 
     def _look_up(self, groups: Sequence[Prepared], cache: sqlite3.Connection) -> list[Prepared]:
-        """Take from the cache what it knows, and return the responses that are left."""
+        """Read known scores from the cache, and return groups of the responses that it lacks."""
         lengths = {
             key: group.num_scored(index)
             for group in groups
@@ -132,7 +132,7 @@ class CachedReference(Reference):
             self._tokens.update(rows)
 
     def attach(self, batch: Batch, model: nn.Module) -> Batch:
-        """Look the batch up."""
+        """The batch with its scores from the cache."""
         reference: Float[Tensor, " responses"] = torch.tensor(
             [self.known[key] for key in batch.keys], dtype=torch.float64
         )

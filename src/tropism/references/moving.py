@@ -1,4 +1,4 @@
-"""A reference that follows the policy: trust-region DPO's soft and hard updates, kept with the checkpoint."""
+"""A reference that follows the policy, with the soft and hard updates of trust-region DPO; saved in checkpoints."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MovingSettings(ReferenceSettings):
 class MovingReference(Reference):
     """The policy some steps ago, or an exponential moving average of it, computed in every step.
 
-    Only what is trained is kept twice (an adapter, for example), and swapped with the policy's for a forward pass.
+    Only trained weights are copied (an adapter, for example); the copy replaces them for a forward pass.
 
     Args:
         policy: the policy in its start state.

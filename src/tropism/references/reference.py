@@ -1,4 +1,4 @@
-"""Where the log-probabilities under the reference come from: `Reference`, none, and the check at step 0."""
+"""`Reference`, the source of log-probabilities under the reference; none; and the check at step 0."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STEP_ZERO_BOUND_NATS = {torch.float32: 1e-3, torch.float64: 1e-3, torch.bfloat16
 
 
 class ReferenceSettings(KindSettings):
-    """What a recipe's `reference` may say beside `kind`; a kind with settings of its own derives from this."""
+    """Keys of a recipe's `reference` other than `kind`; a kind with settings of its own derives from this."""
 
 
 @dataclass(frozen=True)
 class ReferenceRequest:
-    """What a reference is made for.
+    """The input of `Reference.make`.
 
     Args:
         policy: in its start state.
@@ -41,13 +41,13 @@ class ReferenceRequest:
 
 
 class Reference(ABC):
-    """Where the log-probabilities under the reference come from.
+    """The source of log-probabilities under the reference.
 
     Attributes:
         kind: its name in records.
-        needs: what the policy must be able to do.
-        settings_type: what a recipe's `reference` may say beside `kind`.
-        tokens_scored: how many tokens the reference model computed for this run; 0 if all were known.
+        needs: capabilities that the policy must have.
+        settings_type: type of the keys of a recipe's `reference` other than `kind`.
+        tokens_scored: number of tokens that the reference model computed for this run; 0 if all were known.
         keep_tokens: whether a loss needs the log-probabilities of single tokens; set before `prepare`.
         is_start: whether it claims to be the policy's start state, which the trainer then checks at step 0.
     """
@@ -84,11 +84,11 @@ class Reference(ABC):
         """Called after every optimizer step, with its number."""
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint must keep of it; nothing if it can be made again."""
+        """Tensors that a checkpoint must keep; none if the reference can be made again."""
         return {}
 
     def load_state(self, state: dict[str, Tensor]) -> None:  # noqa: B027
-        """Continue from what a checkpoint kept."""
+        """Continue from the tensors of a checkpoint."""
 
 
 class NoReference(Reference):
@@ -127,7 +127,7 @@ def scored_by(policy: Policy, model: nn.Module, batch: Batch, *, keep_tokens: bo
 def assert_is_start(policy: Policy, model: nn.Module, batch: Batch) -> float:
     """Check at step 0 that the reference is the policy's start state, in the mode that training runs in.
 
-    Only an adapter's own dropout is switched off for it; any other randomness in a score would be found here.
+    Only an adapter's own dropout is switched off for it; any other randomness in a score fails this check.
 
     Args:
         batch: on the model's device, with its reference.

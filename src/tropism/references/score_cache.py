@@ -35,7 +35,7 @@ class CacheFile(NamedTuple):
         tokens: number of log-probabilities.
         num_bytes: size on disk.
         last_used: day (UTC) of the last run that opened it, as YYYY-MM-DD.
-        problem: why it cannot be read; None where it can.
+        problem: why it cannot be read; None if it can.
     """
 
     path: Path
@@ -57,7 +57,7 @@ def open_cache(path: Path | None, *, model: str = "") -> Iterator[sqlite3.Connec
     """A table from response key to per-token log-probabilities (float32); without a path it lives in memory.
 
     Raises:
-        OutputError: where it cannot be written or is broken.
+        OutputError: if it cannot be written or is broken.
     """
     try:
         if path:
@@ -156,7 +156,7 @@ def look_into(path: Path) -> CacheFile:
 
 
 def files_of(path: Path) -> list[Path]:
-    """A cache file with SQLite's files beside it."""
+    """A cache file with SQLite's own files for it."""
     return [one for end in ("", "-wal", "-shm") if (one := path.with_name(path.name + end)).exists()]
 
 

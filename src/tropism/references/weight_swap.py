@@ -1,4 +1,4 @@
-"""A second state of a model's trained weights, which is swapped in for the time of a block."""
+"""A copy of a model's trained weights, which can replace them within a block."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 
 class KeptWeights:
-    """A copy of what is trained of a model (an adapter, for example) as it is now.
+    """A copy of the trained weights of a model (of an adapter, for example) as they are now.
 
-    The copy and the model's own weights are swapped tensor by tensor, and every bit comes back.
+    The copy and the model's own weights are swapped tensor by tensor, and restored exactly.
 
     Args:
-        model: whose weights are copied; not sharded.
+        model: its weights are copied; they must not be sharded.
         on_cpu: keeps the copy on the CPU, so that the model's device never holds both; else the copy follows the model
             to its device, and a swap moves no memory.
 

@@ -21,7 +21,6 @@ from tropism.metrics.pair_order import order_credit
 from tropism.records import Account, DataCard, Estimate
 from tropism.sampling.judged_edges import Pairing, judge_groups
 from tropism.sampling.prompt_files import Prompts
-from tropism.text.templates import PlainTemplate, template_for
 
 
 @dataclass(frozen=True)
@@ -140,13 +139,9 @@ def draw_groups(
 
 def as_written(subject: Subject, prompt: Content, answers: Sequence[Answer]) -> list[str]:
     """Answers as training will see them, with the blank before them where nothing else parts them from the prompt."""
-    policy = subject.policy
-    if policy is None or not isinstance(
-        template_for(policy.tokenizer, policy.renderer.rules.template, prompt), PlainTemplate
-    ):
+    if subject.generator is None:
         return [answer.text for answer in answers]
-    texts = policy.tokenizer.batch_decode([answer.ids for answer in answers], skip_special_tokens=True)
-    return [text.rstrip() for text in texts]
+    return subject.generator.texts_after(prompt, [answer.ids for answer in answers])
 
 
 def distinct_answers(texts: Sequence[str], notes: Counter[str]) -> list[str]:

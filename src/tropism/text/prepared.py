@@ -25,6 +25,10 @@ class PreparedResponse(Protocol):
     def num_scored(self) -> int:
         """Number of scored tokens; 1 for a response that is not made of tokens."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether nothing of the response was truncated."""
+
 
 @runtime_checkable
 class Prepared(Protocol):

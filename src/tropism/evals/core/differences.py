@@ -1,4 +1,4 @@
-"""Models beside the base: every metric's difference on the same items, with interval, test and correction."""
+"""Models compared with the base: differences of every metric on the same items, with interval, test and correction."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def within_unit(estimate: Estimate, metric: str, measures: Mapping[str, Measure]
 
 
 def compare_results(before: Kept, after: Kept, row: Eval) -> list[Comparison]:
-    """A model beside the base on every metric of one eval, not yet corrected for the number of tests."""
+    """Comparisons of a model with the base on every metric of one eval, before the correction for many tests."""
     shared = {item.id for item in before.items} & {item.id for item in after.items}
     first, second = ({item.id: item for item in kept.items if item.id in shared} for kept in (before, after))
     bases, values = (
@@ -74,7 +74,7 @@ def compare_results(before: Kept, after: Kept, row: Eval) -> list[Comparison]:
 
 
 def is_close(made: Estimate, kept: Estimate) -> bool:
-    """Whether a metric is what the items come to (in any order), and not a number of the eval's own."""
+    """Whether a metric is computed from the items (in any order), and not a number of the eval's own."""
     return math.isclose(made.value, kept.value, rel_tol=1e-9, abs_tol=1e-12)
 
 
@@ -126,8 +126,7 @@ def differences(
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """The comparisons of one model with p-values adjusted by Holm's method.
 
-    Metrics that people want to go one way are one family of tests, all others another: what is only described does not
-    weaken what is judged.
+    Metrics with a wanted direction are one family of tests, all others a second one, which does not weaken the first.
     """
     adjusted: dict[int, float] = {}
     for family in (True, False):
@@ -138,7 +137,7 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def same_notes(before: Kept, after: Kept, same_within: Mapping[str, float]) -> list[str]:
-    """For each metric with a least difference that matters, whether the models are the same up to it."""
+    """For each metric with a smallest relevant difference, whether the models are equivalent up to it."""
     first, second = ({item.id: item for item in kept.items} for kept in (before, after))
     notes = []
     for metric, margin in same_within.items():
@@ -161,5 +160,5 @@ def values_of(items: Sequence[Item], name: str) -> tuple[list[float], list[str]]
 
 
 def cluster_of(item: Item) -> str:
-    """What an item belongs to."""
+    """The cluster of an item."""
     return item.cluster

@@ -53,22 +53,22 @@ class Check(GateSection):
 
 
 class GateFile(GateSection):
-    """The gate's file: its checks, and the folder to look at where the command names none."""
+    """The gate's file: its checks, and the folder to read if the command names none."""
 
     checks: tuple[Check, ...] = Field(min_length=1)
     folder: str | None = None
 
 
 class Checked(NamedTuple):
-    """What became of one threshold on one model.
+    """The result of one threshold on one model.
 
     Attributes:
-        metric: its name, behind the model's where there are several; `alarms` for alarms.
+        metric: its name, preceded by the model's if there are several; `alarms` for alarms.
         of: `value` or `difference`.
         bound: `low`, `high` or `value`.
         at: `at_least` or `at_most`.
         threshold: the number.
-        found: the number that was held against it; None where there is none.
+        found: the measured number; None if there is none.
         n: samples behind it.
         passed: whether it holds.
         reason: in plain words.
@@ -97,28 +97,29 @@ def read_gate(path: Path) -> GateFile:
     """Read a gate's file.
 
     Raises:
-        ConfigError: where it is missing, no YAML, or holds something else than checks.
+        ConfigError: if it is missing, is no YAML, or holds anything but checks.
     """
     try:
         return GateFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ConfigError(f"the gate {path} does not exist.", remedy="Check the path.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the gate {path} is not YAML: {' '.join(str(error).split())}.", remedy="Mend it.") from None
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"the gate {path} is not YAML: {problem}.", remedy="Fix the YAML syntax.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
+        key = ".".join(map(str, first["loc"])) or "file"
         message = first["msg"].removeprefix("Value error, ")
         raise ConfigError(
-            f"the gate's {where} is {short(first.get('input'))}: {message}.", remedy="See docs/evaluation.md."
+            f"the gate's {key} is {short(first.get('input'))}: {message}.", remedy="See docs/evaluation.md."
         ) from None
 
 
 def read_measures(folder: Path) -> Measures:
-    """What a suite run's or a training run's folder tells.
+    """The measures in the folder of a suite run or a training run.
 
     Raises:
-        DataError: where the folder holds neither.
+        DataError: if the folder holds neither.
     """
     if not (folder / "eval.json").exists():
         run = read_run(folder / "run.json")
@@ -143,7 +144,7 @@ def differences_of(record: SuiteRun, model: str) -> dict[str, Estimate]:
 
 
 def known_alarms(run: str | None) -> list[Alarm] | None:
-    """The alarms of the run that made a model; None where it is not known or no longer there."""
+    """The alarms of the run that made a model; None if it is unknown or no longer there."""
     try:
         return alarms_of(read_run(Path(run) / "run.json")) if run else None
     except DataError:
@@ -212,7 +213,7 @@ def no_alarms(model: str, measures: Measures) -> Checked:
 
 
 def named(metric: str, model: str, measures: Measures) -> str:
-    """A metric's name, behind the model's where that is not plain."""
+    """A metric's name, preceded by the model's if it is ambiguous."""
     return metric if list(measures.values) == [model] else f"{model}: {metric}"
 
 

@@ -9,9 +9,10 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from tropism.evals.core.subject import Capability, Subject
+from tropism.evals.core.subject import Subject
 from tropism.groups import PreferenceGroup
 from tropism.judges.judge import Judge
+from tropism.policies.base import Capability
 from tropism.records import Estimate, EvalWords, Matrix, Measure
 
 Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -58,8 +59,8 @@ class Measured:
 
     Args:
         items: every measured item.
-        metrics: numbers whose interval the eval computes itself. Every other name in the items' `values` is a metric
-            too: their mean, with a bootstrap interval over clusters. So is every name in the eval's `statistics`.
+        metrics: numbers with an interval of the eval itself. Every other name in the items' `values` is a
+            metric too: their mean, with a bootstrap interval over clusters. So is every name in `Eval.statistics`.
         matrices: tables of estimates.
         series: values of single items for a figure.
         skipped: what could not be measured: reason to number.

@@ -1,16 +1,13 @@
-"""A question as the turns that a model was trained to read."""
+"""A question as the turns that a model was trained to read, whether it is on this machine or behind an endpoint."""
 
 from __future__ import annotations
 
-from tropism.errors import DataError
 from tropism.groups import Content
-from tropism.policies.text import TextPolicy
+from tropism.policies.generating import GeneratingPolicy
 
 
-def as_turns(policy: TextPolicy | None, user: str, *, system: str = "") -> Content:
-    """A user's words, with a system turn before them, in the form that a model's template takes.
-
-    A template without a system role, and one that writes plain text, gets both in one text.
+def as_turns(policy: GeneratingPolicy | None, user: str, *, system: str = "") -> Content:
+    """A user's words, with a system turn before them, in the form that a model reads.
 
     Args:
         policy: the model; None behind an endpoint, which takes turns.
@@ -21,31 +18,18 @@ def as_turns(policy: TextPolicy | None, user: str, *, system: str = "") -> Conte
         >>> as_turns(None, "Hi")
         ({'role': 'user', 'content': 'Hi'},)
     """
-    together = f"{system}\n\n{user}" if system else user
-    if policy is None or policy.renderer.rules.template != "plain":
-        first = ({"role": "system", "content": system},) if system else ()
-        turns = (*first, {"role": "user", "content": user})
-        if policy is None or not system or takes(policy, turns):
-            return turns
-        return ({"role": "user", "content": together},)
-    return f"{together}\n"
+    if policy is not None:
+        return policy.as_turns(user, system=system)
+    first = ({"role": "system", "content": system},) if system else ()
+    return (*first, {"role": "user", "content": user})
 
 
-def takes(policy: TextPolicy, prompt: Content) -> bool:
-    """Whether a model's template can write a prompt."""
-    try:
-        policy.renderer.prompt_ids(prompt)
-    except DataError:
-        return False
-    return True
-
-
-def leaves_room(policy: TextPolicy | None, prompt: Content, *, max_new_tokens: int) -> bool:
-    """Whether a prompt and an answer fit into a model's context; an endpoint is believed to have room.
+def leaves_room(policy: GeneratingPolicy | None, prompt: Content, *, max_new_tokens: int) -> bool:
+    """Whether a prompt and an answer fit into a model's context; an endpoint is assumed to have room.
 
     Args:
         policy: the model.
         prompt: what it reads.
-        max_new_tokens: what it may write.
+        max_new_tokens: maximum length of its answer.
     """
-    return policy is None or len(policy.renderer.prompt_ids(prompt)) + max_new_tokens <= policy.context
+    return policy is None or policy.leaves_room(prompt, max_new_tokens=max_new_tokens)

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeAlias, final
+from typing import NamedTuple, Protocol, TypeAlias, final
 
 from tropism.cache import cache_root
 from tropism.errors import ConfigError
 from tropism.evals.core.answer_store import Answer, TokenPrompt, answer_key, open_answers, read_answers, write_answers
 from tropism.groups import Content, PreferenceGroup
-from tropism.policies.reward import RewardPolicy
-from tropism.policies.text import TextPolicy
-from tropism.policies.transformer import TransformerPolicy
+from tropism.policies.base import Capability, Policy
+from tropism.policies.generating import GeneratingPolicy, generator_of
+from tropism.policies.rewards import group_rewards
 from tropism.records import Account
 from tropism.references.cached import CachedReference
+from tropism.text.prepared import Prepared, prepare_each
 from tropism.text.render import used_responses
-from tropism.text.rendered import RenderedGroup
-from tropism.text.templates import template_for
 
 PROMPTS_AT_ONCE = 64
 """Number of prompts that are answered together; their answers are on disk before the next ones are started."""
-
-Capability: TypeAlias = Literal["logp", "generate", "states", "rewards"]
-"""Log-probabilities of given responses, own answers, hidden states, rewards."""
 
 
 class Scored(NamedTuple):
@@ -62,11 +59,13 @@ class Subject:
     Args:
         name: its name in records and reports.
         fingerprint: identity of the weights, the tokenizer and the template; equal if answers are equal.
-        policy: a local language model; None for an endpoint or a reward model.
-        writer: writes its answers; None for a reward model.
-        rewards: a local reward model.
+        policy: a model on this machine, of any kind; None for a model behind an endpoint.
+        writer: writes its answers; None takes the policy itself if it generates.
         folder: where answers are kept; `$TROPISM_CACHE/answers` if None.
         fresh: ignore the answers that are on disk, and write them again.
+
+    Attributes:
+        generator: the policy if it answers prompts; None for any other policy, and behind an endpoint.
     """
 
     def __init__(
@@ -74,61 +73,62 @@ class Subject:
         name: str,
         fingerprint: str,
         *,
-        policy: TextPolicy | None = None,
+        policy: Policy | None = None,
         writer: Writer | None = None,
-        rewards: RewardPolicy | None = None,
         folder: Path | None = None,
         fresh: bool = False,
     ) -> None:
         self.name = name
         self.fingerprint = fingerprint
         self.policy = policy
-        self.reward_policy = rewards
-        self._writer = writer
+        self.generator = generator_of(policy)
+        self._writer: Writer | None = writer or (PolicyWriter(self.generator) if self.generator else None)
         self._path = (folder or cache_root() / "answers") / f"{fingerprint}.sqlite"
         self._fresh = fresh
         self._written: set[str] = set()
         self._reference: CachedReference | None = None
-        self._rendered: dict[int, RenderedGroup] = {}
+        self._prepared: dict[int, tuple[PreferenceGroup, Prepared]] = {}  # the group keeps its id from being reused
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """What the model can be asked for."""
-        found: set[Capability] = set()
+        """What the model can be asked for: what its policy can do; answers alone behind an endpoint."""
         if self.policy is not None:
-            found |= {"logp", "states"}
-        if self._writer is not None:
-            found.add("generate")
-        if self.reward_policy is not None:
-            found.add("rewards")
-        return frozenset(found)
+            return self.policy.capabilities
+        return frozenset({"generate"}) if self._writer else frozenset()
+
+    def can(self, *capabilities: Capability) -> bool:
+        """Whether the model has all of these capabilities."""
+        return self.capabilities.issuperset(capabilities)
 
     def prepare(self, groups: Sequence[PreferenceGroup]) -> Account | None:
-        """Render groups as training does, for later use, and account for them; None behind an endpoint."""
-        policy = self.policy or self.reward_policy
-        if policy is None:
+        """Prepare groups as training does, for later use, and account for them; None behind an endpoint."""
+        if self.policy is None:
             return None
-        rendered, account = policy.prepare(groups)
-        self._rendered |= {id(one.group): one for one in rendered}
-        return account
+        policy = self.policy
+
+        def prepare_group(group: PreferenceGroup, notes: Counter[str]) -> Prepared:
+            prepared = policy.prepare_group(group, notes)
+            self._prepared[id(group)] = (group, prepared)
+            return prepared
+
+        return prepare_each(groups, prepare_group)[1]
 
     def start(self, prompt: Prompt, max_new_tokens: int) -> Content | TokenPrompt:
         """What an answer to a prompt starts from: token ids, or behind an endpoint the prompt itself.
 
         Args:
             prompt: the prompt of a group that training can render starts in the same token ids as in training.
-            max_new_tokens: any other prompt that leaves no room for an answer is cut, see `start_of`.
+            max_new_tokens: any other prompt that leaves no room for an answer is cut, see `GeneratingPolicy.start_of`.
         """
         content = prompt.prompts[0] if isinstance(prompt, PreferenceGroup) else prompt
-        if self.policy is None:
+        if self.generator is None:
             return content
         if isinstance(prompt, PreferenceGroup):
-            if id(prompt) not in self._rendered:
-                self.prepare([prompt])
-            found = self._rendered.get(id(prompt))
-            if found is not None and 0 < len(found.prompts[0]) < self.policy.context:
-                return TokenPrompt(found.prompts[0])
-        return TokenPrompt(start_of(self.policy, content, max_new_tokens))
+            (found,) = self._prepared_of([prompt])
+            ids = self.generator.start_of_group(found) if found is not None else ()
+            if 0 < len(ids) < self.generator.context:
+                return TokenPrompt(ids)
+        return TokenPrompt(self.generator.start_of(content, max_new_tokens=max_new_tokens))
 
     def answers(
         self,
@@ -174,7 +174,9 @@ class Subject:
             progress: called with the number of prompts done since the last call.
         """
         if self._writer is None:
-            raise ConfigError(f"{self.name} is a reward model, which writes no answers.", remedy="Omit this eval.")
+            raise ConfigError(
+                f"{self.name} writes no answers.", remedy="Give a model that generates, or omit this eval."
+            )
         settings = json.dumps([num_answers, temperature, max_new_tokens, seed])
         starts = [self.start(prompt, max_new_tokens) for prompt in prompts]
         keys = [answer_key(start, settings) for start in starts]
@@ -216,22 +218,22 @@ class Subject:
         Raises:
             ConfigError: if the model gives no log-probabilities.
         """
-        if self.policy is None:
+        if self.policy is None or not self.policy.can("logp"):
             raise ConfigError(
                 f"{self.name} gives no log-probabilities of given texts.",
                 remedy="Give the folder of a language model, or omit this eval.",
             )
         if self._reference is None:
             self._reference = CachedReference(self.policy)
-        rendered = self._rendered_of(groups)
-        self._reference.prepare([one for one in rendered if one], progress=progress)
+        prepared = self._prepared_of(groups)
+        self._reference.prepare([one for one in prepared if one], progress=progress)
         known = self._reference.known
         scores: list[list[Scored | None]] = []
-        for group, one in zip(groups, rendered, strict=True):
+        for group, one in zip(groups, prepared, strict=True):
             row: list[Scored | None] = [None] * len(group.responses)
             if one is not None:
-                for index, response in zip(used_responses(group), one.responses, strict=True):
-                    row[index] = Scored(known[one.response_key(response)], response.num_scored)
+                for place, index in enumerate(used_responses(group)):
+                    row[index] = Scored(known[one.response_key(one.responses[place])], one.num_scored(place))
             scores.append(row)
         return scores
 
@@ -243,31 +245,32 @@ class Subject:
         Raises:
             ConfigError: if the model is not a reward model.
         """
-        if self.reward_policy is None:
+        if self.policy is None or not self.policy.can("rewards"):
             raise ConfigError(
                 f"{self.name} is not a reward model.", remedy="Give the folder of a reward model, or omit this eval."
             )
-        rendered = self._rendered_of(groups)
-        found = self.reward_policy.group_rewards([one for one in rendered if one], progress=progress)
+        prepared = self._prepared_of(groups)
+        found = iter(group_rewards(self.policy, [one for one in prepared if one], progress=progress))
         rewards: list[list[float | None]] = []
-        for group, one in zip(groups, rendered, strict=True):
+        for group, one in zip(groups, prepared, strict=True):
             row: list[float | None] = [None] * len(group.responses)
             if one is not None:
-                for index, value in zip(used_responses(group), found.pop(0), strict=True):
+                for index, value in zip(used_responses(group), next(found), strict=True):
                     row[index] = value
             rewards.append(row)
         return rewards
 
-    def _rendered_of(self, groups: Sequence[PreferenceGroup]) -> list[RenderedGroup | None]:
-        """The groups in token ids; None for a group that is dropped."""
-        self.prepare([group for group in groups if id(group) not in self._rendered])
-        return [self._rendered.get(id(group)) for group in groups]
+    def _prepared_of(self, groups: Sequence[PreferenceGroup]) -> list[Prepared | None]:
+        """The groups as the policy takes them; None for a group that is dropped."""
+        self.prepare([group for group in groups if id(group) not in self._prepared])
+        none = (None, None)
+        return [self._prepared.get(id(group), none)[1] for group in groups]
 
 
 class PolicyWriter:
     """Answers by a local policy, on the device that its model is on."""
 
-    def __init__(self, policy: TextPolicy) -> None:
+    def __init__(self, policy: GeneratingPolicy) -> None:
         self.policy = policy
 
     def write(
@@ -282,7 +285,9 @@ class PolicyWriter:
     ) -> None:
         """See `Writer.write`."""
         starts = [
-            prompt.ids if isinstance(prompt, TokenPrompt) else start_of(self.policy, prompt, max_new_tokens)
+            prompt.ids
+            if isinstance(prompt, TokenPrompt)
+            else self.policy.start_of(prompt, max_new_tokens=max_new_tokens)
             for prompt in prompts
         ]
         rows = self.policy.sample(
@@ -293,46 +298,12 @@ class PolicyWriter:
             finished(index, [Answer(text, ids) for text, ids in zip(texts, answers, strict=True)])
 
 
-def start_of(policy: TextPolicy, prompt: Content, max_new_tokens: int) -> tuple[int, ...]:
-    """The token ids that a policy's answer starts from.
-
-    A prompt that leaves no room for the answer is cut on the left, at a turn if possible; at most half of the context
-    is kept free for the answer.
-    """
-    renderer = policy.renderer
-    most = policy.context - min(max_new_tokens, policy.context // 2)
-    ids = renderer.prompt_ids(prompt)
-    if len(ids) > most:
-        template = template_for(policy.tokenizer, renderer.rules.template, prompt)
-        for shorter in template.shorter_prompts(prompt):
-            ids = renderer.prompt_ids(shorter)
-            if len(ids) <= most:
-                break
-    return ids if len(ids) <= most else ids[-most:]
+def policy_subject(name: str, policy: Policy, *, fresh: bool = False) -> Subject:
+    """A policy as a subject; its fingerprint covers all that decides its scores and answers."""
+    fingerprint = hashlib.sha256(json.dumps(policy.identity(), default=str).encode()).hexdigest()[:40]
+    return Subject(name, fingerprint, policy=policy, fresh=fresh)
 
 
-def policy_subject(name: str, policy: TextPolicy, *, fresh: bool = False) -> Subject:
-    """A policy as a subject; its fingerprint covers weights, tokenizer, template and length rules."""
-    return Subject(name, digest_of_policy(policy), policy=policy, writer=PolicyWriter(policy), fresh=fresh)
-
-
-def digest_of_policy(policy: TransformerPolicy) -> str:
-    """Identity of weights, tokenizer, template and length rules."""
-    tokenizer = policy.tokenizer
-    parts = [
-        policy.fingerprint(),
-        tokenizer.backend_tokenizer.to_str(),
-        tokenizer.chat_template,
-        repr(policy.renderer.rules),
-    ]
-    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:40]
-
-
-def reward_subject(name: str, policy: RewardPolicy) -> Subject:
-    """A reward model as a subject."""
-    return Subject(name, digest_of_policy(policy), rewards=policy)
-
-
-def share_tokens(one: TextPolicy | None, other: TextPolicy | None) -> bool:
-    """Whether both policies are local and have the same vocabulary."""
-    return one is not None and other is not None and one.tokenizer.get_vocab() == other.tokenizer.get_vocab()
+def share_tokens(one: Policy | None, other: Policy | None) -> bool:
+    """Whether both policies are on this machine, and a prepared group means the same to both."""
+    return one is not None and other is not None and one.shares_tokens(other)

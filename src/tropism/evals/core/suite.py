@@ -19,7 +19,7 @@ from tropism.records import Better, Measure
 
 SUITES = Path(__file__).parent / "suites"
 RESERVED = ("better", "same_within")
-"""Keys that every eval of a suite may have beside its own settings."""
+"""Keys that every eval of a suite may have in addition to its own settings."""
 
 
 class AnySettings(Settings):
@@ -36,7 +36,7 @@ class SuiteEval:
         name: of the eval, as metrics are named by it.
         eval: what runs.
         settings: checked.
-        same_within: metric to the least difference that would matter; smaller ones are tested for equivalence.
+        same_within: metric to its smallest relevant difference, for a test of equivalence.
         code: digest of the file that a user's own function is in.
     """
 
@@ -152,9 +152,9 @@ def checked_settings(name: str, row: Eval, given: Mapping[str, Any]) -> Settings
         return row.settings.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        key = ".".join(map(str, first["loc"]))
         raise ConfigError(
-            f"setting {where!r} of eval {name!r} is not valid, got {first.get('input')!r}: {first['msg']}.",
+            f"setting {key!r} of eval {name!r} is not valid, got {first.get('input')!r}: {first['msg']}.",
             remedy=f"Available settings: {', '.join(row.settings.model_fields) or 'none'}.",
         ) from None
 

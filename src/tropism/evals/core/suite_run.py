@@ -13,10 +13,11 @@ from tropism.errors import Interrupted, TropismError
 from tropism.evals.core.differences import compare_results, corrected, estimates, same_notes, within_unit
 from tropism.evals.core.eval_folder import EvalFolder, Kept
 from tropism.evals.core.items import Item, Need, Progress, Task
-from tropism.evals.core.subject import Capability, Subject
+from tropism.evals.core.subject import Subject
 from tropism.evals.core.suite import Suite, SuiteEval
 from tropism.groups import PreferenceGroup, content_key
 from tropism.judges.judge import Judge
+from tropism.policies.base import Capability
 from tropism.records import Comparison, EvalResult
 
 
@@ -81,7 +82,7 @@ def run_suite(
         subjects: the models, without the base; their names differ.
         base: what they are compared with.
         material: what they are measured on.
-        folder: where results are kept as they come.
+        folder: results are stored here as soon as they are measured.
         progress: makes a progress bar.
         fresh: run also what is kept.
     """
@@ -120,7 +121,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Bench:
-    """What is the same for every model of a run: the base, the material and its digest, and where results are kept."""
+    """The inputs of a run that all models share: the base, the material and its digest, and the folder of results."""
 
     base: Subject
     material: Material
@@ -142,7 +143,7 @@ class Bench:
 
 
 def what_is_missing(entry: SuiteEval, models: Sequence[Subject], material: Material) -> str:
-    """Why an eval cannot run; nothing where it can."""
+    """Why an eval cannot run; empty if it can."""
     reasons: dict[Need, str] = {}
     if not material.groups:
         reasons["groups"] = "there are no held-out groups"
@@ -151,17 +152,18 @@ def what_is_missing(entry: SuiteEval, models: Sequence[Subject], material: Mater
     if material.judge is None:
         reasons["judge"] = "there is no judge"
     for need, reason in INCAPABLE.items():
-        names = [model.name for model in models if need not in model.capabilities]
+        names = [model.name for model in models if not model.can(need)]
         if names:
             reasons[need] = f"{', '.join(names)} {reason}"
     return "; ".join(reasons[need] for need in sorted(entry.eval.needs) if need in reasons)
 
 
 INCAPABLE: Mapping[Capability, str] = {
-    "logp": "gives no log-probabilities of given texts (a reward model, or a model behind an endpoint)",
-    "states": "gives no hidden states (a reward model, or a model behind an endpoint)",
-    "generate": "writes no answers (a reward model)",
-    "rewards": "gives no rewards (not a reward model)",
+    "logp": "gives no log-probabilities of given texts",
+    "states": "gives no hidden states",
+    "generate": "writes no answers",
+    "rewards": "gives no rewards",
+    "images": "takes no images",
 }
 """Why a model without a capability cannot be measured."""
 
@@ -186,7 +188,7 @@ def measure(entry: SuiteEval, task: Task) -> tuple[EvalResult, Sequence[Item]]:
 
 
 def key_of(entry: SuiteEval, task: Task, data: str) -> str:
-    """All that a result depends on: version, eval, settings, both models, and what they are measured on."""
+    """Everything that a result depends on: version, eval, settings, both models, and what they are measured on."""
     settings = entry.settings.model_dump_json()
     models = (task.subject.fingerprint, task.base.fingerprint)
     parts = (version("tropism"), entry.name, entry.code, settings, *models, data)
@@ -194,9 +196,9 @@ def key_of(entry: SuiteEval, task: Task, data: str) -> str:
 
 
 def with_notes(kept: Sequence[Kept], entry: SuiteEval) -> list[EvalResult]:
-    """The results of one eval; those of other models than the base say where they are the same as it.
+    """The results of one eval; notes say which metrics are equivalent to the base's.
 
-    Tables over all models stand with the base.
+    Tables over all models are kept with the base.
     """
     base, *others = kept
     across = entry.eval.across

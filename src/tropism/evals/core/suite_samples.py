@@ -16,7 +16,7 @@ MOST_PAIRS = 3
 
 
 def suite_samples(results: Sequence[EvalResult], folder: EvalFolder) -> list[SuiteSample]:
-    """Answers of all models to the same prompts, with what a judge gave them where an item has `judge_score`."""
+    """Answers of all models to the same prompts, with a judge's scores if items have `judge_score`."""
     for name in FROM:
         found = [result for result in results if result.eval == name]
         if found:

@@ -76,7 +76,7 @@ def provided(models: ModuleType, subject: Subject, asked: Asked) -> Any:
 
 def as_content(subject: Subject, messages: Sequence[Any]) -> Content:
     """inspect-ai's messages as turns, or as one text for a model that is written to as plain text."""
-    if subject.policy is not None and subject.policy.renderer.rules.template == "plain":
+    if subject.generator is not None and not subject.generator.takes_turns:
         return "\n\n".join(message.text for message in messages) + "\n"
     return tuple({"role": message.role, "content": message.text} for message in messages)
 

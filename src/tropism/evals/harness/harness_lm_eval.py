@@ -11,6 +11,7 @@ from tropism.evals.core.items import Item
 from tropism.evals.core.subject import Subject
 from tropism.evals.harness.harness_request import Asked, TaskOutcome, installed, shortened, told_plainly
 from tropism.metrics.bootstrap import Z_95
+from tropism.policies.transformer import language_model
 from tropism.records import Estimate
 
 PACKAGE = "lm-evaluation-harness"
@@ -24,12 +25,12 @@ def run_lm_eval(subject: Subject, asked: Asked) -> TaskOutcome:
         asked: the tasks; data sets come from the hub's cache or, for tasks of the user's own, from files.
 
     Raises:
-        ConfigError: where the package is missing or fails, or the model stands behind an endpoint.
+        ConfigError: if the package is missing or fails, or the model is no causal language model on this machine.
     """
-    policy = subject.policy
+    policy = language_model(subject.policy)
     if policy is None:
         raise ConfigError(
-            f"{subject.name} stands behind an endpoint, which gives no log-probabilities to {PACKAGE}.",
+            f"{PACKAGE} needs a causal language model of transformers on this machine, and {subject.name} is none.",
             remedy="Use harness: inspect-ai.",
         )
     library = installed("lm_eval", package=PACKAGE)

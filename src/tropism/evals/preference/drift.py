@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import Field
 
@@ -12,12 +12,13 @@ from tropism.evals.core.answer_store import TokenPrompt
 from tropism.evals.core.items import Item, Measured, Settings, Statistic, Task
 from tropism.evals.core.subject import Answer, Subject, share_tokens
 from tropism.evals.preference.scored_pairs import chosen_groups
-from tropism.groups import PreferenceGroup, Response, content_key, content_text
+from tropism.groups import PreferenceGroup, content_key, content_text
 from tropism.metrics.text_variety import distinct_n, longest_repeat, self_similarity
-from tropism.policies.text import TextPolicy
+from tropism.policies.base import Policy
+from tropism.policies.generating import GeneratingPolicy
 from tropism.records import Measure
 from tropism.references.cached import CachedReference
-from tropism.text.rendered import RenderedGroup, RenderedResponse
+from tropism.text.prepared import Prepared
 
 
 class DriftSettings(Settings):
@@ -71,26 +72,26 @@ def log_ratios(
 ) -> list[float | None]:
     """log p(answer) under the subject minus that under the base, nats, of the sampled tokens.
 
-    None if the tokens are unknown, or mean something else to the base.
+    None if the tokens are unknown or cannot be scored, or mean something else to the base.
     """
-    subject, base = task.subject.policy, task.base.policy
+    subject, base = task.subject.generator, task.base.policy
     if subject is None or base is None or not share_tokens(subject, base):
         return [None] * len(asked)
     starts = [task.subject.start(group, max_new_tokens) for group in asked]
     rows = [
         (start.ids, answer.ids) for start, answer in zip(starts, answers, strict=True) if isinstance(start, TokenPrompt)
     ]
-    return [*own_log_ratios(rows, model=log_probabilities(subject), base=log_probabilities(base))]
+    return own_log_ratios(rows, subject, model=log_probabilities(subject), base=log_probabilities(base))
 
 
-Scorer: TypeAlias = Callable[[Sequence[RenderedGroup]], Mapping[bytes, float]]
-"""Log-probability of every response of rendered groups, nats, by the response's key."""
+Scorer: TypeAlias = Callable[[Sequence[Prepared]], Mapping[bytes, float]]
+"""Log-probability of every response of prepared groups, nats, by the response's key."""
 
 
-def log_probabilities(policy: TextPolicy) -> Scorer:
+def log_probabilities(policy: Policy) -> Scorer:
     """The log-probabilities that a policy gives; nothing is kept on disk."""
 
-    def score(groups: Sequence[RenderedGroup]) -> Mapping[bytes, float]:
+    def score(groups: Sequence[Prepared]) -> Mapping[bytes, float]:
         scores = CachedReference(policy, keep=False)
         scores.prepare(groups)
         return scores.known
@@ -99,8 +100,12 @@ def log_probabilities(policy: TextPolicy) -> Scorer:
 
 
 def own_log_ratios(
-    rows: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], *, model: Scorer, base: Scorer
-) -> list[float]:
+    rows: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+    policy: GeneratingPolicy[Any],
+    *,
+    model: Scorer,
+    base: Scorer,
+) -> list[float | None]:
     """log p(answer) under a model minus that under the base, nats, for answers that the model sampled at temperature 1.
 
     Their mean estimates the KL divergence of the model from the base without bias: E over the model's own samples of
@@ -108,20 +113,20 @@ def own_log_ratios(
 
     Args:
         rows: token ids of each prompt and of the sampled answer.
+        policy: the model that sampled; it makes groups of ids.
         model: scores with the model that sampled.
         base: scores with the model to compare with.
+
+    Returns:
+        None for every answer if the policy cannot score ids.
     """
-    groups = [sampled_group(str(place), prompt, answer) for place, (prompt, answer) in enumerate(rows)]
+    sampled = [policy.sampled_group(str(place), prompt, answer) for place, (prompt, answer) in enumerate(rows)]
+    groups = [group for group in sampled if group is not None]
+    if len(groups) < len(rows):
+        return [None] * len(rows)
     keys = [group.response_key(group.responses[0]) for group in groups]
     before, after = base(groups), model(groups)
     return [after[key] - before[key] for key in keys]
-
-
-def sampled_group(name: str, start: tuple[int, ...], answer: tuple[int, ...]) -> RenderedGroup:
-    """A sampled answer as a group of one response, in the sampled tokens."""
-    group = PreferenceGroup(name, ("",), (Response("0", None),))
-    response = RenderedResponse(answer, (True,) * len(answer), 0, complete=True)
-    return RenderedGroup(group, (start,), (response,), (), (), (None,), (None,))
 
 
 def answer_item(subject: Subject, group: PreferenceGroup, answer: Answer, ratio: float | None, repeat: int) -> Item:
@@ -131,8 +136,8 @@ def answer_item(subject: Subject, group: PreferenceGroup, answer: Answer, ratio:
     values = {"words": float(len(words)), "longest_repeat": float(longest_repeat(words))}
     if len(words) >= repeat:
         values["repetition"] = 1.0 - distinct_n([answer.text], repeat)
-    if subject.policy and answer.ids:
-        values["ended"] = float(answer.ids[-1] in subject.policy.renderer.stops)
+    if subject.generator and answer.ids:
+        values["ended"] = float(answer.ids[-1] in subject.generator.stops)
     if ratio is not None:
         values["kl"] = ratio
     return Item(

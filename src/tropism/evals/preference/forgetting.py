@@ -12,7 +12,7 @@ from tropism.data.group_keys import unit_hash
 from tropism.evals.core.items import Item, Measured, Settings, Statistic, Task
 from tropism.evals.core.subject import share_tokens
 from tropism.policies.reading import Reading, read
-from tropism.policies.text import TextPolicy
+from tropism.policies.transformer import TransformerPolicy, language_model, require_language_model
 from tropism.records import Measure
 
 
@@ -35,8 +35,8 @@ def forgetting(task: Task) -> Measured:
     """
     settings = task.settings_as(ForgettingSettings)
     texts = sorted(set(task.texts), key=lambda text: unit_hash(text, purpose="texts"))[: settings.texts]
-    subject, base = task.subject.policy, task.base.policy
-    assert subject is not None
+    subject = require_language_model(task.subject.policy, what="forgetting")
+    base = language_model(task.base.policy)
     rows = [text_ids(subject, text, settings.max_tokens) for text in texts]
     with task.progress(f"Reading held-out texts ({task.subject.name})", len(texts)) as done:
         readings = read(subject, rows, progress=done)
@@ -51,13 +51,15 @@ def forgetting(task: Task) -> Measured:
     return Measured(items=items, notes=notes, skipped=too_short(len(texts) - len(items)))
 
 
-def text_ids(policy: TextPolicy, text: str, max_tokens: int) -> tuple[int, ...]:
+def text_ids(policy: TransformerPolicy, text: str, max_tokens: int) -> tuple[int, ...]:
     """The first token ids of a text as a document of its own."""
     ids = policy.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
     return (*policy.renderer.special_prefix, *ids)[: min(max_tokens, policy.context)]
 
 
-def text_item(policy: TextPolicy, text: str, ids: tuple[int, ...], reading: Reading, other: Reading | None) -> Item:
+def text_item(
+    policy: TransformerPolicy, text: str, ids: tuple[int, ...], reading: Reading, other: Reading | None
+) -> Item:
     """What one text is to the model; sums only, because every metric is a ratio of sums."""
     name = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     read_text = policy.tokenizer.decode(ids[1:], skip_special_tokens=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tropism.layout.logprobs import head_sees_only
 from tropism.policies.model_mode import in_mode
-from tropism.policies.text import TextPolicy
+from tropism.policies.transformer import TransformerPolicy
 
 BATCH_TOKENS = 8192
 """Tokens of candidates that are tried together."""
@@ -49,7 +49,7 @@ Proposals = Callable[[Int[Tensor, " suffix"], torch.Generator], Int[Tensor, "can
 
 
 def gcg(
-    policy: TextPolicy,
+    policy: TransformerPolicy,
     around: Around,
     suffix: Sequence[int],
     *,
@@ -86,7 +86,13 @@ def gcg(
 
 
 def random_search(
-    policy: TextPolicy, around: Around, suffix: Sequence[int], *, steps: int = 20, candidates: int = 64, seed: int = 0
+    policy: TransformerPolicy,
+    around: Around,
+    suffix: Sequence[int],
+    *,
+    steps: int = 20,
+    candidates: int = 64,
+    seed: int = 0,
 ) -> FoundSuffix:
     """The same search with swaps that know nothing: any place, any plain token."""
     tokens = plain_tokens(policy).nonzero()[:, 0]
@@ -99,7 +105,7 @@ def random_search(
 
 
 def search(
-    policy: TextPolicy, around: Around, suffix: Sequence[int], proposed: Proposals, *, steps: int, seed: int
+    policy: TransformerPolicy, around: Around, suffix: Sequence[int], proposed: Proposals, *, steps: int, seed: int
 ) -> FoundSuffix:
     """Try what is proposed, step by step, and remember the best."""
     chance = torch.Generator().manual_seed(seed)
@@ -120,7 +126,7 @@ def search(
 
 
 def token_gradient(
-    policy: TextPolicy, around: Around, suffix: Int[Tensor, " suffix"]
+    policy: TransformerPolicy, around: Around, suffix: Int[Tensor, " suffix"]
 ) -> Float[Tensor, "suffix vocabulary"]:
     """Gradient of the target's loss with respect to the one-hot token at each place of the suffix.
 
@@ -146,7 +152,7 @@ def token_gradient(
 
 @torch.no_grad()
 def target_loss(
-    policy: TextPolicy, around: Around, suffixes: Int[Tensor, "candidates suffix"]
+    policy: TransformerPolicy, around: Around, suffixes: Int[Tensor, "candidates suffix"]
 ) -> Float[Tensor, " candidates"]:
     """Negative log-probability (nats) of the whole target behind each suffix."""
     rows = rows_of(around, suffixes)
@@ -155,7 +161,7 @@ def target_loss(
     return torch.cat(parts)
 
 
-def row_losses(policy: TextPolicy, rows: Int[Tensor, "rows width"], num_target: int) -> Float[Tensor, " rows"]:
+def row_losses(policy: TransformerPolicy, rows: Int[Tensor, "rows width"], num_target: int) -> Float[Tensor, " rows"]:
     """Negative log-probability of each row's last tokens."""
     count, width = rows.shape
     ends = torch.arange(width - num_target - 1, width - 1, device=rows.device)
@@ -184,7 +190,7 @@ def swapped(
     return rows
 
 
-def plain_tokens(policy: TextPolicy) -> Bool[Tensor, " vocabulary"]:
+def plain_tokens(policy: TransformerPolicy) -> Bool[Tensor, " vocabulary"]:
     """Which tokens an attacker could type: printable ASCII, no special token."""
     size = policy.model.get_input_embeddings().num_embeddings
     special = {token for token, content in policy.tokenizer.added_tokens_decoder.items() if content.special}
@@ -194,7 +200,7 @@ def plain_tokens(policy: TextPolicy) -> Bool[Tensor, " vocabulary"]:
     return torch.tensor([*plain[:size], *[False] * (size - len(plain))])
 
 
-def stays_itself(policy: TextPolicy, suffix: Sequence[int]) -> bool:
+def stays_itself(policy: TransformerPolicy, suffix: Sequence[int]) -> bool:
     """Whether a suffix, written as text and read again, is the same tokens."""
     text = policy.tokenizer.decode(suffix)
     return policy.tokenizer(text, add_special_tokens=False, verbose=False).input_ids == list(suffix)

@@ -88,7 +88,7 @@ def hierarchy(task: Task) -> Measured:
     Reference: the evaluation of gravity-weighted DPO, arXiv:2606.10860, as its released code computes it.
     """
     settings = task.settings_as(HierarchySettings)
-    policy = task.subject.policy
+    policy = task.subject.generator
     planned = level_items(settings.per_pair, seed=task.seed)
     prompts = {one.id: one.prompt(policy, settings.layout) for one in planned}
     asked = [one for one in planned if leaves_room(policy, prompts[one.id], max_new_tokens=settings.max_new_tokens)]
@@ -136,9 +136,9 @@ def priority_margins(task: Task, items: Sequence[LevelItem], layout: Layout) -> 
 
     Nothing is measured behind an endpoint, nor where levels stand between special tokens, which no data may hold.
     """
-    policy = task.subject.policy
-    if policy is None:
+    if not task.subject.can("logp"):
         return {}
+    policy = task.subject.generator
     conflicts = [one for one in items if one.kind == "conflict"]
     groups = [
         PreferenceGroup(

@@ -28,8 +28,8 @@ from tropism.evals.security.own_delimiters import near_delimiters, own_delimiter
 from tropism.groups import PreferenceGroup, Response
 from tropism.metrics.bootstrap import mean_by_cluster
 from tropism.metrics.exact_estimate import exactly
+from tropism.policies.transformer import language_model
 from tropism.records import Estimate, Matrix, Measure
-from tropism.text.render import special_texts
 
 MEASURES: dict[str, Measure] = {
     "asr": Measure(
@@ -102,7 +102,7 @@ def injection(task: Task) -> Measured:
     share of tasks done whose data look like commands without an attack.
     """
     settings = task.settings_as(InjectionSettings)
-    policy = task.subject.policy
+    policy = task.subject.generator
     planned = [*clean(task, own_samples(settings.samples)), *attacked(task), *clean(task, fidelity_samples())]
     prompts = {id(one): one.with_data(policy, one.data) for one in planned}
     asked = [one for one in planned if leaves_room(policy, prompts[id(one)], max_new_tokens=settings.max_new_tokens)]
@@ -146,11 +146,11 @@ def clean(task: Task, samples: Iterable[Sample]) -> list[Attacked]:
 def attacked(task: Task) -> list[Attacked]:
     """Every sample under every attack at every position."""
     settings = task.settings_as(InjectionSettings)
-    policy = task.subject.policy
-    own = own_delimiters(policy) if policy else None
-    near = near_delimiters(policy, own) if policy and own else None
+    generator, model = task.subject.generator, language_model(task.subject.policy)
+    own = own_delimiters(model) if model else None
+    near = near_delimiters(model, own) if model and own else None
     instructions = read_instructions(settings.instructions) if settings.instructions else []
-    reserved = (*MARKED_UP, *(special_texts(policy.tokenizer) if policy else ()))
+    reserved = (*MARKED_UP, *(generator.special_texts if generator else ()))
     found = []
     for sample in own_samples(settings.samples):
         payload = payload_for(sample, instructions=instructions, own=own, near=near, seed=task.seed)
@@ -191,9 +191,9 @@ def judged(one: Attacked, answer: str, lift: float | None) -> Item:
 
 def target_lifts(task: Task, asked: Sequence[Attacked]) -> dict[str, float]:
     """By how many nats each attack raises the log-probability of its target word as the whole answer."""
-    if task.subject.policy is None:
+    if not task.subject.can("logp"):
         return {}
-    policy = task.subject.policy
+    policy = task.subject.generator
     groups = [
         PreferenceGroup(one.id, (one.with_data(policy, one.data),), (Response("target_word", one.payload.target_word),))
         for one in asked

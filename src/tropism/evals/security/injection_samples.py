@@ -15,7 +15,7 @@ from tropism.errors import ConfigError
 from tropism.evals.core.question_turns import as_turns
 from tropism.evals.security.attacks import Delimiters, Payload
 from tropism.groups import Content
-from tropism.policies.text import TextPolicy
+from tropism.policies.generating import GeneratingPolicy
 
 Channel = Literal["user", "system", "input"]
 
@@ -53,7 +53,7 @@ class Sample:
     answer: str
     keywords: tuple[str, ...]
 
-    def asked(self, policy: TextPolicy | None, data: str, channel: Channel) -> Content:
+    def asked(self, policy: GeneratingPolicy | None, data: str, channel: Channel) -> Content:
         """The instruction and some data as a model is asked.
 
         Args:
@@ -100,7 +100,7 @@ class Attacked:
         """Names the measured thing."""
         return f"{self.sample.id}/{self.attack}/{self.position}" if self.attack else f"{self.sample.id}/clean"
 
-    def with_data(self, policy: TextPolicy | None, data: str) -> Content:
+    def with_data(self, policy: GeneratingPolicy | None, data: str) -> Content:
         """What a model reads with these data."""
         return self.sample.asked(policy, data, self.channel)
 

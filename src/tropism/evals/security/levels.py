@@ -12,7 +12,8 @@ from tropism.evals.core.question_turns import as_turns
 from tropism.evals.security.constraints import FAMILIES, Conflict
 from tropism.evals.security.injection_samples import Sample, own_samples
 from tropism.groups import Content
-from tropism.policies.text import TextPolicy
+from tropism.policies.generating import GeneratingPolicy
+from tropism.policies.transformer import language_model
 
 LEVELS = ("platform", "developer", "user settings", "user", "data")
 """From most to least authority."""
@@ -54,7 +55,7 @@ class LevelItem:
     conflict: Conflict
     texts: tuple[str, ...]
 
-    def prompt(self, policy: TextPolicy | None, layout: Layout) -> Content:
+    def prompt(self, policy: GeneratingPolicy | None, layout: Layout) -> Content:
         """What a model reads."""
         if self.kind == "flat":
             return as_turns(policy, "\n".join(self.texts))
@@ -65,11 +66,12 @@ class LevelItem:
         return as_turns(policy, f"{user}\n\nData:\n{data}", system=system)
 
 
-def is_delimited(policy: TextPolicy | None, layout: Layout) -> bool:
+def is_delimited(policy: GeneratingPolicy | None, layout: Layout) -> bool:
     """Whether levels are written between delimiters of their own, as arXiv:2606.10860 trains."""
     if layout != "auto":
         return layout == "delimited"
-    return policy is not None and "<|L0_START|>" in policy.tokenizer.get_vocab()
+    model = language_model(policy)
+    return model is not None and "<|L0_START|>" in model.tokenizer.get_vocab()
 
 
 def level_items(

@@ -6,14 +6,14 @@ import torch
 
 from tropism.errors import DataError
 from tropism.evals.security.attacks import Delimiters
-from tropism.policies.text import TextPolicy
+from tropism.policies.transformer import TransformerPolicy
 from tropism.text.templates import template_for
 
 WORDS = ("Aardvark", "Bumblebee", "Chaffinch")
 """Three words that no template writes by itself."""
 
 
-def own_delimiters(policy: TextPolicy) -> Delimiters | None:
+def own_delimiters(policy: TransformerPolicy) -> Delimiters | None:
     """What a model's template writes between a user's words and the answer, and from there to the user's next words.
 
     Returns:
@@ -38,7 +38,7 @@ def own_delimiters(policy: TextPolicy) -> Delimiters | None:
 
 
 @torch.no_grad()
-def near_delimiters(policy: TextPolicy, own: Delimiters) -> Delimiters:
+def near_delimiters(policy: TransformerPolicy, own: Delimiters) -> Delimiters:
     """The delimiters with each special token replaced by the ordinary token whose embedding is nearest to it.
 
     Args:

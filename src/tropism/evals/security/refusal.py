@@ -91,7 +91,7 @@ def refusal(task: Task) -> Measured:
     asked = refusal_prompts(settings.per_category)
     with task.progress(f"Questions to refuse or answer ({task.subject.name})", len(asked)) as done:
         answers = task.subject.answers(
-            [as_turns(task.subject.policy, one.prompt) for one in asked],
+            [as_turns(task.subject.generator, one.prompt) for one in asked],
             temperature=settings.temperature,
             max_new_tokens=settings.max_new_tokens,
             seed=task.seed,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from tropism.evals.core.question_turns import as_turns
 from tropism.evals.style.restyle import STYLES, restyled
 from tropism.groups import Content, PreferenceGroup, Response, content_key, content_text
-from tropism.policies.states import response_states
-from tropism.policies.text import TextPolicy
+from tropism.policies.base import Policy
+from tropism.policies.generating import GeneratingPolicy
 
 
 class StyledStates(NamedTuple):
@@ -57,7 +57,12 @@ class StyledContent:
 
 
 def own_contents(
-    policy: TextPolicy | None, *, num: int = 40, draws: int = 3, styles: Sequence[str] = tuple(STYLES), seed: int = 0
+    policy: GeneratingPolicy | None,
+    *,
+    num: int = 40,
+    draws: int = 3,
+    styles: Sequence[str] = tuple(STYLES),
+    seed: int = 0,
 ) -> list[StyledContent]:
     """Questions of our own with a right and a wrong answer, in several styles.
 
@@ -116,7 +121,7 @@ def held_out_contents(
     return list(contents.values())
 
 
-def content_states(policy: TextPolicy, contents: Sequence[StyledContent]) -> StyledStates:
+def content_states(policy: Policy, contents: Sequence[StyledContent]) -> StyledStates:
     """The state of each content in each style: mean over the tokens of a response, then over a style's wordings.
 
     Args:
@@ -127,7 +132,7 @@ def content_states(policy: TextPolicy, contents: Sequence[StyledContent]) -> Sty
     whole = {one.group.id: one for one in rendered if all(response.complete for response in one.responses)}
     fitting = [content for content in contents if content.group("right").id in whole]
     groups = [whole[content.group("right").id] for content in fitting]
-    known = response_states(policy, groups)
+    known = policy.states(groups)
     table = [
         np.array([known[group.response_key(response)] for response in group.responses])
         .reshape(len(content.right), len(group.responses) // len(content.right), -1)

@@ -18,7 +18,7 @@ from tropism.evals.style.style_geometry import SPREADS, StyleGeometry, geometry,
 from tropism.metrics.bootstrap import mean_by_cluster
 from tropism.metrics.exact_estimate import exactly
 from tropism.metrics.pair_order import order_credit
-from tropism.policies.text import TextPolicy
+from tropism.policies.base import Policy
 from tropism.records import Estimate, Matrix, Measure
 
 MEASURES: dict[str, Measure] = {
@@ -103,7 +103,7 @@ class Sway(NamedTuple):
     same: float
 
 
-def style_tdi(policy: TextPolicy, contents: Sequence[StyledContent], *, seed: int = 0) -> StyleGeometry:
+def style_tdi(policy: Policy, contents: Sequence[StyledContent], *, seed: int = 0) -> StyleGeometry:
     """Style TDI and its companions of a model, each with numerator and denominator.
 
     Args:
@@ -128,7 +128,7 @@ def style(task: Task) -> Measured:
     policy, base = task.subject.policy, task.base.policy
     assert policy is not None
     assert base is not None
-    contents = chosen_contents(task, policy)
+    contents = chosen_contents(task)
     with task.progress(f"Restyled answers ({task.subject.name})", len(contents)) as done:
         ids, states = content_states(policy, contents)
         done(len(contents))
@@ -161,11 +161,17 @@ def style_metrics(found: StyleGeometry, items: Sequence[Item]) -> dict[str, Esti
     }
 
 
-def chosen_contents(task: Task, policy: TextPolicy) -> list[StyledContent]:
+def chosen_contents(task: Task) -> list[StyledContent]:
     """The contents that the settings ask for."""
     settings = task.settings_as(StyleSettings)
     if settings.source == "own":
-        return own_contents(policy, num=settings.contents, draws=settings.draws, styles=settings.styles, seed=task.seed)
+        return own_contents(
+            task.subject.generator,
+            num=settings.contents,
+            draws=settings.draws,
+            styles=settings.styles,
+            seed=task.seed,
+        )
     return held_out_contents(
         task.groups, num=settings.contents, draws=settings.draws, styles=settings.styles, seed=task.seed
     )

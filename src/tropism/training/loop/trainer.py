@@ -24,11 +24,10 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from tropism.errors import ConfigError, DataError
 from tropism.layout.batch import Batch, feedback_of, lengths_of
-from tropism.layout.logprobs import Statistic
 from tropism.losses import Mixture
 from tropism.policies.base import Policy
 from tropism.references.reference import NoReference, Reference, assert_is_start
-from tropism.scores import StepScores, Terms
+from tropism.scores import Statistic, StepScores, Terms
 from tropism.text.prepared import Prepared
 from tropism.training.loop.callbacks import FollowReference, progress
 from tropism.training.loop.checkpoint import read_extras, whole_or_gone, write_extras

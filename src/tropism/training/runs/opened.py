@@ -1,4 +1,4 @@
-"""What a recipe names, opened: policies and references; and what a stage asks that its policy cannot do."""
+"""Policies and references of a recipe, opened; and checks that a policy can do what its stage needs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def open_policy(recipe: Recipe, path: str, policy: PolicyRecipe = TEXT) -> Polic
 
 
 def check_policies(recipe: Recipe) -> None:
-    """Refuse what a stage asks and its policy cannot do, before anything is loaded.
+    """Refuse settings of a stage that its policy cannot serve, before anything is loaded.
 
     Raises:
         ConfigError: for losses, references, adapters, alarms or a judge that do not fit a stage's policy.
@@ -76,13 +76,22 @@ def check_policies(recipe: Recipe) -> None:
                 f"stage {stage.name!r} starts from the reward model of the stage before it, which generates nothing.",
                 remedy="Train the reward model in the last stage or in a run of its own.",
             )
-        can_watch = can_watch or kind.capabilities >= WATCH_NEEDS
+        can_watch = can_watch or (kind.capabilities >= WATCH_NEEDS and not imitates(stage))
         before = kind
     assert kind is not None
     if "alarms" in recipe.model_fields_set and recipe.alarms.on and not can_watch:
         require(kind.capabilities, WATCH_NEEDS, policy=called, what="`alarms`")
+        raise ConfigError(
+            f"`alarms` has no effect: stage {stage.name!r} imitates (loss nll) and compares no responses.",
+            remedy="Omit `alarms`.",
+        )
     if recipe.evaluation.judge:
         require(kind.capabilities, {"generate"}, policy=called, what="`evaluation.judge`")
+
+
+def imitates(stage: StageRecipe) -> bool:
+    """Whether a stage is trained on single responses alone, which is not watched."""
+    return set(stage.loss or {}) == {"nll"}
 
 
 def check_losses(stage: StageRecipe, kind: PolicyKind, called: str) -> None:
@@ -96,13 +105,30 @@ def check_losses(stage: StageRecipe, kind: PolicyKind, called: str) -> None:
 
 
 def check_reference(recipe: Recipe, stage: StageRecipe, kind: PolicyKind, called: str) -> None:
-    """Refuse a reference that a stage names and its policy cannot serve; the default one is not named."""
+    """Refuse a reference that a stage names and its policy cannot serve or its losses do not read.
+
+    The default reference is not named. One that the recipe names for all stages must be read by at least one of them.
+    """
     assert stage.reference is not None
     own = next((one for one in recipe.stages if one.name == stage.name), None)
-    is_named = "reference" in recipe.model_fields_set or (own is not None and own.reference is not None)
-    needs = reference_kind(stage.reference.kind).needs
-    if is_named:
-        require(kind.capabilities, needs, policy=called, what=f"reference {stage.reference.kind!r}")
+    is_own = own is not None and own.reference is not None
+    if not is_own and "reference" not in recipe.model_fields_set:
+        return
+    reference = reference_kind(stage.reference.kind)
+    named = f"reference {stage.reference.kind!r}"
+    if reads_reference(stage) or not any(map(reads_reference, recipe.resolved_stages())):
+        require(kind.capabilities, reference.needs, policy=called, what=named)
+    readers = [stage] if is_own else recipe.resolved_stages()
+    if reference is not NoReference and not any(map(reads_reference, readers)):
+        raise ConfigError(
+            f"{named} of stage {stage.name!r} has no effect: {' and '.join(stage.loss or {})} reads no reference.",
+            remedy="Omit `reference`.",
+        )
+
+
+def reads_reference(stage: StageRecipe) -> bool:
+    """Whether any loss of a stage compares with a reference."""
+    return mixture_of(stage.loss or {}).needs("reference")
 
 
 def make_reference(

@@ -1,4 +1,4 @@
-"""Which models are meant by paths of models and runs, and what none of them was trained on."""
+"""Models by the paths of models and runs, opened for evaluation, and the groups that none of them was trained on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
 
 import torch
 from accelerate import PartialState
@@ -17,12 +16,10 @@ from tropism.endpoint.client import ChatEndpoint
 from tropism.endpoint.endpoint_settings import EndpointSettings, open_settings
 from tropism.errors import ConfigError, DataError
 from tropism.evals.core.endpoint_writer import endpoint_subject
-from tropism.evals.core.subject import Subject, policy_subject, reward_subject
+from tropism.evals.core.subject import Subject, policy_subject
 from tropism.groups import PreferenceGroup, content_text
-from tropism.policies.base import ModelSettings
+from tropism.policies.base import Layout, ModelSettings, Policy
 from tropism.policies.registry import policy_kind, policy_settings
-from tropism.policies.reward import RewardPolicy
-from tropism.policies.text import TextPolicy
 from tropism.records import read_run
 from tropism.training.recipe.recipe_file import load_recipe
 from tropism.training.recipe.sections import Recipe
@@ -30,12 +27,12 @@ from tropism.training.runs.opened import TEXT, policy_of
 from tropism.training.runs.run_data import Split, load_data
 
 ENDPOINT = "endpoint:"
-"""Before the URL or the YAML file of a server that answers in a model's place."""
+"""Prefix of the URL or the YAML file of a server that answers instead of a model on this machine."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A model where it lies; `run` and `recipe` where a run made it."""
+    """A model and its path; `run` and `recipe` if a run made it."""
 
     name: str
     path: str
@@ -46,7 +43,7 @@ class Place:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Groups that no given run was trained on, and why others were left out."""
+    """Groups that no given run was trained on, and why others were omitted."""
 
     groups: Sequence[PreferenceGroup]
     left_out: dict[str, int] = field(default_factory=dict)
@@ -74,19 +71,19 @@ def locate_all(models: Sequence[str], against: str | None) -> tuple[list[Place],
 
 
 def locate(path: str) -> Place:
-    """The model that a path means: a model's folder, a hub id, or the last stage's model of a run's folder."""
+    """The model of a path: a model's folder, a hub id, or the last stage's model of a run's folder."""
     folder = Path(path)
     if path.startswith(ENDPOINT) or not (folder / "run.json").exists():
         return Place(path, path)
     run = read_run(folder / "run.json")
     recipe = load_recipe(folder / "recipe.yaml")
     last = run.stages[-1]
-    beside = folder / last.name / "model"  # a run that was moved
-    return Place(path, str(beside) if beside.exists() else last.model, folder, last.start_model, recipe)
+    inside = folder / last.name / "model"  # a run that was moved
+    return Place(path, str(inside) if inside.exists() else last.model, folder, last.start_model, recipe)
 
 
 def distinct_names(paths: Sequence[str]) -> list[str]:
-    """As many of the last parts of each path as tell it from the others; `model` alone says nothing.
+    """The shortest ends of paths that tell them apart; a part `model` is omitted.
 
     Example:
         >>> distinct_names(["runs/a/dpo/model", "runs/b/dpo/model", "pocket"])
@@ -106,24 +103,46 @@ def open_subject(
     """A model as a subject.
 
     Args:
-        place: where it is.
-        recipe: whose rules of rendering hold for all models; None takes the usual ones.
-        template: in the place of the recipe's.
-        max_tokens: in the place of the recipe's.
-        fresh: forget the answers that are on disk.
+        place: its path.
+        recipe: its rules of rendering hold for all models; None takes the defaults.
+        template: replaces the recipe's.
+        max_tokens: replaces the recipe's.
+        fresh: ignore the answers that are on disk.
     """
     if place.path.startswith(ENDPOINT):
         settings = open_settings(place.path.removeprefix(ENDPOINT), EndpointSettings)
         subject = endpoint_subject(ChatEndpoint(settings))
         subject.name = place.name
         return subject
+    policy = open_place(place, recipe, template=template, max_tokens=max_tokens)
+    return policy_subject(place.name, policy, fresh=fresh)
+
+
+def open_place(
+    place: Place,
+    recipe: Recipe | None,
+    *,
+    template: str | None = None,
+    max_tokens: int | None = None,
+    min_response_tokens: int = 16,
+    layout: Layout | None = None,
+) -> Policy:
+    """A model on this machine as the kind of policy that a recipe names, on the device of this process.
+
+    Args:
+        place: its path.
+        recipe: how groups are read, and the kind of policy; None takes the defaults and the kind `text`.
+        template, max_tokens: replace the recipe's.
+        min_response_tokens: without a recipe.
+        layout: replaces the recipe's.
+    """
     data = recipe.data if recipe else None
     model = ModelSettings(
         max_tokens=max_tokens or (data.max_tokens if data else None),
-        min_response_tokens=data.min_response_tokens if data else 16,
+        min_response_tokens=data.min_response_tokens if data else min_response_tokens,
         template=template or (data.template if data else "auto"),
         dtype=recipe.dtype if recipe else "float32",
-        layout=recipe.layout if recipe else "forest",
+        layout=layout or (recipe.layout if recipe else "forest"),
     )
     named = policy_of(recipe.resolved_stages()[-1]) if recipe else TEXT
     kind = policy_kind(named.kind)
@@ -131,13 +150,11 @@ def open_subject(
         torch.manual_seed(0)  # a language model opened as a reward model gets a new head, the same every time
         policy = kind.opener(place.path, model, policy_settings(named.kind, named.settings))
     policy.model.to(PartialState().device)
-    if policy.can("rewards"):
-        return reward_subject(place.name, cast(RewardPolicy, policy))
-    return policy_subject(place.name, cast(TextPolicy, policy), fresh=fresh)
+    return policy
 
 
 def hold_out(data: str | None, places: Sequence[Place]) -> HeldOut:
-    """The groups of a file, else those that the first run held out, without any that a given run was trained on."""
+    """The groups of a file, or those that the first run held out, without groups that a given run was trained on."""
     runs = [(place, load_data(place.recipe)) for place in places if place.recipe]
     left_out: dict[str, int] = {}
     if data:
@@ -170,7 +187,7 @@ def trained_on(split: Split) -> set[str]:
 
 
 def read_texts(file: str | None, groups: Sequence[PreferenceGroup]) -> list[str]:
-    """Texts of a file (`.txt` with one on each line, or JSONL with `text`), else the prompts of groups."""
+    """Texts of a file (`.txt` with one per line, or JSONL with `text`); without a file the prompts of groups."""
     if file is None:
         return list(dict.fromkeys(text for group in groups if (text := content_text(group.prompts[0]))))
     path = Path(file)

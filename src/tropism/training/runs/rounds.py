@@ -6,7 +6,6 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
 
 from accelerate import PartialState
 from pydantic import ValidationError
@@ -16,7 +15,6 @@ from tropism.data.group_store import read_card, write_groups
 from tropism.errors import ConfigError, Interrupted
 from tropism.evals.core.subject import policy_subject
 from tropism.judges.judge import load_judge
-from tropism.policies.text import TextPolicy
 from tropism.records import RoundRecord, Rounds, Run, SuiteRun, read_run, write_json, write_text
 from tropism.sampling.on_policy import Draws, sample_groups
 from tropism.sampling.prompt_files import prompts_of
@@ -185,7 +183,7 @@ def sample_round(recipe: Recipe, settings: RoundsRecipe, data: Split, *, number:
     assert recipe.evaluation.judge is not None
     (train,) = data.train
     order = sorted(train, key=lambda group: unit_hash(group_key(group), purpose=f"round-{number}"))
-    policy = cast(TextPolicy, open_policy(recipe, model, policy_of(recipe.resolved_stages()[-1])))
+    policy = open_policy(recipe, model, policy_of(recipe.resolved_stages()[-1]))
     policy.model.to(PartialState().device)
     found = sample_groups(
         policy_subject(f"round-{number}-start", policy),

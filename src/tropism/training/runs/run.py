@@ -11,7 +11,7 @@ from transformers.utils import logging as transformers_logging
 from tropism.errors import ConfigError
 from tropism.evals.core.suite import load_suite
 from tropism.judges.judge import load_judge, try_judge
-from tropism.policies.loading import load_tokenizer
+from tropism.policies.registry import policy_kind
 from tropism.records import MemoryPlan, Run, Stage, SuiteRun, write_json
 from tropism.training.loop.callbacks import announce
 from tropism.training.loop.machine import environment, peak_memory_mb
@@ -19,7 +19,7 @@ from tropism.training.recipe.arguments import training_arguments
 from tropism.training.recipe.named_losses import mixture_of
 from tropism.training.recipe.sections import Recipe, ReferenceRecipe
 from tropism.training.runs.evaluation import FOLDER, defaults_of, evaluate_run
-from tropism.training.runs.opened import check_policies
+from tropism.training.runs.opened import check_policies, policy_of
 from tropism.training.runs.run_data import Split, load_data
 from tropism.training.runs.run_folder import FILES, digest_of, run_folder
 from tropism.training.runs.stage import make_ready, run_stage
@@ -138,7 +138,7 @@ def check_settings(recipe: Recipe) -> None:
                 "train.eval_strategy evaluates on held-out groups, and there are none.",
                 remedy="Set data.holdout or data.eval.",
             )
-    load_tokenizer(recipe.model)
+    policy_kind(policy_of(recipe.resolved_stages()[0]).kind).check_folder(recipe.model)
     load_suite(recipe.evaluation.suite).with_defaults(defaults_of(recipe))
     if recipe.evaluation.judge:
         load_judge(recipe.evaluation.judge)

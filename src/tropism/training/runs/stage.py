@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from accelerate import PartialState
 from transformers import TrainerCallback, TrainingArguments, set_seed
@@ -14,7 +14,7 @@ from transformers import TrainerCallback, TrainingArguments, set_seed
 from tropism.errors import DataError, Interrupted, respelled
 from tropism.groups import PreferenceGroup
 from tropism.policies.base import Policy
-from tropism.policies.text import TextPolicy
+from tropism.policies.generating import generator_of
 from tropism.records import Account, MemoryPlan, Stage, read_log, write_json
 from tropism.text.prepared import Prepared, require_groups
 from tropism.training.loop.callbacks import JsonlLog, ProgressBar, StopOnInterrupt, announce, progress
@@ -26,7 +26,7 @@ from tropism.training.loop.trainer import PreferenceTrainer
 from tropism.training.recipe.arguments import training_arguments
 from tropism.training.recipe.named_losses import mixture_of
 from tropism.training.recipe.sections import Recipe, StageRecipe
-from tropism.training.runs.opened import RECIPE_KEYS, make_reference, open_policy, policy_of
+from tropism.training.runs.opened import RECIPE_KEYS, imitates, make_reference, open_policy, policy_of
 from tropism.training.watch.probe import WATCH_NEEDS, Prober
 from tropism.training.watch.watch_training import WatchTraining
 
@@ -49,7 +49,7 @@ def run_stage(
         recipe: the whole recipe.
         stage: the stage, with everything filled in.
         start_model: folder or hub id of the model to start from.
-        folder: where checkpoints, log, model and record go.
+        folder: for checkpoints, log, model and record.
         train, held_out: groups on both sides of the split.
         probe: groups that the model is probed with while it trains.
         command: how the run was started, for the message after Ctrl-C.
@@ -122,7 +122,7 @@ def train_stage(
 
 
 class Ready(NamedTuple):
-    """What a stage needs before it trains; `plan` is None where weights are sharded, which no plan foresees."""
+    """The inputs of training of a stage; `plan` is None if weights are sharded, which the plan does not cover."""
 
     policy: Policy
     groups: list[Prepared]
@@ -178,7 +178,7 @@ def make_ready(
 
 
 def chosen_recompute(stage: StageRecipe) -> bool | None:
-    """Whether the recipe asks for gradient checkpointing; None where it leaves that to the plan."""
+    """Whether the recipe asks for gradient checkpointing; None if it leaves that to the plan."""
     names = ("activation_checkpointing", "gradient_checkpointing")  # transformers' new and old name
     return next((bool(stage.train[name]) for name in names if stage.train.get(name) is not None), None)
 
@@ -194,7 +194,7 @@ def watching(
 ) -> WatchTraining | None:
     """The callback that watches a stage; None if alarms are off, it only imitates, or its policy cannot be probed."""
     settings = recipe.alarms
-    if not settings.on or set(stage.loss or {}) == {"nll"} or not ready.policy.can(*WATCH_NEEDS):
+    if not settings.on or imitates(stage) or not ready.policy.can(*WATCH_NEEDS):
         return None
     groups = ready.policy.prepare(probe)[0] if ready.plan else []
     if not groups:
@@ -202,9 +202,11 @@ def watching(
         announce(f"No alarms in stage {stage.name}: {why}.")
         return None
     prober = None
+    generator = generator_of(ready.policy)
+    assert generator is not None
     if PartialState().is_main_process:  # the others need no copy of the start
         prober = Prober(
-            cast(TextPolicy, ready.policy),
+            generator,
             groups=groups[: settings.probe.groups],
             asked=groups[: settings.probe.prompts],
             settings=settings.probe,
@@ -233,7 +235,7 @@ def stage_record(
     folder: Path,
     seconds: float,
 ) -> Stage:
-    """What is kept of a finished stage; its first loss is the log's where the stage was resumed."""
+    """The record of a finished stage; its first loss is the log's if the stage was resumed."""
     log = folder / "log.jsonl"
     logged = [line.values["loss"] for line in read_log(log) if "loss" in line.values] if log.exists() else []
     first, last = trainer.first_loss, trainer.last_loss

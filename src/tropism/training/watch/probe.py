@@ -1,4 +1,4 @@
-"""A probe: what a small, fixed set of pairs and prompts says about the model at one step, beside its start.
+"""A probe: metrics of the model at one step on a small, fixed set of pairs and prompts, compared with its start.
 
 A probe leaves no trace: weights, modes and random states are as they were, so training goes on to the same bits.
 """
@@ -9,7 +9,7 @@ import contextlib
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,11 +23,11 @@ from tropism.metrics.bootstrap import bounded, jackknife, mean_by_cluster, ratio
 from tropism.metrics.pair_order import order_credit
 from tropism.metrics.text_variety import distinct_2_ratio, distinct_n, own_distinct_2
 from tropism.policies.base import Capability
-from tropism.policies.text import TextPolicy
+from tropism.policies.generating import GeneratingPolicy
 from tropism.records import Estimate, Probe
 from tropism.references.cached import CachedReference
 from tropism.references.weight_swap import KeptWeights
-from tropism.text.rendered import RenderedGroup
+from tropism.text.prepared import Prepared
 from tropism.training.recipe.sections import ProbeRecipe
 
 WATCH_NEEDS: frozenset[Capability] = frozenset({"logp", "generate", "states"})
@@ -49,7 +49,7 @@ class Seen(NamedTuple):
 
     Attributes:
         logp: log-probability of every response by its key, nats.
-        rows, texts: its answers, as token ids and as text.
+        rows, texts: its answers, as ids and as text.
         styled: its states on contents in several styles.
     """
 
@@ -60,28 +60,28 @@ class Seen(NamedTuple):
 
 
 class Prober:
-    """Measures a policy beside what it was when this was made.
+    """Measures a policy compared with its state when this was made.
 
     Args:
         policy: in its start state.
-        groups: rendered groups, their pairs to order.
-        asked: rendered groups, their prompts to answer.
+        groups: prepared groups, their pairs to order.
+        asked: prepared groups, their prompts to answer.
         settings: lengths and seed.
         tokens_per_batch: most tokens that are scored at a time; None takes the policy's `fast_budget`.
     """
 
     def __init__(
         self,
-        policy: TextPolicy,
+        policy: GeneratingPolicy[Any],
         *,
-        groups: Sequence[RenderedGroup],
-        asked: Sequence[RenderedGroup],
+        groups: Sequence[Prepared],
+        asked: Sequence[Prepared],
         settings: ProbeRecipe,
         tokens_per_batch: int | None,
     ) -> None:
         self.policy = policy
         self.groups = list(groups)
-        self.asked = list({group.prompts[0]: group for group in asked if group.prompts and group.prompts[0]}.values())
+        self.asked = {start: group.group.id for group in asked if (start := policy.start_of_group(group))}
         self.contents = own_contents(policy, num=settings.contents, draws=1, styles=PROBE_STYLES, seed=settings.seed)
         self.settings = settings
         self.tokens_per_batch = tokens_per_batch
@@ -89,7 +89,7 @@ class Prober:
         self._before: Seen | None = None
 
     def measure(self, step: int) -> Probe:
-        """The model as it is now, beside its start."""
+        """The model as it is now, compared with its start."""
         with untouched_random_state(self.policy.device):
             if self._before is None:
                 with self.start.in_place():
@@ -101,7 +101,7 @@ class Prober:
 
     def _look(self) -> Seen:
         """Score the pairs and answer the prompts, with the weights that are in place."""
-        starts = [group.prompts[0] for group in self.asked]
+        starts = list(self.asked)
         room = self.policy.context - max(map(len, starts), default=0)
         drawn = self.policy.sample(
             starts,
@@ -114,18 +114,18 @@ class Prober:
         styled = content_states(self.policy, self.contents)
         return Seen(self._logp(self.groups), rows, self.policy.texts(rows), styled)
 
-    def _logp(self, groups: Sequence[RenderedGroup]) -> dict[bytes, float]:
+    def _logp(self, groups: Sequence[Prepared]) -> dict[bytes, float]:
         scores = CachedReference(self.policy, tokens_per_batch=self.tokens_per_batch, keep=False)
         scores.prepare(groups)
         return scores.known
 
-    def _start_logp(self, groups: Sequence[RenderedGroup]) -> dict[bytes, float]:
+    def _start_logp(self, groups: Sequence[Prepared]) -> dict[bytes, float]:
         """Log-probabilities with the start weights."""
         with self.start.in_place():
             return self._logp(groups)
 
     def _pairs(self, now: Seen) -> Metrics:
-        """How the pairs are ordered, and where the probability of winners and losers went."""
+        """How the pairs are ordered, and changes in the probability of winners and losers."""
         assert self._before is not None
         winners, losers, lengths, owners, credits, decided = [], [], [], [], [], []
         for group in self.groups:
@@ -134,7 +134,7 @@ class Prober:
             for edge in group.edges:
                 winners.append(changes[edge.winner])
                 losers.append(changes[edge.loser])
-                lengths.append(float(group.responses[edge.winner].num_scored))
+                lengths.append(float(group.num_scored(edge.winner)))
                 owners.append(group.group.id)
                 if edge.prob != 0.5:
                     credits.append(order_credit(changes[edge.winner], changes[edge.loser]))
@@ -159,7 +159,7 @@ class Prober:
         own, own_before = ([own_distinct_2(text) for text in seen.texts] for seen in (now, self._before))
         both = list(zip(now.texts, self._before.texts, strict=True))
         return {
-            "kl": mean_by_cluster(self._log_ratios(now), prompts),
+            "kl": mean_by_cluster(ratios, prompts) if (ratios := self._log_ratios(now)) else None,
             "words": mean_by_cluster(words, prompts),
             "length_ratio": ratio_by_cluster(words, words_before, prompts) if sum(words_before) else None,
             "distinct_2": share(jackknife(lambda texts: distinct_n(texts, 2), now.texts)),
@@ -173,7 +173,7 @@ class Prober:
         }
 
     def _style(self, now: Seen) -> Metrics:
-        """How far style moves the states beside content; nothing if hardly any content fits into the model."""
+        """How far style moves the states compared with content; empty if too few contents fit into the model."""
         assert self._before is not None
         if len(now.styled.ids) < FEWEST_CONTENTS:
             return {}
@@ -182,12 +182,13 @@ class Prober:
 
     def _log_ratios(self, now: Seen) -> list[float]:
         """Log-probability of each answer under the model minus that under its start, nats."""
-        rows = [(group.prompts[0], row) for group, row in zip(self.asked, now.rows, strict=True)]
-        return own_log_ratios(rows, model=self._logp, base=self._start_logp)
+        rows = [*zip(self.asked, now.rows, strict=True)]
+        ratios = own_log_ratios(rows, self.policy, model=self._logp, base=self._start_logp)
+        return [ratio for ratio in ratios if ratio is not None]
 
 
 def at_start(name: str, estimate: Estimate) -> Estimate:
-    """What the start measures: beside itself it is exactly where it is, with no interval to draw."""
+    """A metric of the start: compared with itself it is exact and has no interval."""
     if name in ABSOLUTE:
         return estimate
     return estimate.model_copy(update={"low": estimate.value, "high": estimate.value})
