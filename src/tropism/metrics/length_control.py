@@ -24,19 +24,19 @@ LONGEST_STEP = 4.0
 
 
 class LengthControl(NamedTuple):
-    """A win rate freed of length.
+    """A win rate at equal length.
 
     Attributes:
         rate: of the first model at equal length.
         length_effect: log-odds that a longer answer gains, at most, in the judge's eyes (the coefficient of tanh);
-            infinite where length explains every verdict.
+            infinite if length explains every verdict.
     """
 
     rate: Estimate
     length_effect: float
 
     def sentence(self, raw: Estimate) -> str:
-        """What a reader must know beside the raw rate, or nothing."""
+        """What a reader must know in addition to the raw rate; empty if there is nothing."""
         if np.isinf(self.length_effect):
             longer = "longer" if self.length_effect > 0 else "shorter"
             return f"The judge preferred the {longer} answer every time: its verdicts say nothing about anything else."
@@ -55,7 +55,7 @@ def length_controlled(
     """The win rate at equal length: sigmoid(theta) of P(first wins) = sigmoid(theta + phi * tanh(gap / sd(gap))).
 
     Two departures from the paper. There is no term for the difficulty of a prompt, which needs many models' answers to
-    it; and where the longer (or the shorter) answer won every time, the likelihood is greatest for length alone, and
+    it; and if the longer (or the shorter) answer won every time, the likelihood is greatest for length alone, and
     the rate is one half with the whole range as its interval.
 
     Args:
@@ -66,7 +66,7 @@ def length_controlled(
 
     Returns:
         The rate with a 95 % interval, the wider of a percentile bootstrap over clusters and of what the curvature of
-        the likelihood says: where length explains nearly everything, resamples agree though nothing is known. None
+        the likelihood says: if length explains nearly everything, resamples agree although nothing is known. None
         without duels.
 
     Reference: Dubois et al. 2024, arXiv:2404.04475, section 3.
@@ -125,7 +125,7 @@ def length_terms(gap: Float[np.ndarray, " duels"]) -> Float[np.ndarray, " duels"
 
 
 def follows_sign(wins: Float[np.ndarray, " duels"], gap: Float[np.ndarray, " duels"]) -> int:
-    """1 where the longer answer won every time (and equally long ones tied), -1 where the shorter one did, else 0."""
+    """1 if the longer answer won every time (and equally long ones tied), -1 if the shorter one did, else 0."""
     for sign in (1, -1):
         if np.any(gap != 0) and np.all(wins == (np.sign(sign * gap) + 1) / 2):
             return sign
@@ -147,7 +147,7 @@ def fit_logistic(
         wins: outcomes in [0, 1].
         weights: how often each duel counts.
         precision: of the normal priors on theta and phi.
-        start: where to look first, theta and phi.
+        start: first values of theta and phi.
     """
     theta, phi = np.full(len(weights), start[0]), np.full(len(weights), start[1])
     powers = np.stack([np.ones_like(length), length, length**2], 1)

@@ -1,7 +1,7 @@
 """Did it change: paired differences with interval and p-value, correction for many tests, equivalence.
 
-Which test for what. A mean of items is compared by flipping the signs of whole clusters' differences, exactly where
-there are few clusters; where every item is a cluster of its own and only says yes, no or equal, that test is McNemar's,
+Which test for what. A mean of items is compared by flipping the signs of whole clusters' differences, exactly if
+there are few clusters; if every item is a cluster of its own and only says yes, no or equal, that test is McNemar's,
 computed exactly from the binomial distribution. A statistic that is no mean is compared by the jackknife over blocks
 of clusters, with Student's t. No test assumes that items of one cluster are independent. Where not one item moved
 there is no test: none of its outcomes could have been significant (Tarone 1990, Biometrics 46, p. 515).
@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 
 
 class Difference(NamedTuple):
-    """A difference (after less before) and how likely one as large would be by chance; None where no test applies."""
+    """A difference (after less before) and how likely one as large would be by chance; None if no test applies."""
 
     estimate: Estimate
     p_value: float | None
@@ -55,7 +55,7 @@ def paired_difference(
         seed: of the resampling and of the flips.
 
     Returns:
-        None where there is no item. The p-value is that of `mcnemar` or of `sign_flip`, see the module; None where no
+        None if there is no item. The p-value is that of `mcnemar` or of `sign_flip`, see the module; None if no
         item moved.
 
     Example:
@@ -177,7 +177,7 @@ def jackknife_difference(
     statistic: Callable[[Sequence[Item]], float],
     cluster: Callable[[Item], str],
 ) -> Difference | None:
-    """Difference of a statistic between two collections, leaving out the same blocks of clusters on both sides.
+    """Difference of a statistic between two collections, omitting the same blocks of clusters on both sides.
 
     Args:
         before, after: the collections; each cluster should be in both.
@@ -185,7 +185,7 @@ def jackknife_difference(
         cluster: what an item belongs to.
 
     Returns:
-        None where a collection is empty, or does not tell the statistic.
+        None if a collection is empty or gives no value of the statistic.
     """
     if not before or not after:
         return None
@@ -205,9 +205,9 @@ def jackknife_difference(
 def jackknife_estimate(
     items: Sequence[Item], *, statistic: Callable[[Sequence[Item]], float], cluster: Callable[[Item], str]
 ) -> Estimate | None:
-    """A statistic with its 95 % interval, from leaving out one of up to twenty blocks of clusters at a time.
+    """A statistic with its 95 % interval, from omitting one of up to twenty blocks of clusters at a time.
 
-    None where there is no item, or where some block less leaves the statistic untold: no number without its interval.
+    None if there is no item, or if the statistic has no value without one of the blocks.
 
     Reference: Efron and Tibshirani 1993, chapter 11; Student's t because the blocks are few.
     """
@@ -223,7 +223,7 @@ def jackknife_estimate(
 
 
 def student(value: float, left_out: Sequence[float], *, n: int) -> tuple[Estimate, float | None] | None:
-    """A value with interval and p-value (against zero) of its jackknife replicates; None where one is not finite."""
+    """A value with interval and p-value (against zero) of its jackknife replicates; None if one is not finite."""
     if not all(map(math.isfinite, (value, *left_out))):
         return None
     num = len(left_out)
@@ -238,7 +238,7 @@ def student(value: float, left_out: Sequence[float], *, n: int) -> tuple[Estimat
 
 
 def widened(difference: Difference, num_clusters: int) -> Difference:
-    """The difference of two shares where not one of so many clusters moved: a few that agree are no certainty.
+    """The difference of two shares if none of so many clusters moved: agreement of a few clusters proves little.
 
     Of the clusters, up to the upper Wilson bound of none may move either way.
     """

@@ -34,8 +34,8 @@ def displacement(task: Task) -> Measured:
 
     Of each pair: `winner_change` and `loser_change` (nats, and per token), `winners_lost` (the winner became less
     likely), `mass_to_loser` (it did, and the loser gained), `both_fell` (both did: the mass went to other answers),
-    `pair_mass_change` (of log(p_winner + p_loser)), and the same of probabilities per token, where a long answer does
-    not vanish beside a short one.
+    `pair_mass_change` (of log(p_winner + p_loser)), and the same of probabilities per token, so that a long answer
+    counts as much as a short one.
 
     Reference: likelihood displacement, Razin et al. 2024, arXiv:2410.08847, section 3.
     """
@@ -77,7 +77,7 @@ def displacement_item(pair: ScoredPair) -> Item:
 
 
 def texts(pair: ScoredPair) -> dict[str, str]:
-    """The beginnings of prompt and answers, for whoever looks closer."""
+    """The beginnings of prompt and answers, for reading."""
     group, edge = pair.group, pair.edge
     winner, loser = group.responses[edge.winner], group.responses[edge.loser]
     contents = {"prompt": group.prompts[winner.prompt], "winner": winner.content, "loser": loser.content}
@@ -186,4 +186,4 @@ MEASURES: Mapping[str, Measure] = {
         baseline=0.0,
     ),
 }
-"""The base's shares are 0 by definition, so a higher share is a change; the mean change tells whether it is a loss."""
+"""The base's shares are 0 by definition, so a higher share is a change; the mean change shows whether it is a loss."""

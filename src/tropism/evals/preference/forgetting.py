@@ -1,4 +1,4 @@
-"""What a model forgot: how well it still reads held-out plain text, beside the base."""
+"""What a model forgot: how well it predicts held-out plain text, compared with the base."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def bits_per_byte(items: Sequence[Item]) -> float:
 
 
 def top_1_agreement(items: Sequence[Item]) -> float:
-    """Share of places where subject and base find the same token likeliest."""
+    """Share of positions at which the same token is the most likely one for subject and base."""
     known = [item for item in items if "agreed" in item.detail]
     return total(known, "agreed") / total(known, "tokens") if known else math.nan
 

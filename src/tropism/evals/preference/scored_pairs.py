@@ -96,10 +96,10 @@ def table_by(
 
     Args:
         items: with `values`.
-        row_of: the row that an item belongs to; None leaves it out.
+        row_of: the row that an item belongs to; None omits it.
         name: of the matrix.
         row_title: what the rows are.
-        rows: in the order in which they are shown; None is measured where no item falls into one.
+        rows: in the order in which they are shown; None is measured if no item falls into one.
         columns: names of values.
     """
     cells = []

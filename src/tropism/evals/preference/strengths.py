@@ -18,13 +18,13 @@ COLUMNS = ("log-strength", "Elo points")
 def strengths_table(by_model: Mapping[str, Sequence[Item]], base: str) -> list[Matrix]:
     """Strengths of all models with 95 % intervals over prompts.
 
-    Where the judge gives scores, every model meets every other one on every answer that both have; otherwise each meets
-    the base, as it was judged. A preference above one half is a win; an empty or repeated answer never wins. Where
-    nothing but a win or a loss is known of a model, a weak prior keeps its strength finite.
+    If the judge gives scores, every model meets every other one on every answer that both have; otherwise each meets
+    the base, as it was judged. A preference above one half is a win; an empty or repeated answer never wins. If
+    only wins or only losses are known of a model, a weak prior keeps its strength finite.
 
     Args:
         by_model: the items of the eval, the base's among them.
-        base: the model that the others were judged beside.
+        base: the model that the others were compared with.
 
     Returns:
         One matrix of a row for each model, or nothing for fewer than three models. Log-strengths have mean 0, Elo
@@ -79,7 +79,7 @@ def outcomes(
 
 
 def fitted(games: Games, names: Sequence[str]) -> Strengths:
-    """The fit without a prior, or with a weak one where there is none."""
+    """The fit without a prior, or with a weak one if that has no finite maximum."""
     try:
         return bootstrap_bradley_terry(games, names=names)
     except DataError:

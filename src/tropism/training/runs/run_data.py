@@ -20,7 +20,7 @@ from tropism.training.recipe.sections import AlarmsRecipe, Recipe, SourceRecipe
 class Split:
     """The groups of a run: those of each stage in the order of the stages, those held out, and the account.
 
-    `probe` is what the model is probed with while it trains: some of those held out, or of the last stage's where
+    `probe` is what the model is probed with while it trains: some of those held out, or of the last stage's if
     nothing is. Where probes decide which model comes out, they are held out of the evaluation too.
     """
 
@@ -98,16 +98,16 @@ def refuse_leaks(trained: Iterable[Sequence[PreferenceGroup]], held_out: Sequenc
 
 
 def probed(groups: Sequence[PreferenceGroup], settings: AlarmsRecipe) -> tuple[PreferenceGroup, ...]:
-    """The groups to probe with, chosen by a hash of their prompts; none where alarms are off."""
+    """The groups to probe with, chosen by a hash of their prompts; none if alarms are off."""
     count = max(settings.probe.groups, settings.probe.prompts) if settings.on else 0
     return tuple(sorted(groups, key=lambda group: unit_hash(group_key(group), purpose="probe"))[:count])
 
 
 def without(held_out: Sequence[PreferenceGroup], probe: Sequence[PreferenceGroup]) -> tuple[PreferenceGroup, ...]:
-    """The groups to evaluate on where the probes have decided: none of their prompts.
+    """The groups to evaluate on if the probes have decided: none of their prompts.
 
     Raises:
-        ConfigError: where none is left.
+        ConfigError: if none is left.
     """
     seen = {group_key(group) for group in probe}
     left = tuple(group for group in held_out if group_key(group) not in seen)
