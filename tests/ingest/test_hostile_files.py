@@ -11,13 +11,14 @@ import duckdb
 import pytest
 
 from tests.ingest.hostile import COLUMNS, HOSTILE, Hostile, Values, written
-from tropism.data.audit.audited_rows import Sources, read_units
+from tropism.data.audit.audited_rows import AuditSources, read_units
 from tropism.data.formats import Source, load
 from tropism.errors import DataError
 from tropism.ingest import ROW, NotRead, TableFile, open_table, read_rows
 from tropism.ingest.table_file import _slow_table
 from tropism.sampling.prompt_files import read_prompts
-from tropism.signals.build import Settings, build_file
+from tropism.signals.build import build_groups
+from tropism.signals.kinds.choices import ChoiceSettings
 from tropism.signals.kinds.columns import ChoiceColumns
 
 READABLE = [name for name, file in HOSTILE.items() if not file.refused]
@@ -101,7 +102,7 @@ def test_train_accounts_for_every_row(name: str, tmp_path: Path) -> None:
 def test_audit_and_sample_account_for_every_row(name: str, tmp_path: Path) -> None:
     file, path = HOSTILE[name], str(written(tmp_path, name))
     problems = NotRead()
-    for unit in read_units(Sources((path,))):
+    for unit in read_units(AuditSources((path,))):
         if unit.problem:
             problems.add(unit.problem, unit.place.ordinal)
     assert counted(problems.counts) == numbers(file)
@@ -113,7 +114,7 @@ def test_audit_and_sample_account_for_every_row(name: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", READABLE)
 def test_build_accounts_for_every_row(name: str, tmp_path: Path) -> None:
     file, path = HOSTILE[name], written(tmp_path, name)
-    with build_file(path, CHOICES, Settings(skip_bad=True)) as made:
+    with build_groups(path, ChoiceSettings(columns=CHOICES, form="table", skip_bad=True)) as made:
         groups = list(made.groups)
     account = made.card.account
     assert {(group.prompts[0], *sorted(str(one.content) for one in group.responses)) for group in groups} == {
@@ -122,7 +123,10 @@ def test_build_accounts_for_every_row(name: str, tmp_path: Path) -> None:
     assert counted(account.dropped) == numbers(file)
     assert {reason: account.examples[reason] for reason in account.dropped} == file.lost
     if file.lost:
-        with pytest.raises(DataError, match="cannot be read"), build_file(path, CHOICES, Settings()):
+        with (
+            pytest.raises(DataError, match="cannot be read"),
+            build_groups(path, ChoiceSettings(columns=CHOICES, form="table")),
+        ):
             pass
 
 
@@ -130,9 +134,9 @@ ENTRANCES: dict[str, Callable[[Path], Any]] = {
     "rows": lambda path: list(read_rows(path)),
     "table": lambda path: table_of(path, skip_bad=True, slow=False),
     "train": lambda path: load([Source(str(path))]),
-    "audit": lambda path: list(read_units(Sources((str(path),)))),
+    "audit": lambda path: list(read_units(AuditSources((str(path),)))),
     "sample": lambda path: read_prompts(str(path)),
-    "build": lambda path: build_file(path, CHOICES, Settings(skip_bad=True)).__enter__(),
+    "build": lambda path: build_groups(path, ChoiceSettings(columns=CHOICES, form="table", skip_bad=True)).__enter__(),
 }
 
 
