@@ -122,7 +122,7 @@ def test_equal_lengths_leave_the_raw_rate():
     assert longer.rate.high - longer.rate.low > 0.9
 
 
-def test_duels_of_one_prompt_widen_the_interval():
+def test_pairs_of_answers_of_one_prompt_widen_the_interval():
     wins, gaps = drawn(np.random.default_rng(7), quality=0.4, length=1.0, count=100)
     once = length_controlled(wins, gaps, range(100)).rate
     copied = length_controlled(np.tile(wins, 4), np.tile(gaps, 4), list(range(100)) * 4).rate

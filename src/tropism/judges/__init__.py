@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from tropism.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from tropism.judges.judge import Duel, Judge, ScoringJudge, Verdict, load_judge
+    from tropism.judges.judge import AnswerPair, Judge, ScoringJudge, Verdict, load_judge
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
             "tropism.judges.judge": (
-                "Duel",
+                "AnswerPair",
                 "Judge",
                 "ScoringJudge",
                 "Verdict",
@@ -21,7 +21,7 @@ else:
     )
 
 __all__ = [
-    "Duel",
+    "AnswerPair",
     "Judge",
     "ScoringJudge",
     "Verdict",

@@ -15,7 +15,7 @@ from tropism.endpoint.endpoint_reply import Reply
 from tropism.endpoint.endpoint_settings import EndpointSettings, open_settings
 from tropism.endpoint.endpoint_store import Ask
 from tropism.groups import Content, Message
-from tropism.judges.judge import Duel, Judge, Verdict, in_both_orders
+from tropism.judges.judge import AnswerPair, Judge, Verdict, in_both_orders
 
 CRITERIA = (
     "The better answer is the one that serves the author of the request: it does what was asked, is right and honest "
@@ -79,15 +79,15 @@ class EndpointJudge(Judge):
         self._unreadable = 0
 
     def compare_all(
-        self, duels: Sequence[Duel], *, progress: Callable[[int], None] | None = None
+        self, answer_pairs: Sequence[AnswerPair], *, progress: Callable[[int], None] | None = None
     ) -> list[Verdict | None]:
-        """A verdict for every duel, None where a reply names none or was refused.
+        """A verdict for every answer_pair, None where a reply names none or was refused.
 
         Raises:
             EndpointError: where replies are missing; those that came are kept.
         """
-        asks = [self._ask(one) for duel in duels for one in (duel, duel.swapped())]
-        came = [0] * len(duels)
+        asks = [self._ask(one) for answer_pair in answer_pairs for one in (answer_pair, answer_pair.swapped())]
+        came = [0] * len(answer_pairs)
 
         def finished(place: int, outcome: Reply | Refusal) -> None:
             came[place // 2] += 1
@@ -97,29 +97,33 @@ class EndpointJudge(Judge):
         outcomes = self._endpoint.ask_all(asks, finished=finished)
         preferences = [read_verdict(one.text) if isinstance(one, Reply) else None for one in outcomes]
         self._unreadable += preferences.count(None)
-        return in_both_orders(duels, preferences)
+        return in_both_orders(answer_pairs, preferences)
 
     def spent(self) -> str:
         unread = f"; {self._unreadable:,} of them give no verdict in the form asked for" if self._unreadable else ""
         return self._endpoint.spent.sentence(self.settings) + unread
 
-    def _ask(self, duel: Duel) -> Ask:
+    def _ask(self, answer_pair: AnswerPair) -> Ask:
         """The request for one order."""
         settings = self.settings
-        return Ask(question(duel, settings.criteria), settings.temperature, settings.max_new_tokens, settings.seed)
+        return Ask(
+            question(answer_pair, settings.criteria), settings.temperature, settings.max_new_tokens, settings.seed
+        )
 
 
-def question(duel: Duel, criteria: str) -> tuple[Message, ...]:
+def question(answer_pair: AnswerPair, criteria: str) -> tuple[Message, ...]:
     """What the judge is asked. The fence is a hash of what it encloses, so that no text can hold its own.
 
     Args:
-        duel: its first answer is shown as A.
+        answer_pair: its first answer is shown as A.
         criteria: what makes an answer the better one.
     """
-    request = request_text(duel.prompt)
-    texts = [request, duel.first, duel.second]
+    request = request_text(answer_pair.prompt)
+    texts = [request, answer_pair.first, answer_pair.second]
     fence = hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]
-    asked = QUESTION.format(criteria=criteria, fence=fence, request=request, first=duel.first, second=duel.second)
+    asked = QUESTION.format(
+        criteria=criteria, fence=fence, request=request, first=answer_pair.first, second=answer_pair.second
+    )
     return {"role": "system", "content": SYSTEM.format(fence=fence)}, {"role": "user", "content": asked}
 
 

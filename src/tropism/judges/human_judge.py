@@ -10,7 +10,7 @@ from typing import final
 from tropism.data.label_choices import Choice, ChoiceItem, read_choice_items, read_choices
 from tropism.errors import DataError
 from tropism.groups import Content, content_key, content_text
-from tropism.judges.judge import Duel, Judge, Verdict
+from tropism.judges.judge import AnswerPair, Judge, Verdict
 
 
 @final
@@ -35,11 +35,11 @@ class HumanChoices(Judge):
                 self._count(by_id[choice.item_id], choice)
 
     def compare_all(
-        self, duels: Sequence[Duel], *, progress: Callable[[int], None] | None = None
+        self, answer_pairs: Sequence[AnswerPair], *, progress: Callable[[int], None] | None = None
     ) -> list[Verdict | None]:
         if progress:
-            progress(len(duels))
-        return [self._verdict(duel) for duel in duels]
+            progress(len(answer_pairs))
+        return [self._verdict(answer_pair) for answer_pair in answer_pairs]
 
     def identity(self) -> str:
         """The name, with a digest of the choices: the file goes on growing."""
@@ -57,9 +57,9 @@ class HumanChoices(Judge):
                     points = 0.5 if choice.verdict != "win" else float(choice.winner == one)
                     self._points.setdefault((content_key(item.prompt), texts[one], texts[other]), []).append(points)
 
-    def _verdict(self, duel: Duel) -> Verdict | None:
+    def _verdict(self, answer_pair: AnswerPair) -> Verdict | None:
         """The share of choices that went to the first answer."""
-        points = self._find(duel.prompt, duel.first.strip(), duel.second.strip())
+        points = self._find(answer_pair.prompt, answer_pair.first.strip(), answer_pair.second.strip())
         return Verdict(sum(points) / len(points)) if points else None
 
     def _find(self, prompt: Content, first: str, second: str) -> list[float] | None:

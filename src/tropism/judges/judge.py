@@ -20,21 +20,21 @@ TIE = 1e-9
 
 
 @dataclass(frozen=True)
-class Duel:
+class AnswerPair:
     """Two answers to one prompt."""
 
     prompt: Content
     first: str
     second: str
 
-    def swapped(self) -> Duel:
+    def swapped(self) -> AnswerPair:
         """The same two answers in the other order."""
-        return Duel(self.prompt, self.second, self.first)
+        return AnswerPair(self.prompt, self.second, self.first)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a duel.
+    """What became of a pair of answers.
 
     Args:
         first: preference for the first answer in [0, 1]; one half is a tie.
@@ -64,18 +64,18 @@ class Judge(ABC):
 
     @abstractmethod
     def compare_all(
-        self, duels: Sequence[Duel], *, progress: Callable[[int], None] | None = None
+        self, answer_pairs: Sequence[AnswerPair], *, progress: Callable[[int], None] | None = None
     ) -> list[Verdict | None]:
-        """A verdict for every duel, None where the judge has none to give.
+        """A verdict for every answer_pair, None where the judge has none to give.
 
         Args:
-            duels: the answers, as texts; use `tropism.judges.verdicts.decide`, by which degenerate ones never win.
-            progress: called with the number of duels done since the last call.
+            answer_pairs: the answers; use `tropism.judges.verdicts.decide`, by which degenerate ones never win.
+            progress: called with the number of pairs of answers done since the last call.
         """
 
     def compare(self, prompt: Content, first: str, second: str) -> Verdict | None:
-        """The verdict on a single duel."""
-        return self.compare_all([Duel(prompt, first, second)])[0]
+        """The verdict on a single answer_pair."""
+        return self.compare_all([AnswerPair(prompt, first, second)])[0]
 
     def identity(self) -> str:
         """Equal where verdicts would be: the name, with a digest of the file that it names."""
@@ -94,20 +94,22 @@ class ScoringJudge(Judge):
         """The number of each answer to its prompt; None where the judge has none."""
 
     def compare_all(
-        self, duels: Sequence[Duel], *, progress: Callable[[int], None] | None = None
+        self, answer_pairs: Sequence[AnswerPair], *, progress: Callable[[int], None] | None = None
     ) -> list[Verdict | None]:
-        """Each distinct answer is scored once, however many duels it is in."""
+        """Each distinct answer is scored once, however many pairs of answers it is in."""
         distinct = {
-            (content_key(duel.prompt), answer): duel.prompt for duel in duels for answer in (duel.first, duel.second)
+            (content_key(answer_pair.prompt), answer): answer_pair.prompt
+            for answer_pair in answer_pairs
+            for answer in (answer_pair.first, answer_pair.second)
         }
         found = self.scores(list(distinct.values()), [answer for _, answer in distinct])
         known = dict(zip(distinct, found, strict=True))
         verdicts: list[Verdict | None] = []
-        for duel in duels:
-            key = content_key(duel.prompt)
-            verdicts.append(by_scores(known[key, duel.first], known[key, duel.second]))
+        for answer_pair in answer_pairs:
+            key = content_key(answer_pair.prompt)
+            verdicts.append(by_scores(known[key, answer_pair.first], known[key, answer_pair.second]))
         if progress:
-            progress(len(duels))
+            progress(len(answer_pairs))
         return verdicts
 
 
@@ -150,21 +152,26 @@ class PairRule(Judge):
     function: Callable[[str, str, str], float]
 
     def compare_all(
-        self, duels: Sequence[Duel], *, progress: Callable[[int], None] | None = None
+        self, answer_pairs: Sequence[AnswerPair], *, progress: Callable[[int], None] | None = None
     ) -> list[Verdict | None]:
-        verdicts = in_both_orders(duels, [self._prefer(one) for duel in duels for one in (duel, duel.swapped())])
+        verdicts = in_both_orders(
+            answer_pairs,
+            [self._prefer(one) for answer_pair in answer_pairs for one in (answer_pair, answer_pair.swapped())],
+        )
         if progress:
-            progress(len(duels))
+            progress(len(answer_pairs))
         return verdicts
 
-    def _prefer(self, duel: Duel) -> float:
+    def _prefer(self, answer_pair: AnswerPair) -> float:
         """The preference for the answer that stands first."""
-        prompt = content_text(duel.prompt)
-        value = checked(self.name, lambda: self.function(prompt, duel.first, duel.second), duel.first)
+        prompt = content_text(answer_pair.prompt)
+        value = checked(
+            self.name, lambda: self.function(prompt, answer_pair.first, answer_pair.second), answer_pair.first
+        )
         if not 0.0 <= value <= 1.0:
             raise DataError(
-                f"judge {self.name} gave {value} to the answer {duel.first[:60]!r}; a rule over three texts gives a "
-                "preference in [0, 1].",
+                f"judge {self.name} must return a preference in [0, 1], got {value} for the answer "
+                f"{answer_pair.first[:60]!r}.",
                 remedy="Return 1 where the first answer is better, 0 where the second is, 0.5 for a tie.",
             )
         return value
@@ -178,20 +185,20 @@ def by_scores(first: float | None, second: float | None) -> Verdict | None:
     return Verdict(preference, scores=(first, second))
 
 
-def in_both_orders(duels: Sequence[Duel], preferences: Sequence[float | None]) -> list[Verdict | None]:
+def in_both_orders(answer_pairs: Sequence[AnswerPair], preferences: Sequence[float | None]) -> list[Verdict | None]:
     """Verdicts from asking twice: the mean of both, so that a preference for a place cancels to a tie.
 
     Args:
-        duels: as they were given.
-        preferences: two for each duel: for the answer shown first, in the given order and in the other.
+        answer_pairs: as they were given.
+        preferences: two for each pair of answers: for the answer shown first, in the given order and in the other.
 
     Example:
-        >>> (verdict,) = in_both_orders([Duel("p", "a", "b")], [1.0, 1.0])  # whichever stands first
+        >>> (verdict,) = in_both_orders([AnswerPair("p", "a", "b")], [1.0, 1.0])  # whichever stands first
         >>> verdict.first, verdict.by_place
         (0.5, (1.0, 0.0))
     """
     verdicts: list[Verdict | None] = []
-    for place in range(len(duels)):
+    for place in range(len(answer_pairs)):
         there, back = preferences[2 * place : 2 * place + 2]
         if there is None or back is None:
             verdicts.append(None)
@@ -253,7 +260,7 @@ def try_judge(judge: Judge, groups: Sequence[PreferenceGroup]) -> None:
         group = next(shown, None)
         if group is not None:
             texts = [content_text(response.content) for response in (group.responses[0], group.responses[-1])]
-            judge.compare_all([Duel(group.prompts[0], *texts)])
+            judge.compare_all([AnswerPair(group.prompts[0], *texts)])
 
 
 def judge_function(name: str) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""From duels to verdicts: degenerate answers never win, the judge decides the rest; and does a place sway it."""
+"""From pairs of answers to verdicts: degenerate answers never win, and the place bias of a judge is measured."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 from tropism.judges.degenerate import fault_of
-from tropism.judges.judge import Duel, Judge, Verdict
+from tropism.judges.judge import AnswerPair, Judge, Verdict
 from tropism.metrics.bootstrap import mean_by_cluster
 from tropism.records import Estimate
 
@@ -15,29 +15,29 @@ MOST_FLIPS = 0.1
 
 
 def decide(
-    judge: Judge, duels: Sequence[Duel], *, progress: Callable[[int], None] | None = None
+    judge: Judge, answer_pairs: Sequence[AnswerPair], *, progress: Callable[[int], None] | None = None
 ) -> list[Verdict | None]:
-    """A verdict for every duel. An empty or looping answer never wins, whatever the judge would say.
+    """A verdict for every answer_pair. An empty or looping answer never wins, whatever the judge would say.
 
     Against a sound answer it loses; two such answers tie. The judge is not asked about them.
 
     Returns:
-        One verdict per duel; None if the judge has none.
+        One verdict per answer_pair; None if the judge has none.
     """
-    ruled = [by_rule(duel) for duel in duels]
+    ruled = [by_rule(answer_pair) for answer_pair in answer_pairs]
     open_places = [place for place, verdict in enumerate(ruled) if verdict is None]
     if progress:
-        progress(len(duels) - len(open_places))
+        progress(len(answer_pairs) - len(open_places))
     found: list[Verdict | None] = list(ruled)
-    judged = judge.compare_all([duels[place] for place in open_places], progress=progress)
+    judged = judge.compare_all([answer_pairs[place] for place in open_places], progress=progress)
     for place, verdict in zip(open_places, judged, strict=True):
         found[place] = verdict
     return found
 
 
-def by_rule(duel: Duel) -> Verdict | None:
-    """The verdict on a duel with a degenerate answer in it; None where both answers may say something."""
-    first_is_sound, second_is_sound = (fault_of(answer) is None for answer in (duel.first, duel.second))
+def by_rule(answer_pair: AnswerPair) -> Verdict | None:
+    """The verdict on a pair of answers with a degenerate answer in it; None where both answers may say something."""
+    first_is_sound, second_is_sound = (fault_of(answer) is None for answer in (answer_pair.first, answer_pair.second))
     if first_is_sound and second_is_sound:
         return None
     return Verdict(0.5 if first_is_sound == second_is_sound else float(first_is_sound), decided_by="rule")
@@ -47,7 +47,7 @@ class PlaceBias(NamedTuple):
     """How far a judge's verdicts depend on which answer stands first.
 
     Attributes:
-        flips: share of duels whose winner changes when the answers change places.
+        flips: share of pairs of answers whose winner changes when the answers change places.
         first_place: share of single verdicts that go to whichever answer stands first (a tie counts half); one half is
             fair.
     """

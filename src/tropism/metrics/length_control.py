@@ -61,13 +61,13 @@ def length_controlled(
     Args:
         preferences: for the first model's answer, in [0, 1]; a tie is one half.
         gaps: characters of the first answer less those of the second.
-        clusters: what each duel belongs to (its prompt).
+        clusters: what each pair of answers belongs to (its prompt).
         seed: of the resampling.
 
     Returns:
         The rate with a 95 % interval, the wider of a percentile bootstrap over clusters and of what the curvature of
         the likelihood says: if length explains nearly everything, resamples agree although nothing is known. None
-        without duels.
+        without answer_pairs.
 
     Reference: Dubois et al. 2024, arXiv:2404.04475, section 3.
 
@@ -101,14 +101,14 @@ class LogisticFit(NamedTuple):
 
 
 def interval(
-    length: Float[np.ndarray, " duels"],
-    wins: Float[np.ndarray, " duels"],
-    owner: Int[np.ndarray, " duels"],
+    length: Float[np.ndarray, " answer_pairs"],
+    wins: Float[np.ndarray, " answer_pairs"],
+    owner: Int[np.ndarray, " answer_pairs"],
     start: tuple[float, float],
     *,
     seed: int,
 ) -> tuple[float, float]:
-    """Percentile bounds of theta over resamples of whole clusters; `owner` is each duel's cluster by number."""
+    """Percentile bounds of theta over resamples of whole clusters; `owner` is each pair's cluster by number."""
     count = int(owner.max()) + 1
     draws = cluster_draws(count, num_resamples=NUM_RESAMPLES, seed=seed)
     thetas = [
@@ -118,13 +118,13 @@ def interval(
     return percentile_interval(np.concatenate(thetas))
 
 
-def length_terms(gap: Float[np.ndarray, " duels"]) -> Float[np.ndarray, " duels"]:
+def length_terms(gap: Float[np.ndarray, " answer_pairs"]) -> Float[np.ndarray, " answer_pairs"]:
     """tanh of the gap in units of its standard deviation, not centred: equal lengths stay at 0."""
     spread = float(gap.std())
     return np.tanh(gap / spread) if spread > 0 else np.sign(gap)
 
 
-def follows_sign(wins: Float[np.ndarray, " duels"], gap: Float[np.ndarray, " duels"]) -> int:
+def follows_sign(wins: Float[np.ndarray, " answer_pairs"], gap: Float[np.ndarray, " answer_pairs"]) -> int:
     """1 if the longer answer won every time (and equally long ones tied), -1 if the shorter one did, else 0."""
     for sign in (1, -1):
         if np.any(gap != 0) and np.all(wins == (np.sign(sign * gap) + 1) / 2):
@@ -133,9 +133,9 @@ def follows_sign(wins: Float[np.ndarray, " duels"], gap: Float[np.ndarray, " due
 
 
 def fit_logistic(
-    length: Float[np.ndarray, " duels"],
-    wins: Float[np.ndarray, " duels"],
-    weights: Float[np.ndarray, "resamples duels"],
+    length: Float[np.ndarray, " answer_pairs"],
+    wins: Float[np.ndarray, " answer_pairs"],
+    weights: Float[np.ndarray, "resamples answer_pairs"],
     *,
     precision: tuple[float, float] = (QUALITY_PRECISION, LENGTH_PRECISION),
     start: tuple[float, float] = (0.0, 0.0),
@@ -145,7 +145,7 @@ def fit_logistic(
     Args:
         length: the term that phi multiplies.
         wins: outcomes in [0, 1].
-        weights: how often each duel counts.
+        weights: how often each pair of answers counts.
         precision: of the normal priors on theta and phi.
         start: first values of theta and phi.
     """

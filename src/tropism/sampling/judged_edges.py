@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from tropism.evals.core.items import Progress
 from tropism.groups import Edge, PreferenceGroup, content_text
 from tropism.judges.degenerate import fault_of
-from tropism.judges.judge import Duel, Judge, Verdict
+from tropism.judges.judge import AnswerPair, Judge, Verdict
 from tropism.judges.verdicts import decide, place_bias
 from tropism.records import Estimate
 
@@ -61,12 +61,12 @@ def judge_groups(
         progress: makes a progress bar.
     """
     pairs = [(place, a, b) for place, one in enumerate(groups) for a, b in combinations(range(len(one.responses)), 2)]
-    duels = [
-        Duel(one.prompts[0], content_text(one.responses[a].content), content_text(one.responses[b].content))
+    answer_pairs = [
+        AnswerPair(one.prompts[0], content_text(one.responses[a].content), content_text(one.responses[b].content))
         for one, a, b in ((groups[place], a, b) for place, a, b in pairs)
     ]
-    with progress(f"Judging pairs of answers ({judge.name})", len(duels)) as done:
-        verdicts = decide(judge, duels, progress=done)
+    with progress(f"Judging pairs of answers ({judge.name})", len(answer_pairs)) as done:
+        verdicts = decide(judge, answer_pairs, progress=done)
     found: list[dict[tuple[int, int], Verdict]] = [{} for _ in groups]
     for (place, a, b), verdict in zip(pairs, verdicts, strict=True):
         if verdict is None:
@@ -103,7 +103,7 @@ def with_edges(
 
 
 def best_against_worst(verdicts: Mapping[tuple[int, int], Verdict]) -> dict[tuple[int, int], Verdict]:
-    """The verdict between the answer that won most of its duels and the one that won fewest."""
+    """The verdict between the answer that won most of its answer_pairs and the one that won fewest."""
     points: dict[int, float] = {}
     for (a, b), verdict in verdicts.items():
         points[a] = points.get(a, 0.0) + verdict.first

@@ -1,4 +1,4 @@
-"""Several models in one order: Bradley-Terry strengths from the duels of the eval `win_rate`."""
+"""Several models in one order: Bradley-Terry strengths from the pairs of answers of the eval `win_rate`."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def strengths_table(by_model: Mapping[str, Sequence[Item]], base: str) -> list[M
 
     Returns:
         One matrix of a row for each model, or nothing for fewer than three models. Log-strengths have mean 0, Elo
-        points mean 1000; `n` counts a model's duels.
+        points mean 1000; `n` counts a model's answer_pairs.
     """
     names = list(by_model)
-    duels = [
+    answer_pairs = [
         (first, second, won, cluster)
         for first, second in combinations(names, 2)
         for won, cluster in outcomes(by_model[first], by_model[second], is_base=(first == base, second == base))
     ]
-    if len(names) < 3 or not duels:
+    if len(names) < 3 or not answer_pairs:
         return []
     place = {name: index for index, name in enumerate(names)}
     games = Games(
-        winner=[place[first if won >= 0.5 else second] for first, second, won, _ in duels],
-        loser=[place[second if won >= 0.5 else first] for first, second, won, _ in duels],
-        tie=[won == 0.5 for *_, won, _ in duels],
-        cluster=numbered([cluster for *_, cluster in duels]).tolist(),
+        winner=[place[first if won >= 0.5 else second] for first, second, won, _ in answer_pairs],
+        loser=[place[second if won >= 0.5 else first] for first, second, won, _ in answer_pairs],
+        tie=[won == 0.5 for *_, won, _ in answer_pairs],
+        cluster=numbered([cluster for *_, cluster in answer_pairs]).tolist(),
     )
     fit = fitted(games, names)
     rows: list[list[Estimate | None]] = []

@@ -12,7 +12,7 @@ from tropism.evals.core.subject import Subject
 from tropism.evals.preference.drift import chosen_prompts
 from tropism.groups import PreferenceGroup, content_key, content_text
 from tropism.judges.degenerate import fault_of
-from tropism.judges.judge import Duel, ScoringJudge, Verdict
+from tropism.judges.judge import AnswerPair, ScoringJudge, Verdict
 from tropism.judges.verdicts import decide, place_bias
 from tropism.metrics.bootstrap import mean_by_cluster
 from tropism.metrics.length_control import length_controlled
@@ -49,23 +49,25 @@ def win_rate(task: Task) -> Measured:
     prompts = [group.prompts[0] for group in groups]
     ours = answers_of(task, task.subject, groups)
     theirs = ours if task.is_base else answers_of(task, task.base, groups)
-    duels = [
-        Duel(prompt, first, second)
+    answer_pairs = [
+        AnswerPair(prompt, first, second)
         for prompt, left, right in zip(prompts, ours, theirs, strict=True)
         for first, second in zip(left, right, strict=True)
     ]
-    verdicts = own_verdicts(task, duels) if task.is_base else judged_verdicts(task, duels)
+    verdicts = own_verdicts(task, answer_pairs) if task.is_base else judged_verdicts(task, answer_pairs)
     names = [f"{content_key(prompt)} {k}" for prompt in prompts for k in range(settings.num_answers)]
     items = [
-        item_of(name, duel, verdict, is_base=task.is_base)
-        for name, duel, verdict in zip(names, duels, verdicts, strict=True)
+        item_of(name, answer_pair, verdict, is_base=task.is_base)
+        for name, answer_pair, verdict in zip(names, answer_pairs, verdicts, strict=True)
         if verdict is not None
     ]
-    missing = len(duels) - len(items)
+    missing = len(answer_pairs) - len(items)
     if task.is_base:
         fixed = {"length_controlled": Estimate(value=0.5, low=0.5, high=0.5, n=len(items))}
         return Measured(items=items, metrics=fixed if items else {}, skipped=skipped(missing))
-    metrics, notes = beyond_means(task, items, verdicts, [content_key(duel.prompt) for duel in duels])
+    metrics, notes = beyond_means(
+        task, items, verdicts, [content_key(answer_pair.prompt) for answer_pair in answer_pairs]
+    )
     return Measured(items=items, metrics=metrics, skipped=skipped(missing), notes=notes)
 
 
@@ -83,23 +85,25 @@ def answers_of(task: Task, subject: Subject, groups: Sequence[PreferenceGroup]) 
         )
 
 
-def judged_verdicts(task: Task, duels: Sequence[Duel]) -> list[Verdict | None]:
+def judged_verdicts(task: Task, answer_pairs: Sequence[AnswerPair]) -> list[Verdict | None]:
     """The verdicts between the model and the base."""
     assert task.judge is not None, "the eval's row needs a judge"
-    with task.progress(f"Judging answers ({task.judge.name})", len(duels)) as done:
-        verdicts = decide(task.judge, duels, progress=done)
-    return with_scores(task.judge, duels, verdicts) if isinstance(task.judge, ScoringJudge) else verdicts
+    with task.progress(f"Judging answers ({task.judge.name})", len(answer_pairs)) as done:
+        verdicts = decide(task.judge, answer_pairs, progress=done)
+    return with_scores(task.judge, answer_pairs, verdicts) if isinstance(task.judge, ScoringJudge) else verdicts
 
 
-def with_scores(judge: ScoringJudge, duels: Sequence[Duel], verdicts: Sequence[Verdict | None]) -> list[Verdict | None]:
+def with_scores(
+    judge: ScoringJudge, answer_pairs: Sequence[AnswerPair], verdicts: Sequence[Verdict | None]
+) -> list[Verdict | None]:
     """The same verdicts, with the judge's scores of the looping answers that lost by rule; an empty answer has none."""
     places = [
         place
-        for place, (duel, verdict) in enumerate(zip(duels, verdicts, strict=True))
-        if verdict is not None and verdict.scores is None and duel.first.strip() and duel.second.strip()
+        for place, (answer_pair, verdict) in enumerate(zip(answer_pairs, verdicts, strict=True))
+        if verdict is not None and verdict.scores is None and answer_pair.first.strip() and answer_pair.second.strip()
     ]
     found = list(verdicts)
-    scored = judge.compare_all([duels[place] for place in places]) if places else []
+    scored = judge.compare_all([answer_pairs[place] for place in places]) if places else []
     for place, known in zip(places, scored, strict=True):
         ruled = found[place]
         if ruled is not None and known is not None:
@@ -107,19 +111,19 @@ def with_scores(judge: ScoringJudge, duels: Sequence[Duel], verdicts: Sequence[V
     return found
 
 
-def own_verdicts(task: Task, duels: Sequence[Duel]) -> list[Verdict | None]:
+def own_verdicts(task: Task, answer_pairs: Sequence[AnswerPair]) -> list[Verdict | None]:
     """The base against itself: ties, with scores if the judge gives any; any other judge is not asked."""
     if isinstance(task.judge, ScoringJudge):
-        return task.judge.compare_all(duels)
-    return [Verdict(0.5) for _ in duels]
+        return task.judge.compare_all(answer_pairs)
+    return [Verdict(0.5) for _ in answer_pairs]
 
 
-def item_of(name: str, duel: Duel, verdict: Verdict, *, is_base: bool) -> Item:
+def item_of(name: str, answer_pair: AnswerPair, verdict: Verdict, *, is_base: bool) -> Item:
     """The measures of one comparison; ties of the base with itself are not counted."""
     values = {
         "rate": verdict.first,
-        "characters": float(len(duel.first)),
-        "degenerate": float(fault_of(duel.first) is not None),
+        "characters": float(len(answer_pair.first)),
+        "degenerate": float(fault_of(answer_pair.first) is not None),
     }
     if not is_base:
         values["won"] = float(verdict.first > 0.5)
@@ -129,12 +133,12 @@ def item_of(name: str, duel: Duel, verdict: Verdict, *, is_base: bool) -> Item:
         values["judge_score"] = verdict.scores[0]
     return Item(
         id=name,
-        cluster=content_key(duel.prompt),
+        cluster=content_key(answer_pair.prompt),
         values=values,
         detail={
-            "prompt": content_text(duel.prompt),
-            "answer": duel.first,
-            "base": duel.second,
+            "prompt": content_text(answer_pair.prompt),
+            "answer": answer_pair.first,
+            "base": answer_pair.second,
             "decided_by": verdict.decided_by,
             "by_place": verdict.by_place,
         },
