@@ -115,7 +115,7 @@ def test_a_rule_over_three_texts_is_asked_in_both_orders(tmp_path):
     )
     judge = load_judge(f"{tmp_path}/rule.py:longer")
     assert judge.compare("Q", "aa", "b") == Verdict(1.0, by_place=(1.0, 1.0))
-    with pytest.raises(DataError, match=r"gave 2\.0 to the answer 'a'; a rule over three texts gives"):
+    with pytest.raises(DataError, match=r"must return a preference in \[0, 1\], got 2\.0 for the answer 'a'"):
         PairRule("bad", lambda prompt, first, second: 2).compare("Q", "a", "b")
 
 
