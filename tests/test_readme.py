@@ -21,7 +21,7 @@ SMALLER = ["train.max_steps=2", "evaluation.prompts=4"]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty copy of the repository's root that holds the source and the votes of a small quickstart."""
     (tmp_path / "src").symlink_to(ROOT / "src")
-    votes = tmp_path / "runs" / "quickstart" / "votes.csv"
+    votes = tmp_path / "runs" / "quickstart" / "seed-0" / "data" / "votes.csv"
     votes.parent.mkdir(parents=True)
     rows = votes_rows(simulate_posts(60, 0, held_out=False))
     with votes.open("w", encoding="utf-8", newline="") as file:
@@ -37,13 +37,18 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
 
 
-def test_the_readmes_python_runs_and_starts_at_log_2(folder: Path) -> None:
-    (block,) = blocks("python")
-    names: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), names)
-    losses = [entry["loss"] for entry in names["trainer"].state.log_history if "loss" in entry]  # type: ignore[attr-defined]
-    assert len(losses) == 5
-    assert losses[0] == pytest.approx(0.693, abs=5e-4)
+def test_the_readmes_python_runs_and_starts_at_log_2(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TROPISM_CACHE", str(folder / "cache"))
+    block = next(block for block in blocks("sh") if "tropism build" in block)
+    build = next(line for line in block.replace("\\\n", " ").splitlines() if line.startswith("tropism build"))
+    assert run(shlex.split(build)[1:]) == 0, capsys.readouterr().err
+    (code,) = blocks("python")
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["run"].stages[0].first_loss == pytest.approx(0.693, abs=5e-4)
+    assert Path("runs/api/report.html").stat().st_size > 10_000
 
 
 def test_the_readmes_commands_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
