@@ -1,7 +1,9 @@
 """The public names of the library: listed, lazily imported, and complete."""
 
+import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,3 +105,37 @@ def test_dropped_rows_are_told_with_their_reasons(tmp_path):
     with pytest.warns(tropism.DroppedRowsWarning, match="2 rows read, 1 used; dropped: 1 "):
         groups = tropism.load_groups(tmp_path / "pairs.jsonl")
     assert repr(groups) == "<1 groups of 1 of 2 rows>"
+
+
+def test_a_function_that_only_its_own_module_uses_begins_with_an_underscore():
+    root = DOCS.parent
+    pages = [*DOCS.glob("*.md"), root / "README.md", root / "pyproject.toml", *(root / "src").rglob("*.j2")]
+    written = " ".join(path.read_text(encoding="utf-8") for path in pages)
+    trees = {
+        path: ast.parse(path.read_text(encoding="utf-8"))
+        for folder in ("src", "tests", "benchmarks", "docs")
+        for path in (root / folder).rglob("*.py")
+    }
+    used = {path: names_used(tree) for path, tree in trees.items()}
+    hidden = []
+    for path, tree in trees.items():
+        inside = path.is_relative_to(root / "src") and path.parent.name != "cli" and path.name != "testing.py"
+        for node in tree.body if inside else []:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not node.decorator_list:
+                elsewhere = any(node.name in names for other, names in used.items() if other != path)
+                if not elsewhere and node.name not in written and path.name != "__init__.py":
+                    hidden.append(f"{path.relative_to(root)}: {node.name}")
+    assert hidden == []
+
+
+def names_used(tree: ast.AST) -> set[str]:
+    """Names that a module imports, reads as attributes, or writes in strings such as `module:function`."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.alias):
+            found.update(node.name.split("."))
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.update(re.findall(r"\w+", node.value))
+    return found

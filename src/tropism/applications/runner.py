@@ -70,12 +70,16 @@ def run_application(
     identity = {"application": application.name, "settings": settings.model_dump(mode="json")}
     names = [*(f"seed-{seed}" for seed in seeds), THREADS, RECORD, PAGE]
     folder = OutputFolder(output, "application", names=names, record=RECORD, identity=identity)
-    with interruptible(command), folder.claimed("replace" if overwrite else "continue"), same_threads(output / THREADS):
+    with (
+        _interruptible(command),
+        folder.claimed("replace" if overwrite else "continue"),
+        _same_threads(output / THREADS),
+    ):
         found = []
         for seed in seeds:
             say(f"Seed {seed}" + (f" of {', '.join(map(str, seeds))}" if len(seeds) > 1 else ""))
-            found.append(run_seed(application, settings, seed, output / f"seed-{seed}", command=command, say=say))
-        record = record_of(application, settings, seeds, found, output, command=command)
+            found.append(_run_seed(application, settings, seed, output / f"seed-{seed}", command=command, say=say))
+        record = _record_of(application, settings, seeds, found, output, command=command)
         record = record.model_copy(update={"seconds": time.perf_counter() - started})
         write_json(record, output / RECORD)
     return record
@@ -89,7 +93,7 @@ class SeedResult(NamedTuple):
     folder: Path
 
 
-def run_seed(
+def _run_seed(
     application: Application,
     settings: ApplicationSettings,
     seed: int,
@@ -148,10 +152,10 @@ def group_files(application: Application, settings: ApplicationSettings, seed: i
 def recipe_of(given: Mapping[str, Any], files: Mapping[str, Path], output: Path, *, suite: Path, seed: int) -> Recipe:
     """An arm's recipe, with the files of its group sets, its folder, its suite and the seed of its answers."""
     evaluation = {**given.get("evaluation", {}), "suite": str(suite), "seed": seed}
-    return parse_recipe({**with_files(given, files), "evaluation": evaluation, "output": str(output)})
+    return parse_recipe({**_with_files(given, files), "evaluation": evaluation, "output": str(output)})
 
 
-def with_files(given: Mapping[str, Any], files: Mapping[str, Path]) -> Mapping[str, Any]:
+def _with_files(given: Mapping[str, Any], files: Mapping[str, Path]) -> Mapping[str, Any]:
     """A recipe or one of its stages with names of group sets replaced by their files."""
 
     def replaced(value: Any) -> Any:
@@ -163,11 +167,11 @@ def with_files(given: Mapping[str, Any], files: Mapping[str, Path]) -> Mapping[s
 
     changed = {"data": replaced(given["data"])} if "data" in given else {}
     if given.get("stages"):
-        changed["stages"] = [with_files(stage, files) for stage in given["stages"]]
+        changed["stages"] = [_with_files(stage, files) for stage in given["stages"]]
     return {**given, **changed}
 
 
-def record_of(
+def _record_of(
     application: Application,
     settings: ApplicationSettings,
     seeds: Sequence[int],
@@ -177,7 +181,7 @@ def record_of(
     command: str,
 ) -> ApplicationRun:
     """What all seeds come to."""
-    metrics = arm_metrics(found)
+    metrics = _arm_metrics(found)
     names = {arm: sorted({name for one in seen for name in one}) for arm, seen in metrics.values.items()}
     measured = {arm: {name: value_of(arm, name)(metrics) for name in names[arm]} for arm in names}
     return ApplicationRun(
@@ -197,7 +201,7 @@ def record_of(
     )
 
 
-def arm_metrics(found: Sequence[SeedResult]) -> ArmMetrics:
+def _arm_metrics(found: Sequence[SeedResult]) -> ArmMetrics:
     """The metrics of every arm on every seed."""
     values: dict[str, list[dict[str, Any]]] = {}
     changes: dict[str, list[dict[str, Any]]] = {}
@@ -223,7 +227,7 @@ def result_of(claim: Claim, metrics: ArmMetrics) -> ClaimResult:
 
 
 @contextlib.contextmanager
-def interruptible(command: str) -> Iterator[None]:
+def _interruptible(command: str) -> Iterator[None]:
     """After Ctrl-C, say how to continue the application rather than the run inside."""
     remedy = f"Go on with: {command}"
     try:
@@ -235,7 +239,7 @@ def interruptible(command: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def same_threads(path: Path) -> Iterator[None]:
+def _same_threads(path: Path) -> Iterator[None]:
     """Use as many threads as when the folder was started: another number may change the last bits of a sum."""
     before = torch.get_num_threads()
     if not path.exists():

@@ -13,12 +13,12 @@ def best_thread_count() -> int:
     speeds = {}
     for threads in sorted({1, min(2, available), available}):
         torch.set_num_threads(threads)
-        speeds[threads] = multiplications_per_second(seconds=0.3)
+        speeds[threads] = _multiplications_per_second(seconds=0.3)
     torch.set_num_threads(available)
     return max(speeds, key=lambda threads: speeds[threads])
 
 
-def multiplications_per_second(*, seconds: float) -> float:
+def _multiplications_per_second(*, seconds: float) -> float:
     """How many products of the pocket model's size this process computes in a second."""
     left, right = torch.randn(1500, 96), torch.randn(96, 256)
     done, start = 0, time.perf_counter()

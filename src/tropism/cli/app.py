@@ -34,18 +34,18 @@ def app(
     from tropism.applications.application_table import find_application
 
     if name is None:
-        list_applications(printer)
+        _list_applications(printer)
         return
     application = find_application(name)
-    chosen = settings_of(application, demo=demo, model=model, data=data, given=settings or ())
+    chosen = _settings_of(application, demo=demo, model=model, data=data, given=settings or ())
     folder = output or Path("runs") / f"app-{application.name}"
-    run_and_show(
+    _run_and_show(
         printer, application, chosen, seeds=range(seeds), folder=folder, overwrite=overwrite,
-        command=command_of(name, demo=demo, model=model, data=data, given=settings or (), seeds=seeds, folder=folder),
+        command=_command_of(name, demo=demo, model=model, data=data, given=settings or (), seeds=seeds, folder=folder),
     )  # fmt: skip
 
 
-def list_applications(output: Output) -> None:
+def _list_applications(output: Output) -> None:
     """Print every application with its paper."""
     from tropism.applications.application_table import APPLICATIONS
 
@@ -55,7 +55,7 @@ def list_applications(output: Output) -> None:
     output.finish({"applications": rows}, next_command=f"tropism app {next(iter(APPLICATIONS))} --demo")
 
 
-def settings_of(
+def _settings_of(
     application: Application, *, demo: bool, model: str | None, data: str | None, given: Sequence[str]
 ) -> ApplicationSettings:
     """The settings that the options say; without a model of the user's, the demo must be asked for."""
@@ -83,7 +83,7 @@ def settings_of(
         ) from None
 
 
-def command_of(
+def _command_of(
     name: str, *, demo: bool, model: str | None, data: str | None, given: Sequence[str], seeds: int, folder: Path
 ) -> str:
     """The command that continues; it never replaces."""
@@ -93,7 +93,7 @@ def command_of(
     return shlex.join([*words, "--seeds", str(seeds), "--output", str(folder)])
 
 
-def run_and_show(
+def _run_and_show(
     output: Output,
     application: Application,
     settings: ApplicationSettings,

@@ -57,13 +57,13 @@ def audit(
 
     sources = AuditSources(tuple(files), tuple(evaluation))
     if not fix:
-        refuse_without_fix({"--output": target, "--leaks-from": leaks_from, "--overwrite": overwrite or None})
+        _refuse_without_fix({"--output": target, "--leaks-from": leaks_from, "--overwrite": overwrite or None})
     target, leaks_from = target or AUDITED, leaks_from or "train"
     if fix:
-        check_fix(sources, target, leaks_from=leaks_from, overwrite=overwrite)
-    tokens = open_tokens(model, max_tokens=max_tokens, min_response_tokens=min_response_tokens, template=template)
+        _check_fix(sources, target, leaks_from=leaks_from, overwrite=overwrite)
+    tokens = _open_tokens(model, max_tokens=max_tokens, min_response_tokens=min_response_tokens, template=template)
     skipped = frozenset(skip)
-    found = run_audit(output, sources, tokens, skip=skipped, leaks_from=leaks_from)
+    found = _run_audit(output, sources, tokens, skip=skipped, leaks_from=leaks_from)
     show(output, found, title=title(sources, model), strict=strict)
     left, card = found, None
     if fix:
@@ -72,18 +72,18 @@ def audit(
         card = write_fixed(sources, found, target.resolve())
         output.table(f"Fixed: {target}", account_rows(card.account))
         fixed = AuditSources((str(target),), sources.evaluation)
-        left = run_audit(output, fixed, tokens, skip=skipped, leaks_from=leaks_from)
+        left = _run_audit(output, fixed, tokens, skip=skipped, leaks_from=leaks_from)
         show(output, left, title=f"Remaining findings in {target}", strict=strict)
     passed = left.passes(strict=strict)
     output.finish(
         payload(found, left=left if fix else None, card=card, target=target, passed=passed),
-        next_command=next_command(found, sources, model, target, fix=fix),
+        next_command=_next_command(found, sources, model, target, fix=fix),
     )
     if not passed:
         raise typer.Exit(FAILED)
 
 
-def refuse_without_fix(given: dict[str, object]) -> None:
+def _refuse_without_fix(given: dict[str, object]) -> None:
     """Refuse options that only say how to repair.
 
     Raises:
@@ -96,7 +96,7 @@ def refuse_without_fix(given: dict[str, object]) -> None:
             raise ConfigError(f"{option} has no effect without --fix.", remedy=f"Add --fix, or omit {option}.")
 
 
-def check_fix(sources: AuditSources, target: Path, *, leaks_from: str, overwrite: bool) -> None:
+def _check_fix(sources: AuditSources, target: Path, *, leaks_from: str, overwrite: bool) -> None:
     """Refuse a target that `--fix` could not or should not write.
 
     Raises:
@@ -120,7 +120,7 @@ def check_fix(sources: AuditSources, target: Path, *, leaks_from: str, overwrite
         raise OutputError(f"{target} exists.", remedy="Use another --output, or add --overwrite to replace it.")
 
 
-def open_tokens(
+def _open_tokens(
     model: str | None, *, max_tokens: int | None, min_response_tokens: int | None, template: str | None
 ) -> Tokens | None:
     """The model as the audit sees it, or nothing where none is named.
@@ -146,7 +146,7 @@ def open_tokens(
     return None
 
 
-def run_audit(
+def _run_audit(
     output: Output,
     sources: AuditSources,
     tokens: Tokens | None,
@@ -182,7 +182,7 @@ def show(output: Output, found: Audit, *, title: str, strict: bool) -> None:
     )
     for finding in found.findings:
         output.say("")
-        for line in described(finding):
+        for line in _described(finding):
             output.say(line)
     output.say("")
     for reason in dict.fromkeys(found.not_run.values()):
@@ -194,7 +194,7 @@ def show(output: Output, found: Audit, *, title: str, strict: bool) -> None:
     )
 
 
-def described(finding: AuditFinding) -> list[str]:
+def _described(finding: AuditFinding) -> list[str]:
     """One finding in three lines."""
     interval = f" [{finding.interval[0]:.1%}, {finding.interval[1]:.1%}]" if finding.interval else ""
     share = f"{finding.count:,} of {finding.n:,} {finding.of} ({finding.share:.1%}{interval})"
@@ -205,7 +205,7 @@ def described(finding: AuditFinding) -> list[str]:
     ]
 
 
-def next_command(found: Audit, sources: AuditSources, model: str | None, target: Path, *, fix: bool) -> str:
+def _next_command(found: Audit, sources: AuditSources, model: str | None, target: Path, *, fix: bool) -> str:
     """What to run next: the repair where it would do something, else training."""
     if not fix and any(finding.fix for finding in found.findings):
         options = [
@@ -221,16 +221,16 @@ def payload(found: Audit, *, left: Audit | None, card: DataCard | None, target: 
     """The JSON object of `audit`."""
     fixed = {"output": str(target), **card.account.model_dump()} if card else None
     return {
-        "findings": [of_finding(finding) for finding in found.findings],
+        "findings": [_of_finding(finding) for finding in found.findings],
         "passed": passed,
         "not_run": found.not_run,
         "rows_read": found.num_rows,
         "unreadable": found.num_unreadable,
         "fixed": fixed,
-        "left": [of_finding(finding) for finding in left.findings] if left else None,
+        "left": [_of_finding(finding) for finding in left.findings] if left else None,
     }
 
 
-def of_finding(finding: AuditFinding) -> dict[str, Any]:
+def _of_finding(finding: AuditFinding) -> dict[str, Any]:
     """A finding for programs."""
     return {**asdict(finding), "share": finding.share}

@@ -38,7 +38,7 @@ def doctor(
         "pruned": [str(one.path) for one in gone],
     }
     if cache or prune is not None:
-        output.table(f"Reference cache {folder}", {one.path.name: in_words(one) for one in kept})
+        output.table(f"Reference cache {folder}", {one.path.name: _in_words(one) for one in kept})
         output.say(f"{len(kept)} files, {num_bytes / 2**20:,.1f} MB; {len(gone)} deleted.")
         output.finish(payload | {"checks": {}}, next_command="tropism doctor --prune 30")
         return
@@ -47,13 +47,13 @@ def doctor(
 
     transformers_logging.disable_progress_bar()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    checks = {"layouts agree": try_layouts(device), "cache": f"{len(kept)} files, {num_bytes / 2**20:,.1f} MB"}
+    checks = {"layouts agree": _try_layouts(device), "cache": f"{len(kept)} files, {num_bytes / 2**20:,.1f} MB"}
     output.table("Installation", environment() | {"memory free": f"{free_bytes(device) / 2**20:,.0f} MB"})
     output.table("Checks", checks)
     output.finish(payload | {"checks": checks}, next_command="tropism doctor --cache")
 
 
-def in_words(file: CacheFile) -> str:
+def _in_words(file: CacheFile) -> str:
     """What a cache file holds."""
     if file.problem:
         return f"broken: {file.problem}; {file.num_bytes / 2**20:,.1f} MB"
@@ -63,7 +63,7 @@ def in_words(file: CacheFile) -> str:
     )
 
 
-def try_layouts(device: Any) -> str:
+def _try_layouts(device: Any) -> str:
     """Score one group of the embedded model by both layouts; the largest difference in words.
 
     Raises:

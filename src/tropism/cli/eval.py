@@ -62,12 +62,12 @@ def evaluate(
         raise Interrupted(
             f"Interrupted; what was measured is kept in {folder}.", remedy="Run the same command again to continue."
         ) from None
-    for line in table_lines(record) if verbose else short_lines(record, folder):
+    for line in _table_lines(record) if verbose else _short_lines(record, folder):
         output.say(line)
     output.finish(payload(record, folder), next_command=shlex.join(["tropism", "report", str(folder)]))
 
 
-def short_lines(record: SuiteRun, folder: Path) -> list[str]:
+def _short_lines(record: SuiteRun, folder: Path) -> list[str]:
     """The verdict and the measures of the report's first screen, what was not run, and the first notes."""
     from tropism.records import EvalWords
     from tropism.reporting.numbers import counted
@@ -78,7 +78,7 @@ def short_lines(record: SuiteRun, folder: Path) -> list[str]:
         f"Not run: {EvalWords.named(name).title}: {reason.rstrip('.')}."
         for name, reason in record.settings["left_out"].items()
     ]
-    rest += [f"{record.evals[name].title}: {note}" for name, note in notes_of(record)]
+    rest += [f"{record.evals[name].title}: {note}" for name, note in _notes_of(record)]
     end = f"{len(record.models)} models, {record.seconds:.0f} s."
     more: list[str] = []
     for number, text in enumerate(rest):
@@ -90,25 +90,25 @@ def short_lines(record: SuiteRun, folder: Path) -> list[str]:
     return [*lines, *more, end]
 
 
-def notes_of(record: SuiteRun) -> list[tuple[str, str]]:
+def _notes_of(record: SuiteRun) -> list[tuple[str, str]]:
     """Every note once, with its eval; those of judged answers first, because they say how far to trust a verdict."""
     found = dict.fromkeys((result.eval, note) for result in record.results for note in result.notes)
     return sorted(found, key=lambda one: one[0] != "win_rate")
 
 
-def table_lines(record: SuiteRun) -> list[str]:
+def _table_lines(record: SuiteRun) -> list[str]:
     """Every metric of every model compared with the base, then every note and everything that was not measured."""
     lines: list[str] = []
     for model in record.models:
         part = [one for one in record.comparisons if one.model == model.name]
         if not part:
             continue
-        width = max(len(name_of(one)) for one in part)
+        width = max(len(_name_of(one)) for one in part)
         lines.append(f"{model.name} against {record.base}, with 95 % intervals; p is corrected for the number of tests")
         lines.append(f"{'':{width}} {'before':>9} {'after':>9} {'difference':>34} {'p':>8} {'n':>6}")
-        lines += [f"{name_of(one):{width}} {row(one)}" for one in part]
+        lines += [f"{_name_of(one):{width}} {row(one)}" for one in part]
         for verdict in ("better", "worse", "changed", "unsure"):
-            names = [name_of(one) for one in part if one.verdict == verdict]
+            names = [_name_of(one) for one in part if one.verdict == verdict]
             if names:
                 lines.append(f"{verdict.capitalize()}: {', '.join(names)}")
     notes: dict[str, list[str]] = {}
@@ -125,7 +125,7 @@ def table_lines(record: SuiteRun) -> list[str]:
     return [*lines, f"{len(record.models)} models, {record.seconds:.0f} s"]
 
 
-def name_of(one: Comparison) -> str:
+def _name_of(one: Comparison) -> str:
     """The metric's full name."""
     return f"{one.eval}.{one.metric}"
 

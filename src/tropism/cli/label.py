@@ -47,8 +47,8 @@ def label(
     for_programs: bool = JSON,
 ) -> None:
     """Serve a page on which people choose between answers. Ctrl-C ends it; the same command continues."""
-    settings = label_settings(
-        label_plan(pairs, best_of=best_of, seed=seed),
+    settings = _label_settings(
+        _label_plan(pairs, best_of=best_of, seed=seed),
         overlap=overlap,
         reasons=reasons,
         checks=checks,
@@ -61,14 +61,14 @@ def label(
     check_token(host, token, allow_host=allow_host)
     output = Output(for_programs)
     with bound_socket(host, port) as listening, open_session(file, target, settings) as session:
-        output.table("To label", begun(session, target))
-        access = access_of(host, listening.getsockname()[1], token=token, allowed_hosts=allow_host)
-        results = serve_until_stopped(output, session, listening=listening, access=access, open_page=open_page)
+        output.table("To label", _begun(session, target))
+        access = _access_of(host, listening.getsockname()[1], token=token, allowed_hosts=allow_host)
+        results = _serve_until_stopped(output, session, listening=listening, access=access, open_page=open_page)
     output.table("Choices", account(results, target))
     output.finish(payload(results, session, target), next_command=f"tropism build {shlex.quote(str(target))}")
 
 
-def label_plan(pairs: str | None, *, best_of: int | None, seed: int) -> ComparisonPlan:
+def _label_plan(pairs: str | None, *, best_of: int | None, seed: int) -> ComparisonPlan:
     """The answers to compare.
 
     Raises:
@@ -86,7 +86,7 @@ def label_plan(pairs: str | None, *, best_of: int | None, seed: int) -> Comparis
     return ComparisonPlan(int(pairs), seed=seed)
 
 
-def label_settings(
+def _label_settings(
     plan: ComparisonPlan,
     *,
     overlap: int,
@@ -110,7 +110,7 @@ def label_settings(
     return LabelSessionSettings(plan, overlap=overlap, reasons=tags, checks=checks, check_share=share, images=images)
 
 
-def access_of(host: str, port: int, *, token: str | None, allowed_hosts: list[str]) -> Access:
+def _access_of(host: str, port: int, *, token: str | None, allowed_hosts: list[str]) -> Access:
     """Who may use the page; if annotators need a token, the owner gets another one, generated for this run."""
     import secrets
 
@@ -120,7 +120,7 @@ def access_of(host: str, port: int, *, token: str | None, allowed_hosts: list[st
     return Access(token, owner_token, host=host, allowed_hosts=tuple(allowed_hosts), port=port)
 
 
-def serve_until_stopped(
+def _serve_until_stopped(
     output: Output, session: LabelSession, *, listening: Any, access: Access, open_page: bool
 ) -> Results:
     """Serve the page, print its addresses when it is ready, and return the results."""
@@ -141,7 +141,7 @@ def serve_until_stopped(
     return results_of(session.service)
 
 
-def begun(session: LabelSession, target: Path) -> dict[str, str]:
+def _begun(session: LabelSession, target: Path) -> dict[str, str]:
     """What there is to label, as the rows of a table."""
     prepared = session.prepared
     rows = {"groups read": f"{prepared.num_groups:,}", "items": f"{len(prepared.items):,}"}

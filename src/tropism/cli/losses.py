@@ -22,14 +22,14 @@ def losses(
     from tropism.losses import LOSSES, MIXTURES
 
     if name is None:
-        rows = [row_of(one, loss) for one, loss in LOSSES.items()] + [mixture_row(one) for one in MIXTURES]
+        rows = [_row_of(one, loss) for one, loss in LOSSES.items()] + [_mixture_row(one) for one in MIXTURES]
         output.table("Losses", {
             row["name"]: f"{row['family']:10} {row['paper']:18} needs {', '.join(row['needs']) or 'nothing'}"
             for row in rows
         })  # fmt: skip
         output.finish({"losses": rows}, next_command="tropism losses dpo")
         return
-    mine = page_of(name)
+    mine = _page_of(name)
     bounds = mine.pop("bounds")
     for line in mine["page"].splitlines():
         output.say(line)
@@ -43,12 +43,12 @@ def losses(
     output.finish({"losses": [mine]}, next_command="tropism train recipe.yaml")
 
 
-def row_of(name: str, loss: Loss) -> dict[str, Any]:
+def _row_of(name: str, loss: Loss) -> dict[str, Any]:
     """A loss's row of the table for programs."""
     return {"name": name, "family": loss.family, "paper": loss.paper, "needs": sorted(loss.needs)}
 
 
-def mixture_row(name: str) -> dict[str, Any]:
+def _mixture_row(name: str) -> dict[str, Any]:
     """A mixture's row of the table for programs."""
     from tropism.losses import LOSSES, MIXTURES
 
@@ -57,7 +57,7 @@ def mixture_row(name: str) -> dict[str, Any]:
     return {"name": name, "family": "mixture", "paper": paper, "needs": needs}
 
 
-def page_of(name: str) -> dict[str, Any]:
+def _page_of(name: str) -> dict[str, Any]:
     """A loss's page: documentation, settings with their bounds, and requirements.
 
     Raises:
@@ -72,11 +72,11 @@ def page_of(name: str) -> dict[str, Any]:
         summed = " + ".join(f"{settings.get('weight', 1.0):g} {part}" for part, settings in parts.items())
         honours = set.intersection(*(set(LOSSES[part].honours) for part in parts))
         page = {"page": f"{name} = {summed}", "settings": parts, "honours": sorted(honours), "bounds": {}}
-        return mixture_row(name) | page
+        return _mixture_row(name) | page
     if name not in LOSSES and ":" not in name:
         raise unknown_loss(name, [*LOSSES, *MIXTURES])
     loss = own_loss(name) if ":" in name else LOSSES[name]
-    return row_of(name, loss) | {
+    return _row_of(name, loss) | {
         "page": inspect.getdoc(loss.function) or "",
         "settings": loss.defaults,
         "honours": sorted(loss.honours) if loss.family in ("pairwise", "listwise") else [],

@@ -51,7 +51,7 @@ def sample(
 ) -> None:
     """Draw a model's own answers and make groups of them. What was drawn is kept: the same command goes on."""
     output = Output(for_programs)
-    check_settings(prompts, target, judge, overwrite=overwrite, endpoint=endpoint, template=template,
+    _check_settings(prompts, target, judge, overwrite=overwrite, endpoint=endpoint, template=template,
                    pairing={"--pairs": pairs, "--weight": weight, "--margin": margin})  # fmt: skip
     from tropism.errors import Interrupted
     from tropism.judges.judge import load_judge
@@ -63,7 +63,7 @@ def sample(
     draws = Draws(num_answers, temperature, max_new_tokens, seed)
     who = load_judge(judge) if judge else None
     asked = read_prompts(prompts)
-    subject = open_subject(model, endpoint, template)
+    subject = _open_subject(model, endpoint, template)
     pairing = Pairing(pairs or "all", weight or "one", margin or "none")
     try:
         found = sample_groups(subject, asked, draws=draws, progress=progress, judge=who, pairing=pairing)
@@ -76,10 +76,10 @@ def sample(
     for note in (*found.notes, *([f"{who.spent()}."] if who and who.spent() else [])):
         output.say(note)
     output.table("Done", {"rule": found.card.rule, "output": str(target)})
-    output.finish(payload(found, target), next_command=next_command(found, target))
+    output.finish(payload(found, target), next_command=_next_command(found, target))
 
 
-def check_settings(
+def _check_settings(
     prompts: str,
     target: Path,
     judge: str | None,
@@ -109,7 +109,7 @@ def check_settings(
         raise ConfigError("--template has no effect with --endpoint, which writes prompts itself.", remedy="Omit it.")
 
 
-def open_subject(model: str, endpoint: str | None, template: str | None) -> Subject:
+def _open_subject(model: str, endpoint: str | None, template: str | None) -> Subject:
     """The model that answers: on this machine, or behind an endpoint."""
     if endpoint:
         from tropism.endpoint.client import ChatEndpoint
@@ -139,7 +139,7 @@ def write(found: SampledGroups, target: Path) -> None:
         write_groups(found.groups, target, card=found.card)
 
 
-def next_command(found: SampledGroups, target: Path) -> str:
+def _next_command(found: SampledGroups, target: Path) -> str:
     """What to do with the groups."""
     if found.card.account.edges:
         return f"tropism train RECIPE.yaml {shlex.quote(f'data.train={target}')}"

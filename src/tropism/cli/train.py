@@ -40,10 +40,10 @@ def train(
     again = ["--rounds", str(rounds)] if rounds else []
     command = shlex.join(["tropism", "train", str(recipe), *(overrides or ()), *again])
     if plan:
-        show_plans(output, plan_recipe(settings), command)
+        _show_plans(output, plan_recipe(settings), command)
         return
     if settings.rounds:
-        train_rounds(output, settings, command=command, resume=resume, overwrite=overwrite)
+        _train_rounds(output, settings, command=command, resume=resume, overwrite=overwrite)
         return
     run = run_recipe(settings, command=command, resume=resume, overwrite=overwrite)
     if is_main_process():
@@ -51,7 +51,7 @@ def train(
     leave_process_group()
 
 
-def train_rounds(output: Output, settings: Recipe, *, command: str, resume: bool, overwrite: bool) -> None:
+def _train_rounds(output: Output, settings: Recipe, *, command: str, resume: bool, overwrite: bool) -> None:
     """Train in rounds, write a report of each round's run, and print the results."""
     from tropism.errors import ConfigError
     from tropism.records import read_run
@@ -65,7 +65,7 @@ def train_rounds(output: Output, settings: Recipe, *, command: str, resume: bool
     found = run_rounds(settings, command=command, resume=resume)
     if is_main_process():
         reports = [write_report(folder / one.run) for one in found.rounds]
-        show_rounds(output, found)
+        _show_rounds(output, found)
         last = found.rounds[-1]
         rounds = [one.model_dump(exclude={"against_first": {"samples", "pairs"}}) for one in found.rounds]
         result = payload(read_run(folder / last.run / "run.json"), reports[-1]) | {"rounds": rounds}
@@ -73,7 +73,7 @@ def train_rounds(output: Output, settings: Recipe, *, command: str, resume: bool
     leave_process_group()
 
 
-def show_rounds(output: Output, found: Rounds) -> None:
+def _show_rounds(output: Output, found: Rounds) -> None:
     """Print what every round sampled, and how its model compares with the first one."""
     for one in found.rounds:
         output.card(one.card)
@@ -86,7 +86,7 @@ def show_rounds(output: Output, found: Rounds) -> None:
             output.table(f"Round {one.number}: {one.against_first.title}", shown)
 
 
-def show_plans(output: Output, plans: dict[str, MemoryPlan], command: str) -> None:
+def _show_plans(output: Output, plans: dict[str, MemoryPlan], command: str) -> None:
     """Print the memory plan of every stage."""
     for stage, plan in plans.items():
         output.table(f"Memory plan of stage {stage}", {

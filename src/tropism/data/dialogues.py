@@ -66,7 +66,7 @@ def with_prompt(prompt: Content, answers: Sequence[Content]) -> tuple[Content, t
     texts = [answer for answer in answers if isinstance(answer, str)]
     if isinstance(prompt, str) and len(texts) == len(answers):
         whole = [answer if answer.startswith(prompt) else prompt + answer for answer in texts]
-        return shared_dialogue(whole) if is_hh(prompt) and all(map(is_hh, whole)) else (prompt, tuple(answers))
+        return _shared_dialogue(whole) if is_hh(prompt) and all(map(is_hh, whole)) else (prompt, tuple(answers))
     spoken = [answer if isinstance(answer, tuple) else (said("assistant", answer),) for answer in answers]
     if isinstance(prompt, tuple):
         asked = prompt
@@ -89,7 +89,7 @@ def without_prompt(answers: Sequence[Content]) -> tuple[Content, tuple[Content, 
     texts = [answer for answer in answers if isinstance(answer, str)]
     if len(texts) == len(answers):
         if all(map(is_hh, texts)):
-            return shared_dialogue(texts)
+            return _shared_dialogue(texts)
         start = _shared_text(texts)
         prompt: Content = texts[0][:start]
         rests: tuple[Content, ...] = tuple(answer[start:] for answer in texts)
@@ -124,7 +124,7 @@ def hh_turns(words: str) -> Turns:
     )
 
 
-def shared_dialogue(dialogues: Sequence[str]) -> tuple[Turns, tuple[Content, ...]]:
+def _shared_dialogue(dialogues: Sequence[str]) -> tuple[Turns, tuple[Content, ...]]:
     """The turns that hh-rlhf's dialogues share, and the last turn of each."""
     told = [hh_turns(words) for words in dialogues]
     if any(dialogue[-1]["role"] != "assistant" for dialogue in told):

@@ -88,7 +88,7 @@ def read_choice_items(path: Path) -> Iterator[ChoiceItem]:
     Raises:
         DataError: as `read_choices`.
     """
-    return _read(path, _ITEMS, item_of)
+    return _read(path, _ITEMS, _item_of)
 
 
 def choice_of(row: Sequence[Any]) -> Choice:
@@ -108,7 +108,7 @@ def choice_of(row: Sequence[Any]) -> Choice:
     return Choice(choice_id, item_id, annotator, order, verdict, winner, tags, created_at, seconds, bool(is_check))
 
 
-def item_of(row: Sequence[Any]) -> ChoiceItem:
+def _item_of(row: Sequence[Any]) -> ChoiceItem:
     """A row of `items`, with what `checks` expects, as an item.
 
     Raises:

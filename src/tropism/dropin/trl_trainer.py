@@ -104,7 +104,7 @@ class DPOTrainer(PreferenceTrainer):
         super().__init__(
             policy,
             losses,
-            reference_for(policy, ref_model, args),
+            _reference_for(policy, ref_model, args),
             args,
             train_groups=train_groups,
             eval_groups=[group for groups in self._eval_sets.values() for group in groups],
@@ -208,7 +208,7 @@ def rendered(policy: Policy, rows: Iterable[Any], name: str) -> list[Prepared]:
     return [*found]
 
 
-def reference_for(policy: TransformerPolicy, ref_model: PreTrainedModel | None, args: DPOConfig) -> Reference:
+def _reference_for(policy: TransformerPolicy, ref_model: PreTrainedModel | None, args: DPOConfig) -> Reference:
     """The start state, a model of the user's, or one that follows; scores are kept on disk wherever they can be."""
     if args.sync_ref_model:
         if ref_model is not None or args.precompute_ref_log_probs:

@@ -111,10 +111,10 @@ def read_reply(body: bytes) -> Reply:
     if not choices:
         raise Unanswered("an empty list of choices")
     usage = value.get("usage")
-    return Reply(text_of(choices[0]), count(usage, "prompt_tokens"), count(usage, "completion_tokens"))
+    return Reply(_text_of(choices[0]), count(usage, "prompt_tokens"), count(usage, "completion_tokens"))
 
 
-def text_of(choice: Any) -> str:
+def _text_of(choice: Any) -> str:
     """The text of a choice; one that was cut, or filtered, before its first word is an empty answer.
 
     Raises:

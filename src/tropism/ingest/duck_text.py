@@ -45,7 +45,7 @@ def csv_query(connection: Any, path: Path, columns: Sequence[str], header: Heade
     packed = "gzip" if is_packed(path) else "uncompressed"
     query = (
         f"SELECT {wanted} FROM read_csv({literal(path)}, columns = {{{places}}}, auto_detect = false, header = true, "  # noqa: S608
-        f"delim = {quoted(header.separator)}, quote = '\"', escape = '\"', compression = '{packed}', "
+        f"delim = {_quoted(header.separator)}, quote = '\"', escape = '\"', compression = '{packed}', "
         f"max_line_size = {LONGEST_RECORD}, buffer_size = {LONGEST_RECORD})"
     )
     return query if _first_row(connection, f"SELECT count(*) FROM ({query})") else None  # noqa: S608
@@ -87,17 +87,17 @@ def json_query(connection: Any, path: Path, columns: Sequence[str], *, lines: bo
 
 def literal(path: Path) -> str:
     """A path for DuckDB in which `*`, `?` and `[` mean themselves."""
-    return quoted(glob.escape(str(path)))
+    return _quoted(glob.escape(str(path)))
 
 
-def quoted(text: str) -> str:
+def _quoted(text: str) -> str:
     """A text in SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def _json_relation(path: Path, columns: Sequence[str], kind: str, *, lines: bool) -> str:
     """The columns of a JSON file as values of one type."""
-    kinds = ", ".join(f"{quoted(name)}: '{kind}'" for name in columns)
+    kinds = ", ".join(f"{_quoted(name)}: '{kind}'" for name in columns)
     wanted = ", ".join(f"{identifier(name)} AS c{at}" for at, name in enumerate(columns))
     return (
         f"SELECT {wanted} FROM read_json({literal(path)}, columns = {{{kinds}}}, "  # noqa: S608

@@ -118,7 +118,7 @@ def question(answer_pair: AnswerPair, criteria: str) -> tuple[Message, ...]:
         answer_pair: its first answer is shown as A.
         criteria: what makes an answer the better one.
     """
-    request = request_text(answer_pair.prompt)
+    request = _request_text(answer_pair.prompt)
     texts = [request, answer_pair.first, answer_pair.second]
     fence = hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]
     asked = QUESTION.format(
@@ -127,7 +127,7 @@ def question(answer_pair: AnswerPair, criteria: str) -> tuple[Message, ...]:
     return {"role": "system", "content": SYSTEM.format(fence=fence)}, {"role": "user", "content": asked}
 
 
-def request_text(prompt: Content) -> str:
+def _request_text(prompt: Content) -> str:
     """A prompt as the judge reads it: a dialogue with its roles."""
     if not isinstance(prompt, tuple):
         return str(prompt)

@@ -79,7 +79,7 @@ class Judge(ABC):
 
     def identity(self) -> str:
         """Equal where verdicts would be: the name, with a digest of the file that it names."""
-        return self.name + digest_of_file(self.name)
+        return self.name + _digest_of_file(self.name)
 
     def spent(self) -> str:
         """What judging has cost so far, in words; nothing where it is free."""
@@ -135,7 +135,7 @@ class RuleJudge(ScoringJudge):
         Raises:
             DataError: where the rule gives no finite number.
         """
-        return checked(self.name, lambda: self.function(prompt, answer), answer)
+        return _checked(self.name, lambda: self.function(prompt, answer), answer)
 
 
 @final
@@ -165,7 +165,7 @@ class PairRule(Judge):
     def _prefer(self, answer_pair: AnswerPair) -> float:
         """The preference for the answer that stands first."""
         prompt = content_text(answer_pair.prompt)
-        value = checked(
+        value = _checked(
             self.name, lambda: self.function(prompt, answer_pair.first, answer_pair.second), answer_pair.first
         )
         if not 0.0 <= value <= 1.0:
@@ -207,7 +207,7 @@ def in_both_orders(answer_pairs: Sequence[AnswerPair], preferences: Sequence[flo
     return verdicts
 
 
-def checked(name: str, ask: Callable[[], float], answer: str) -> float:
+def _checked(name: str, ask: Callable[[], float], answer: str) -> float:
     """A rule's number, or a plain error that names the answer it failed on."""
     remedy = "Make the rule return a finite number for every answer."
     try:
@@ -232,17 +232,17 @@ def load_judge(name: str) -> Judge:
     """
     for prefix, opener in JUDGES.items():
         if name.startswith(prefix):
-            judge = judge_function(opener)(name)
+            judge = _judge_function(opener)(name)
             assert isinstance(judge, Judge)
             return judge
-    rule = judge_function(name)
-    if num_arguments(rule) not in (2, 3):
+    rule = _judge_function(name)
+    if _num_arguments(rule) not in (2, 3):
         raise ConfigError(
-            f"judge {name!r} must take (prompt, answer) or (prompt, first, second), got {num_arguments(rule)} required "
-            "arguments.",
+            f"judge {name!r} must take (prompt, answer) or (prompt, first, second), got {_num_arguments(rule)} "
+            "required arguments.",
             remedy="Correct its signature.",
         )
-    return PairRule(name, rule) if num_arguments(rule) == 3 else RuleJudge(name, rule)
+    return PairRule(name, rule) if _num_arguments(rule) == 3 else RuleJudge(name, rule)
 
 
 def try_judge(judge: Judge, groups: Sequence[PreferenceGroup]) -> None:
@@ -263,7 +263,7 @@ def try_judge(judge: Judge, groups: Sequence[PreferenceGroup]) -> None:
             judge.compare_all([AnswerPair(group.prompts[0], *texts)])
 
 
-def judge_function(name: str) -> Callable[..., Any]:
+def _judge_function(name: str) -> Callable[..., Any]:
     """The function that a judge's name names."""
     if ":" not in name:
         raise ConfigError(
@@ -274,7 +274,7 @@ def judge_function(name: str) -> Callable[..., Any]:
     return load_function(name, role="judge", remedy="Check the judge's name.")
 
 
-def digest_of_file(name: str) -> str:
+def _digest_of_file(name: str) -> str:
     """A digest of the file in `PREFIX:FILE` or `FILE:FUNCTION`; nothing where there is none."""
     for path in (name.partition(":")[2], name.rpartition(":")[0]):
         if path and Path(path).is_file():
@@ -282,7 +282,7 @@ def digest_of_file(name: str) -> str:
     return ""
 
 
-def num_arguments(rule: Callable[..., Any]) -> int:
+def _num_arguments(rule: Callable[..., Any]) -> int:
     """How many arguments a function must be given by place."""
     try:
         parameters = inspect.signature(rule).parameters.values()

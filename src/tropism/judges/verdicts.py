@@ -24,7 +24,7 @@ def decide(
     Returns:
         One verdict per answer_pair; None if the judge has none.
     """
-    ruled = [by_rule(answer_pair) for answer_pair in answer_pairs]
+    ruled = [_by_rule(answer_pair) for answer_pair in answer_pairs]
     open_places = [place for place, verdict in enumerate(ruled) if verdict is None]
     if progress:
         progress(len(answer_pairs) - len(open_places))
@@ -35,7 +35,7 @@ def decide(
     return found
 
 
-def by_rule(answer_pair: AnswerPair) -> Verdict | None:
+def _by_rule(answer_pair: AnswerPair) -> Verdict | None:
     """The verdict on a pair of answers with a degenerate answer in it; None where both answers may say something."""
     first_is_sound, second_is_sound = (fault_of(answer) is None for answer in (answer_pair.first, answer_pair.second))
     if first_is_sound and second_is_sound:
@@ -61,7 +61,7 @@ class PlaceBias(NamedTuple):
         if not leans and self.flips.value <= MOST_FLIPS:
             return ""
         first = self.first_place
-        place, share = ("first", first) if first.value > 0.5 else ("second", complement(first))
+        place, share = ("first", first) if first.value > 0.5 else ("second", _complement(first))
         lean = (
             f"The judge prefers whichever answer stands {place}: {shown(share)} of its single verdicts go there. "
             if leans
@@ -93,7 +93,7 @@ def place_bias(verdicts: Sequence[Verdict | None], clusters: Sequence[Hashable])
     return PlaceBias(flipped, first) if flipped is not None and first is not None else None
 
 
-def complement(share: Estimate) -> Estimate:
+def _complement(share: Estimate) -> Estimate:
     """One less a share."""
     return Estimate(value=1 - share.value, low=1 - share.high, high=1 - share.low, n=share.n)
 

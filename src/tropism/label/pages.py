@@ -80,8 +80,8 @@ def choice_page(
     return _render(
         "choice.html.j2",
         item_id=served.item.item_id,
-        choice_id=new_id(),
-        undo_id=new_id(),
+        choice_id=_new_id(),
+        undo_id=_new_id(),
         prompt=_prompt_turns(served.item, images),
         answers=_answers(served, images),
         reasons=_keyed(reasons),
@@ -95,7 +95,7 @@ def choice_page(
 def done_page(progress: Progress, annotator: str, *, is_owner: bool, note: str = "") -> str:
     """The page for an annotator without items left."""
     return _render(
-        "done.html.j2", undo_id=new_id(), progress=progress, annotator=annotator, is_owner=is_owner, note=note
+        "done.html.j2", undo_id=_new_id(), progress=progress, annotator=annotator, is_owner=is_owner, note=note
     )
 
 
@@ -109,7 +109,7 @@ def message_page(title: str, sentence: str) -> str:
     return _render("message.html.j2", title=title, sentence=sentence)
 
 
-def new_id() -> str:
+def _new_id() -> str:
     """An id for a choice that a page may submit once."""
     return str(uuid.uuid4())
 

@@ -118,7 +118,7 @@ def forest_attention(
             f"{where} was called without its forest plan, so it cannot tell which token sees which.",
             remedy="Run the model through its policy, or set its attention back with set_attn_implementation('sdpa').",
         )
-    window = own_window(module, others)
+    window = _own_window(module, others)
     refused = {
         "an attention mask": attention_mask is not None,
         f"dropout {dropout}": dropout > 0,
@@ -139,7 +139,7 @@ def forest_attention(
 WAY_OUT = "Set layout: padded."
 
 
-def own_window(module: nn.Module, others: dict[str, Any]) -> int | None:
+def _own_window(module: nn.Module, others: dict[str, Any]) -> int | None:
     """The sliding window of a layer; a layer that has one and does not say so would be computed wrongly."""
     if "sliding_window" in others:
         window: int | None = others["sliding_window"]
@@ -172,23 +172,23 @@ def in_segments(
     queries, keys, values = (heads.split(lengths, dim=2) for heads in (query, key, value))
     outputs = []
     for index, call in enumerate(calls):
-        seen = (*within_reach(call, calls, plan, window), index)
+        seen = (*_within_reach(call, calls, plan, window), index)
         k = keys[index] if len(seen) == 1 else torch.cat([keys[i] for i in seen], dim=2)
         v = values[index] if len(seen) == 1 else torch.cat([values[i] for i in seen], dim=2)
         is_plain = call.is_run and len(seen) == 1 and (window is None or lengths[index] <= window)
         if softcap is None and sinks is None:
-            mask = None if is_plain else additive_mask(plan, seen, window, query)
+            mask = None if is_plain else _additive_mask(plan, seen, window, query)
             one = F.scaled_dot_product_attention(
                 queries[index], k, v, attn_mask=mask, is_causal=is_plain, scale=scale, enable_gqa=True
             )
         else:
-            mask = additive_mask(plan, seen, window, query)
+            mask = _additive_mask(plan, seen, window, query)
             one = plain_attention(queries[index], k, v, mask, scale=scale, softcap=softcap, sinks=sinks)
         outputs.append(one.transpose(1, 2))
     return torch.cat(outputs, dim=1)
 
 
-def within_reach(call: Call, calls: tuple[Call, ...], plan: ForestPlan, window: int | None) -> tuple[int, ...]:
+def _within_reach(call: Call, calls: tuple[Call, ...], plan: ForestPlan, window: int | None) -> tuple[int, ...]:
     """The calls above that a sliding window still reaches from the first query."""
     if window is None:
         return call.above
@@ -196,18 +196,18 @@ def within_reach(call: Call, calls: tuple[Call, ...], plan: ForestPlan, window: 
     return tuple(index for index in call.above if plan.depth[calls[index].end - 1] > first)
 
 
-def additive_mask(plan: ForestPlan, seen: tuple[int, ...], window: int | None, like: Tensor) -> Tensor:
+def _additive_mask(plan: ForestPlan, seen: tuple[int, ...], window: int | None, like: Tensor) -> Tensor:
     """0 where the last call of `seen` may look, minus infinity elsewhere; in the queries' dtype, made once a batch.
 
     Additive, because a boolean mask is converted and kept again in every layer.
     """
     key = ("mask", seen, window, like.dtype)
-    made: Tensor = plan.once(key, lambda: mask_of(plan, seen, window, like))
+    made: Tensor = plan.once(key, lambda: _mask_of(plan, seen, window, like))
     return made
 
 
-def mask_of(plan: ForestPlan, seen: tuple[int, ...], window: int | None, like: Tensor) -> Float[Tensor, "tokens seen"]:
-    """The mask of `additive_mask`, computed."""
+def _mask_of(plan: ForestPlan, seen: tuple[int, ...], window: int | None, like: Tensor) -> Float[Tensor, "tokens seen"]:
+    """The mask of `_additive_mask`, computed."""
     calls = plan.calls()
     queries = np.arange(calls[seen[-1]].start, calls[seen[-1]].end)
     keys = np.concatenate([np.arange(calls[index].start, calls[index].end) for index in seen])
@@ -234,13 +234,13 @@ def plain_attention(
         scores = softcap * torch.tanh(scores / softcap)
     scores = scores + mask
     if sinks is None:
-        return torch.softmax(scores, dim=-1, dtype=wide(scores.dtype)).to(value.dtype) @ value
+        return torch.softmax(scores, dim=-1, dtype=_wide(scores.dtype)).to(value.dtype) @ value
     extra = sinks.view(1, -1, 1, 1).expand(scores.shape[0], -1, scores.shape[2], 1).to(scores.dtype)
-    weights = torch.softmax(torch.cat([scores, extra], dim=-1), dim=-1, dtype=wide(scores.dtype))
+    weights = torch.softmax(torch.cat([scores, extra], dim=-1), dim=-1, dtype=_wide(scores.dtype))
     return weights[..., :-1].to(value.dtype) @ value
 
 
-def wide(dtype: torch.dtype) -> torch.dtype:
+def _wide(dtype: torch.dtype) -> torch.dtype:
     """The dtype in which a softmax is taken: at least float32."""
     return torch.promote_types(dtype, torch.float32)
 
@@ -257,11 +257,11 @@ def in_blocks(
 ) -> Float[Tensor, "batch tokens heads value_width"]:
     """One call of FlexAttention over the whole row, which skips every block of keys that no query of a block sees."""
     mask = plan.once(("blocks", window), lambda: block_mask(plan, window))
-    output = flex(query.device.type)(
+    output = _flex(query.device.type)(
         query,
         key,
         value,
-        score_mod=None if softcap is None else soft_capped(softcap),
+        score_mod=None if softcap is None else _soft_capped(softcap),
         block_mask=mask,
         scale=scale,
         enable_gqa=query.shape[1] != key.shape[1],
@@ -270,7 +270,7 @@ def in_blocks(
 
 
 @functools.cache
-def flex(device_type: str) -> Callable[..., Tensor]:
+def _flex(device_type: str) -> Callable[..., Tensor]:
     """FlexAttention, compiled once for all lengths on a GPU; as it is elsewhere, for tests."""
     function: Any = flex_attention
     compiled: Callable[..., Tensor] = torch.compile(function, dynamic=True) if device_type == "cuda" else function
@@ -278,7 +278,7 @@ def flex(device_type: str) -> Callable[..., Tensor]:
 
 
 @functools.cache
-def soft_capped(softcap: float) -> Callable[..., Tensor]:
+def _soft_capped(softcap: float) -> Callable[..., Tensor]:
     """A score modification that bounds scores smoothly."""
     return lambda score, batch, head, q, k: softcap * torch.tanh(score / softcap)
 
@@ -305,8 +305,8 @@ def block_mask(plan: ForestPlan, window: int | None) -> BlockMask:
     depth = torch.from_numpy(np.append(plan.depth, np.zeros(padding, dtype=np.int64))).to(plan.device)
 
     return BlockMask.from_kv_blocks(
-        *blocks_in_order(partial, plan.device),
-        *blocks_in_order(full, plan.device),
+        *_blocks_in_order(partial, plan.device),
+        *_blocks_in_order(full, plan.device),
         BLOCK_SIZE=BLOCK,
         # lambdas, since what a kernel is compiled from must not be wrapped by the shape checks of tests
         mask_mod=(lambda batch, head, q, k: (k <= q) & (q < end[k]))
@@ -316,7 +316,7 @@ def block_mask(plan: ForestPlan, window: int | None) -> BlockMask:
     )
 
 
-def blocks_in_order(wanted: NDArray[np.bool_], device: str) -> tuple[Tensor, Tensor]:
+def _blocks_in_order(wanted: NDArray[np.bool_], device: str) -> tuple[Tensor, Tensor]:
     """How many key blocks each query block takes, and which, first ones first, as FlexAttention wants them."""
     count = torch.from_numpy(wanted.sum(axis=1).astype(np.int32))[None, None].to(device)
     order = np.argsort(~wanted, axis=1, kind="stable").astype(np.int32)

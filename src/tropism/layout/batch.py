@@ -150,7 +150,7 @@ def cut_to_fit(
         return [group]
     cut: list[PreparedGroup] = []
     filled: set[int] = set()
-    for together in inseparable(group):
+    for together in _inseparable(group):
         more = filled | together
         part = group.keep([i in more for i in range(len(group.responses))])
         if cut and filled and size(part) <= tokens_per_batch:
@@ -168,7 +168,7 @@ def cut_to_fit(
     return cut
 
 
-def inseparable(group: Prepared) -> list[set[int]]:
+def _inseparable(group: Prepared) -> list[set[int]]:
     """The responses of a group in sets that can be cut apart: those that an edge joins stay together.
 
     Feedback that is a whole keeps the group whole: a ranking; labels beside edges; edges or labels beside responses

@@ -52,10 +52,10 @@ def per_token(owners: Sequence[Owner]) -> dict[str, list[Tensor]]:
     for group, index in owners:
         for inputs in group.inputs_of(index):
             sample |= inputs.per_token
-    return {name: [values_of(owner, name, values) for owner in owners] for name, values in sample.items()}
+    return {name: [_values_of(owner, name, values) for owner in owners] for name, values in sample.items()}
 
 
-def values_of(owner: Owner, name: str, like: Tensor) -> Tensor:
+def _values_of(owner: Owner, name: str, like: Tensor) -> Tensor:
     """The values of one input for the tokens of a prompt with its response."""
     group, index = owner
     response = group.responses[index]

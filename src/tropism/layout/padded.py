@@ -103,20 +103,20 @@ def split(groups: Sequence[RenderedGroup], *, tokens_per_batch: int) -> list[lis
         for group in groups
         for part in cut_to_fit(group, size=num_padded_tokens, tokens_per_batch=tokens_per_batch)
     ]
-    for group in sorted(fitting, key=longest_row):
+    for group in sorted(fitting, key=_longest_row):
         num_rows += len(group.responses)
-        if not batches or num_rows * longest_row(group) > tokens_per_batch:
+        if not batches or num_rows * _longest_row(group) > tokens_per_batch:
             batches.append([])
             num_rows = len(group.responses)
         batches[-1].append(group)
     return batches
 
 
-def longest_row(group: RenderedGroup) -> int:
+def _longest_row(group: RenderedGroup) -> int:
     """Number of tokens of a group's longest prompt with its response."""
     return max(len(group.prompts[response.prompt]) + len(response.ids) for response in group.responses)
 
 
 def num_padded_tokens(group: RenderedGroup) -> int:
     """Tokens of a group's rows alone in a batch, padding included."""
-    return len(group.responses) * longest_row(group)
+    return len(group.responses) * _longest_row(group)

@@ -53,7 +53,7 @@ class SegmentChoice:
     """Children in neighbourhoods that share a call; one of one child follows that child's own choice."""
 
 
-def find_runs(parent: NDArray[np.int64], subtree_end: NDArray[np.int64], depth: NDArray[np.int64]) -> Runs:
+def _find_runs(parent: NDArray[np.int64], subtree_end: NDArray[np.int64], depth: NDArray[np.int64]) -> Runs:
     """Cut a forest into its longest unbranched stretches."""
     num_children = np.bincount(parent[parent >= 0], minlength=len(parent))
     begins = (parent < 0) | (num_children[parent] > 1)
@@ -85,14 +85,14 @@ def plan_calls(
         >>> [(call.start, call.end, call.above) for call in plan_calls(*fork)]
         [(0, 4, ())]
     """
-    runs = find_runs(parent, subtree_end, depth)
+    runs = _find_runs(parent, subtree_end, depth)
     children: list[list[int]] = [[] for _ in range(len(runs.start) + 1)]  # the last one: the roots
     for run, above in enumerate(runs.parent.tolist()):
         children[above].append(run)
     choices: list[SegmentChoice] = [SegmentChoice(0.0, in_one=True)] * len(runs.start)
     for run in reversed(range(len(runs.start))):
         choices[run] = choose(run, runs, children[run], choices, call_area)
-    return emit(runs, neighbourhoods(children[-1], 0, runs, choices, call_area)[1], choices)
+    return _emit(runs, _neighbourhoods(children[-1], 0, runs, choices, call_area)[1], choices)
 
 
 def choose(run: int, runs: Runs, children: list[int], choices: list[SegmentChoice], call_area: int) -> SegmentChoice:
@@ -103,11 +103,11 @@ def choose(run: int, runs: Runs, children: list[int], choices: list[SegmentChoic
     if not children:
         return SegmentChoice(float(own), in_one=True)
     in_one = float(size * (above + size) + call_area)
-    below, together = neighbourhoods(children, above + length, runs, choices, call_area)
+    below, together = _neighbourhoods(children, above + length, runs, choices, call_area)
     return SegmentChoice(in_one, in_one=True) if in_one <= own + below else SegmentChoice(own + below, False, together)
 
 
-def neighbourhoods(
+def _neighbourhoods(
     siblings: list[int], above: int, runs: Runs, choices: list[SegmentChoice], call_area: int
 ) -> tuple[float, tuple[tuple[int, ...], ...]]:
     """Siblings from left to right, each joined to the call of those before it if that is cheaper than its own."""
@@ -126,7 +126,7 @@ def neighbourhoods(
     return sum(costs, 0.0), tuple(map(tuple, found))
 
 
-def emit(runs: Runs, roots: tuple[tuple[int, ...], ...], choices: list[SegmentChoice]) -> tuple[Call, ...]:
+def _emit(runs: Runs, roots: tuple[tuple[int, ...], ...], choices: list[SegmentChoice]) -> tuple[Call, ...]:
     """The chosen calls in the order of their nodes."""
     calls: list[Call] = []
     waiting: list[tuple[tuple[int, ...], tuple[int, ...]]] = [(group, ()) for group in reversed(roots)]

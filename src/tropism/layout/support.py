@@ -47,7 +47,7 @@ def require_forest(model: PreTrainedModel) -> None:
         if kind not in LAYER_TYPES:
             raise unfit(f"layer {index} is of type {kind!r}")
     if not model._can_set_attn_implementation() or not model._supports_attention_backend:
-        raise unfit(f"{first_attention(model)} does not use transformers' attention interface")
+        raise unfit(f"{_first_attention(model)} does not use transformers' attention interface")
 
 
 def unfit(why: str) -> ModelError:
@@ -55,7 +55,7 @@ def unfit(why: str) -> ModelError:
     return ModelError(f"the forest layout is not exact for this model: {why}.", remedy=attention.WAY_OUT)
 
 
-def first_attention(model: nn.Module) -> str:
+def _first_attention(model: nn.Module) -> str:
     """The first module that is attention by its name, or that mixes tokens in some other way."""
     named = ((path, type(module).__name__) for path, module in model.named_modules() if path)
     found = ((path, kind) for path, kind in named if "Attention" in kind or "Mixer" in kind)
@@ -84,7 +84,7 @@ def trial_group(model: PreTrainedModel) -> RenderedGroup:
 @torch.no_grad()
 def try_head(model: PreTrainedModel) -> bool:
     """Whether a model does to its logits only what `known_after_head` knows, seen on a few random tokens."""
-    return same(chunked(model, in_rows(trial_group(model), model)), whole(model), model.dtype)
+    return same(_chunked(model, _in_rows(trial_group(model), model)), whole(model), model.dtype)
 
 
 @torch.no_grad()
@@ -95,13 +95,13 @@ def try_forest(model: PreTrainedModel) -> None:
         ModelError: if they differ, naming the first layer that does.
     """
     batch = forest.collate([trial_group(model)]).to(model.device)
-    with attending(model, attention.NAME), recorded(model) as ours:
-        given = whole_head(model, batch.model_inputs(), batch.predicting, batch.targets)
-    with recorded(model) as theirs:
+    with attending(model, attention.NAME), _recorded(model) as ours:
+        given = _whole_head(model, batch.model_inputs(), batch.predicting, batch.targets)
+    with _recorded(model) as theirs:
         wanted = whole(model)
     if not same(given[batch.place], wanted, model.dtype):
         paths = forest.plant([trial_group(model).identities(index) for index in (0, 1)]).paths
-        raise unfit(f"{first_difference(ours, theirs, paths, model.dtype)} computes a fork of tokens differently")
+        raise unfit(f"{_first_difference(ours, theirs, paths, model.dtype)} computes a fork of tokens differently")
 
 
 def same(given: Tensor, wanted: Tensor, dtype: torch.dtype) -> bool:
@@ -109,7 +109,7 @@ def same(given: Tensor, wanted: Tensor, dtype: torch.dtype) -> bool:
     return bool(torch.isfinite(given).all()) and float((given - wanted).abs().max()) <= BOUND_NATS.get(dtype, 0.5)
 
 
-def in_rows(group: RenderedGroup, model: PreTrainedModel) -> list[dict[str, Tensor]]:
+def _in_rows(group: RenderedGroup, model: PreTrainedModel) -> list[dict[str, Tensor]]:
     """The trial's sequences, one batch each."""
     return [{"input_ids": torch.tensor([group.sequence(index)], device=model.device)} for index in (0, 1)]
 
@@ -123,11 +123,11 @@ def scored(group: RenderedGroup, index: int, device: torch.device) -> tuple[Tens
 def whole(model: PreTrainedModel) -> Tensor:
     """Log-probabilities of the trial's answers by the model's own forward, a sequence at a time."""
     group = trial_group(model)
-    rows = enumerate(in_rows(group, model))
-    return torch.cat([whole_head(model, row, *scored(group, index, model.device)) for index, row in rows])
+    rows = enumerate(_in_rows(group, model))
+    return torch.cat([_whole_head(model, row, *scored(group, index, model.device)) for index, row in rows])
 
 
-def whole_head(model: PreTrainedModel, inputs: dict[str, Any], predicting: Tensor, targets: Tensor) -> Tensor:
+def _whole_head(model: PreTrainedModel, inputs: dict[str, Any], predicting: Tensor, targets: Tensor) -> Tensor:
     """Log-probabilities of targets from the logits that the model itself returns."""
     with head_sees_only(model.get_output_embeddings(), predicting):
         logits = model(**inputs, use_cache=False).logits[0]
@@ -135,7 +135,7 @@ def whole_head(model: PreTrainedModel, inputs: dict[str, Any], predicting: Tenso
     return logp.gather(1, targets[:, None])[:, 0]
 
 
-def chunked(model: PreTrainedModel, rows: Sequence[dict[str, Tensor]]) -> Tensor:
+def _chunked(model: PreTrainedModel, rows: Sequence[dict[str, Tensor]]) -> Tensor:
     """The same by way of `scores_for_logits`."""
     group, found = trial_group(model), []
     after = known_after_head(model.config.get_text_config())
@@ -161,7 +161,7 @@ def attending(model: PreTrainedModel, name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def recorded(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
+def _recorded(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
     """Note what every module gives out, in the order in which they run."""
     outputs: dict[str, list[Tensor]] = {}
     handles = []
@@ -183,7 +183,7 @@ def recorded(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
             handle.remove()
 
 
-def first_difference(
+def _first_difference(
     ours: dict[str, list[Tensor]], theirs: dict[str, list[Tensor]], paths: Sequence[Any], dtype: torch.dtype
 ) -> str:
     """The first module whose output for the second sequence is not that of its nodes in the forest."""

@@ -49,7 +49,7 @@ def plant(sequences: Sequence[Tokens]) -> Forest:
         >>> forest.parent.tolist(), forest.subtree_end.tolist()
         ([-1, 0, 1, 1, -1], [4, 4, 3, 4, 5])
     """
-    arrays = [as_array(tokens) for tokens in sequences]
+    arrays = [_as_array(tokens) for tokens in sequences]
     sources: list[NDArray[np.int64]] = []
     parents: list[NDArray[np.int64]] = []
     depths: list[NDArray[np.int64]] = []
@@ -58,7 +58,7 @@ def plant(sequences: Sequence[Tokens]) -> Forest:
     path, before, count = np.zeros(0, dtype=np.int64), arrays[0][:0] if arrays else None, 0
     for index in sorted(range(len(arrays)), key=lambda i: tuple(sequences[i])):
         tokens = arrays[index]
-        shared = num_shared(before, tokens) if before is not None else 0
+        shared = _num_shared(before, tokens) if before is not None else 0
         ends[path[shared:]] = count
         new = np.arange(count, count + len(tokens) - shared)
         parents.append(new - 1)
@@ -80,12 +80,12 @@ def plant(sequences: Sequence[Tokens]) -> Forest:
     )
 
 
-def as_array(tokens: Tokens) -> NDArray[np.int64]:
+def _as_array(tokens: Tokens) -> NDArray[np.int64]:
     """Token identities as an array whose rows compare as tokens do."""
     return np.array(tokens, dtype=np.int64) if len(tokens) else np.zeros(0, dtype=np.int64)
 
 
-def num_shared(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
+def _num_shared(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
     """How many tokens two sequences share at their beginning."""
     length = min(len(first), len(second))
     if not length:
@@ -102,6 +102,6 @@ def count_distinct(sequences: Sequence[Tokens]) -> int:
         >>> count_distinct([(1, 2, 3), (1, 2, 4), (1, 2)])
         4
     """
-    ordered = [as_array(tokens) for tokens in sorted(sequences, key=tuple)]
-    shared = sum(num_shared(a, b) for a, b in itertools.pairwise(ordered))
+    ordered = [_as_array(tokens) for tokens in sorted(sequences, key=tuple)]
+    shared = sum(_num_shared(a, b) for a, b in itertools.pairwise(ordered))
     return sum(map(len, ordered)) - shared

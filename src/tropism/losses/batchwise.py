@@ -32,7 +32,7 @@ def aot(
     assert scores.reference is not None
     assert step.scores.reference is not None
     mine = margin_of(scores.policy, feedback)
-    ranks = own_ranks(margin_of(step.scores.policy, step.feedback), step.edges_before, len(mine))
+    ranks = _own_ranks(margin_of(step.scores.policy, step.feedback), step.edges_before, len(mine))
     below = margin_of(step.scores.reference, step.feedback).sort().values[ranks]
     return logistic(beta * (mine - below), smoothed(feedback, label_smoothing))
 
@@ -55,14 +55,14 @@ def aot_unpaired(
     ratio, everyone = exact_log_ratio(scores), exact_log_ratio(step.scores)
     won, lost = everyone[step.feedback.winner], everyone[step.feedback.loser]
     count, before = len(feedback.winner), step.edges_before
-    for_winners = ratio[feedback.winner] - lost.sort().values[own_ranks(won, before, count)]
-    for_losers = won.sort().values[own_ranks(lost, before, count)] - ratio[feedback.loser]
+    for_winners = ratio[feedback.winner] - lost.sort().values[_own_ranks(won, before, count)]
+    for_losers = won.sort().values[_own_ranks(lost, before, count)] - ratio[feedback.loser]
     labels = smoothed(feedback, label_smoothing)
     upper, lower = logistic(beta * for_winners.float(), labels), logistic(beta * for_losers.float(), labels)
     return Terms(upper.value + lower.value - lower.value.detach(), feedback.weight)
 
 
-def own_ranks(values: Float[Tensor, " edges"], before: int, count: int) -> Int[Tensor, " own"]:
+def _own_ranks(values: Float[Tensor, " edges"], before: int, count: int) -> Int[Tensor, " own"]:
     """Places of this micro-batch's edges in the sorted order of the whole step's."""
     return values.argsort(stable=True).argsort()[before : before + count]
 
@@ -110,7 +110,7 @@ def bco(scores: ResponseScores, feedback: Feedback, step: StepScores, *, beta: P
 def bco_shift(scores: ResponseScores, feedback: Feedback) -> dict[str, float]:
     """Half of the mean log-ratio of winners and of losers of a step, nats."""
     ratio = exact_log_ratio(scores)
-    return weighted_means({"shift": (ratio[feedback.winner] + ratio[feedback.loser]) / 2}, feedback)
+    return _weighted_means({"shift": (ratio[feedback.winner] + ratio[feedback.loser]) / 2}, feedback)
 
 
 def beta_dpo(
@@ -149,10 +149,10 @@ def beta_dpo(
 
 def mean_margin(scores: ResponseScores, feedback: Feedback) -> dict[str, float]:
     """Mean log-ratio margin of a step, nats."""
-    return weighted_means({"margin": log_ratio_margin(scores, feedback)}, feedback)
+    return _weighted_means({"margin": log_ratio_margin(scores, feedback)}, feedback)
 
 
-def weighted_means(values: dict[str, Float[Tensor, " edges"]], feedback: Feedback) -> dict[str, float]:
+def _weighted_means(values: dict[str, Float[Tensor, " edges"]], feedback: Feedback) -> dict[str, float]:
     """Means over the edges by their weights; nothing if a step has none."""
     total = float(feedback.weight.sum())
     return {name: float((one * feedback.weight).sum()) / total for name, one in values.items() if total > 0}

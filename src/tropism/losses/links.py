@@ -18,7 +18,7 @@ def soft(
     feedback: Feedback,
 ) -> Terms:
     """prob * value(margin) + (1 - prob) * value(-margin): what the label says, by how sure it is."""
-    return Terms(mixed(value(margin), value(-margin), feedback), feedback.weight)
+    return Terms(_mixed(value(margin), value(-margin), feedback), feedback.weight)
 
 
 def soft_sides(
@@ -28,10 +28,10 @@ def soft_sides(
 ) -> Terms:
     """The same for a value of both sides' scores: value(winner, loser), mixed with value(loser, winner)."""
     winner, loser = shaped[feedback.winner].float(), shaped[feedback.loser].float()
-    return Terms(mixed(value(winner, loser), value(loser, winner), feedback), feedback.weight)
+    return Terms(_mixed(value(winner, loser), value(loser, winner), feedback), feedback.weight)
 
 
-def mixed(
+def _mixed(
     as_labelled: Float[Tensor, " edges"], flipped: Float[Tensor, " edges"], feedback: Feedback
 ) -> Float[Tensor, " edges"]:
     """A value and its mirror image, weighed by the label's probability; a sure label never sees the mirror image."""

@@ -29,14 +29,14 @@ def plackett_luce(scores: ResponseScores, feedback: Feedback, *, beta: Positive 
     """
     reward = beta * log_ratio(scores)
     ranked = feedback.rank >= 0
-    together = same_group(feedback) & ranked[:, None] & ranked[None, :]
+    together = _same_group(feedback) & ranked[:, None] & ranked[None, :]
     available = together & (feedback.rank[None, :] >= feedback.rank[:, None])
-    value = masked_logsumexp(reward[None, :].expand_as(available), available) - reward
+    value = _masked_logsumexp(reward[None, :].expand_as(available), available) - reward
     has_worse = (together & (feedback.rank[None, :] > feedback.rank[:, None])).any(dim=1)
-    return Terms(torch.where(has_worse, value, torch.zeros_like(value)), has_worse * winning_weight(feedback))
+    return Terms(torch.where(has_worse, value, torch.zeros_like(value)), has_worse * _winning_weight(feedback))
 
 
-def winning_weight(feedback: Feedback) -> Float[Tensor, " responses"]:
+def _winning_weight(feedback: Feedback) -> Float[Tensor, " responses"]:
     """Mean weight of the edges that each answer won; 1 for an answer that no edge speaks of."""
     nothing = torch.zeros(len(feedback.group), device=feedback.group.device)
     total = nothing.index_add(0, feedback.winner, feedback.weight)
@@ -63,7 +63,7 @@ def softmax_dpo(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 
     counted = feedback.weight > 0
     loses_to[feedback.winner, torch.arange(len(margin), device=margin.device)] = counted
     wins = loses_to.any(dim=1)
-    total = masked_logsumexp(margin[None, :].expand_as(loses_to), loses_to)
+    total = _masked_logsumexp(margin[None, :].expand_as(loses_to), loses_to)
     value = torch.where(wins, negative_log_sigmoid(-total), torch.zeros_like(total))
     weight = (loses_to * feedback.weight).sum(1) / loses_to.sum(1).clamp(min=1)
     return Terms(value, weight)
@@ -84,13 +84,13 @@ def lipo_lambda(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 
     Reference: Liu et al. 2024, arXiv:2402.01878, eq. 9 and 10.
     """
     reward = beta * log_ratio(scores)
-    together = same_group(feedback)
+    together = _same_group(feedback)
     now = reward.detach()
     order = torch.arange(len(now), device=now.device)
     is_above = (now[None, :] > now[:, None]) | ((now[None, :] == now[:, None]) & (order[None, :] < order[:, None]))
     place = (together & is_above).sum(dim=1) + 1  # equal rewards in their order, so that a start is possible
     discount = 1 / torch.log1p(place.float())
-    gain = gains(feedback, together)
+    gain = _gains(feedback, together)
     won, lost = feedback.winner, feedback.loser
     unknown = (feedback.rank < 0) & feedback.score.isnan()
     lead = torch.where(unknown[won] | unknown[lost], torch.ones_like(gain[won]), (gain[won] - gain[lost]).abs())
@@ -98,7 +98,7 @@ def lipo_lambda(scores: ResponseScores, feedback: Feedback, *, beta: Positive = 
     return Terms(weight * F.softplus(reward[lost] - reward[won]), feedback.weight)
 
 
-def gains(feedback: Feedback, together: Bool[Tensor, "responses responses"]) -> Float[Tensor, " responses"]:
+def _gains(feedback: Feedback, together: Bool[Tensor, "responses responses"]) -> Float[Tensor, " responses"]:
     """2^label - 1, the label in [0, 1] by score, or by rank, within the group; 0.5 if a group has neither."""
     score = torch.where(feedback.rank >= 0, -feedback.rank.float(), torch.nan)
     score = torch.where(feedback.score.isnan(), score, feedback.score)
@@ -109,14 +109,14 @@ def gains(feedback: Feedback, together: Bool[Tensor, "responses responses"]) -> 
     return torch.exp2(torch.where(label.isnan(), 0.5, label)) - 1
 
 
-def same_group(feedback: Feedback) -> Bool[Tensor, "responses responses"]:
+def _same_group(feedback: Feedback) -> Bool[Tensor, "responses responses"]:
     """Which two responses belong to one group; baselines belong to none."""
     owner = torch.where(feedback.baseline, -1 - torch.arange(len(feedback.group), device=feedback.group.device),
                         feedback.group)  # fmt: skip
     return owner[:, None] == owner[None, :]
 
 
-def masked_logsumexp(
+def _masked_logsumexp(
     values: Float[Tensor, "rows columns"], mask: Bool[Tensor, "rows columns"]
 ) -> Float[Tensor, " rows"]:
     """log of the sum of exp over the masked columns; 0 for a row without any, with no gradient."""

@@ -53,7 +53,7 @@ FlipRate = Annotated[float, Range(0.0, 0.5, "[)")]
 """The rate of flipped labels; at 0.5 a label says nothing."""
 
 
-def edge_sides(feedback: Feedback, weight: Tensor) -> Bool[Tensor, " responses"]:
+def _edge_sides(feedback: Feedback, weight: Tensor) -> Bool[Tensor, " responses"]:
     """Both sides of every edge that has weight."""
     read = torch.zeros(feedback.group.shape, dtype=torch.bool, device=weight.device)
     counted = feedback.weight > 0
@@ -110,7 +110,7 @@ class Loss:
     needs: frozenset[Need]
     paper: str
     honours: frozenset[str] = frozenset({"margin", "prob"})
-    reads: Reads = edge_sides
+    reads: Reads = _edge_sides
     statistics: tuple[Statistic, ...] = ()
     tracks: Callable[[ResponseScores, Feedback], dict[str, float]] | None = None
 
@@ -169,7 +169,7 @@ def preference_loss(
     needs: frozenset[Need] | set[Need],
     paper: str = "",
     honours: frozenset[str] | set[str] = frozenset({"margin", "prob"}),
-    reads: Reads = edge_sides,
+    reads: Reads = _edge_sides,
     statistics: tuple[Statistic, ...] = (),
     tracks: Callable[[ResponseScores, Feedback], dict[str, float]] | None = None,
 ) -> Callable[[Callable[..., Terms]], Loss]:

@@ -23,10 +23,10 @@ def nll(scores: ResponseScores, feedback: Feedback) -> Terms:
     """
     length = scores.length.to(torch.float32)
     value = (-scores.policy / scores.length.clamp(min=1)).float()
-    return Terms(value, target_weight(feedback) * length)
+    return Terms(value, _target_weight(feedback) * length)
 
 
-def target_weight(feedback: Feedback) -> Float[Tensor, " responses"]:
+def _target_weight(feedback: Feedback) -> Float[Tensor, " responses"]:
     """How much each response counts as a target to imitate: per group desirable labels, else winners once, else all.
 
     The choice is made per group, so a batch that mixes kinds of feedback counts the same whichever way it is cut.

@@ -75,7 +75,7 @@ def desensitised_margin(scores: ResponseScores, feedback: Feedback, *, alpha: fl
 
     Reference: Liu et al. 2024, arXiv:2409.06411, eq. 10.
     """
-    tokens = needed_tokens(scores)
+    tokens = _needed_tokens(scores)
     assert tokens.reference is not None
     ratio = (tokens.policy - tokens.reference).double()
     before = torch.cat([ratio.new_zeros(1), ratio.cumsum(0)])
@@ -96,14 +96,14 @@ def typical_weight(scores: ResponseScores) -> Float[Tensor, " responses"]:
 
     Reference: Zhou et al. 2024, arXiv:2406.11827, eq. 2 with the alignment of its section 3.2.
     """
-    tokens = needed_tokens(scores)
+    tokens = _needed_tokens(scores)
     assert tokens.sum_squares is not None
     aligned = (tokens.policy.detach() - tokens.sum_squares.clamp(min=1e-30).log()).double()
     sums = aligned.new_zeros(len(scores.length)).index_add(0, scores.token_response, aligned)
     return torch.exp(per_token(sums, scores.length)).float()
 
 
-def needed_tokens(scores: ResponseScores) -> TokenScores:
+def _needed_tokens(scores: ResponseScores) -> TokenScores:
     """The token-level scores that a loss asked for."""
     assert scores.tokens is not None, "a loss that needs token-level scores was given none"
     return scores.tokens

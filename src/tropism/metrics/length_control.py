@@ -82,7 +82,7 @@ def length_controlled(
     owner = numbered(clusters)
     length = length_terms(gap)
     fit = fit_logistic(length, wins, np.ones((1, len(wins))))
-    sign = follows_sign(wins, gap)
+    sign = _follows_sign(wins, gap)
     if sign:
         return LengthControl(Estimate(value=0.5, low=0.0, high=1.0, n=len(wins)), sign * float("inf"))
     theta, phi, error = (float(part[0]) for part in fit)
@@ -124,7 +124,7 @@ def length_terms(gap: Float[np.ndarray, " answer_pairs"]) -> Float[np.ndarray, "
     return np.tanh(gap / spread) if spread > 0 else np.sign(gap)
 
 
-def follows_sign(wins: Float[np.ndarray, " answer_pairs"], gap: Float[np.ndarray, " answer_pairs"]) -> int:
+def _follows_sign(wins: Float[np.ndarray, " answer_pairs"], gap: Float[np.ndarray, " answer_pairs"]) -> int:
     """1 if the longer answer won every time (and equally long ones tied), -1 if the shorter one did, else 0."""
     for sign in (1, -1):
         if np.any(gap != 0) and np.all(wins == (np.sign(sign * gap) + 1) / 2):

@@ -198,7 +198,7 @@ def jackknife_difference(
         if not all(sides):
             return Difference(Estimate(value=value, low=value, high=value, n=len(after)), None)
         left_out.append(statistic(sides[1]) - statistic(sides[0]))
-    found = student(value, left_out, n=len(after))
+    found = _student(value, left_out, n=len(after))
     return Difference(*found) if found else None
 
 
@@ -218,11 +218,11 @@ def jackknife_estimate(
     left_out = [
         statistic([item for item in items if blocks[cluster(item)] != block]) for block in range(num if num > 1 else 0)
     ]
-    found = student(statistic(items), left_out, n=len(items))
+    found = _student(statistic(items), left_out, n=len(items))
     return found[0] if found else None
 
 
-def student(value: float, left_out: Sequence[float], *, n: int) -> tuple[Estimate, float | None] | None:
+def _student(value: float, left_out: Sequence[float], *, n: int) -> tuple[Estimate, float | None] | None:
     """A value with interval and p-value (against zero) of its jackknife replicates; None if one is not finite."""
     if not all(map(math.isfinite, (value, *left_out))):
         return None

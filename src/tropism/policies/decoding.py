@@ -80,7 +80,7 @@ def sample_shared(
     takes_positions = takes(model, "position_ids")
     positions = {"position_ids": (mask.cumsum(1) - 1).clamp(min=0).to(device)} if takes_positions else {}
     cache = DynamicCache(config=model.config)
-    logits = last_logits(model, ids.to(device), mask.to(device), cache, **positions)
+    logits = _last_logits(model, ids.to(device), mask.to(device), cache, **positions)
     cache.batch_repeat_interleave(sampling.num_answers)
     rows = Rows(prompts, sampling)
     logits = logits.repeat_interleave(sampling.num_answers, dim=0)
@@ -97,7 +97,7 @@ def sample_shared(
             alive, chosen, mask = [alive[place] for place in going], chosen[kept], mask[kept]
         mask = torch.cat([mask, torch.ones(len(alive), 1, dtype=mask.dtype)], dim=1)
         positions = {"position_ids": (mask.sum(1, keepdim=True) - 1).to(device)} if takes_positions else {}
-        logits = last_logits(model, chosen[:, None].to(device), mask.to(device), cache, **positions)
+        logits = _last_logits(model, chosen[:, None].to(device), mask.to(device), cache, **positions)
     return rows.by_prompt()
 
 
@@ -168,7 +168,7 @@ def draw(logits: Float[Tensor, "rows vocab"], chances: Float[Tensor, " rows"]) -
     return torch.searchsorted(summed, wanted, right=True).squeeze(1).clamp(max=logits.shape[-1] - 1)
 
 
-def last_logits(
+def _last_logits(
     model: PreTrainedModel | PeftModel,
     input_ids: Int[Tensor, "rows tokens"],
     attention_mask: Int[Tensor, "rows all_tokens"],

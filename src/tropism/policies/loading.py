@@ -74,7 +74,7 @@ def load_model(path: str, *, dtype: str) -> PreTrainedModel | PeftModel:
         ModelError: if it cannot be loaded, or is a reward model.
     """
     folder = Path(path)
-    refuse_reward_model(folder)
+    _refuse_reward_model(folder)
     try:
         if not (folder / "adapter_config.json").exists():
             return AutoModelForCausalLM.from_pretrained(
@@ -93,7 +93,7 @@ def load_model(path: str, *, dtype: str) -> PreTrainedModel | PeftModel:
         ) from None
 
 
-def refuse_reward_model(folder: Path) -> None:
+def _refuse_reward_model(folder: Path) -> None:
     """Refuse a folder that a reward model was saved in: as a language model its head would be random.
 
     Raises:

@@ -45,14 +45,14 @@ def read(
             longest = max(2, len(rows[order[-1]]))
             num = max(1, LOGIT_BYTES // (4 * vocabulary * longest))
             part, order = order[-num:], order[:-num]
-            for i, reading in zip(part, read_batch(policy, [rows[i] for i in part]), strict=True):
+            for i, reading in zip(part, _read_batch(policy, [rows[i] for i in part]), strict=True):
                 readings[i] = reading
             if progress:
                 progress(len(part))
     return readings
 
 
-def read_batch(policy: TransformerPolicy, rows: Sequence[tuple[int, ...]]) -> list[Reading]:
+def _read_batch(policy: TransformerPolicy, rows: Sequence[tuple[int, ...]]) -> list[Reading]:
     """Read a few rows at once, padded on the right, which a causal model does not see."""
     width = max(2, *map(len, rows))
     ids = torch.full((len(rows), width), policy.renderer.eos)

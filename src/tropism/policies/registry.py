@@ -31,14 +31,14 @@ class PolicyKind:
     check_folder: Callable[[str], None] = Policy.check_folder
 
 
-def kind_of(policy: type[Policy]) -> PolicyKind:
+def _kind_of(policy: type[Policy]) -> PolicyKind:
     """The row of a class of policies that has `open`, see `Policy`."""
     return PolicyKind(policy.settings_type, policy.open, policy.capabilities, policy.takes_adapter, policy.check_folder)
 
 
 POLICIES: dict[str, PolicyKind] = {
-    "text": kind_of(TextPolicy),
-    "reward": kind_of(RewardPolicy),
+    "text": _kind_of(TextPolicy),
+    "reward": _kind_of(RewardPolicy),
 }
 
 
@@ -53,7 +53,7 @@ def register_policy(name: str, policy: type[Policy]) -> None:
         ConfigError: if the name is taken or not an identifier.
     """
     require_free(POLICIES, name)
-    POLICIES[name] = kind_of(policy)
+    POLICIES[name] = _kind_of(policy)
 
 
 def policy_kind(name: str) -> PolicyKind:
@@ -63,7 +63,7 @@ def policy_kind(name: str) -> PolicyKind:
         ConfigError: if there is no such kind.
     """
     found = find_kind(POLICIES, name, base=Policy, role="policy")
-    return found if isinstance(found, PolicyKind) else kind_of(found)
+    return found if isinstance(found, PolicyKind) else _kind_of(found)
 
 
 def policy_settings(name: str, settings: Mapping[str, Any]) -> PolicySettings:

@@ -37,7 +37,7 @@ def response_states(policy: TransformerPolicy, groups: Sequence[RenderedGroup]) 
     with in_mode(policy.model):
         for part in padded.split(groups, tokens_per_batch=budget):
             batch = padded.collate(part).to(policy.device)
-            with policy.own_attention(), before_head(policy.model.get_output_embeddings()) as seen:
+            with policy.own_attention(), _before_head(policy.model.get_output_embeddings()) as seen:
                 policy.model(**policy.model_inputs(batch), use_cache=False)
             states = seen[0].flatten(0, 1).index_select(0, batch.predicting + 1).double()
             sums = states.new_zeros(len(batch.length), states.shape[1]).index_add(0, batch.response, states)
@@ -47,7 +47,7 @@ def response_states(policy: TransformerPolicy, groups: Sequence[RenderedGroup]) 
 
 
 @contextlib.contextmanager
-def before_head(head: nn.Module) -> Iterator[list[Tensor]]:
+def _before_head(head: nn.Module) -> Iterator[list[Tensor]]:
     """For one forward pass, keep the input of a model's head, and give the head no positions."""
     seen: list[Tensor] = []
 

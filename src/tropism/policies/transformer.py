@@ -64,7 +64,7 @@ class TransformerPolicy(Policy[RenderedGroup]):
         self.layout = layout
         self.name = str(model.config.name_or_path or "")
         self._native_attention: str | None = None
-        switch_off_dropout(model)
+        _switch_off_dropout(model)
         if layout == "forest":
             attention.register()
             support.require_forest(self.causal_model)
@@ -194,7 +194,7 @@ class TransformerPolicy(Policy[RenderedGroup]):
         A fresh LoRA adapter adds nothing, so it is omitted: another seed of it finds the same scores.
         """
         digest = hashlib.blake2b(digest_size=20)
-        is_idle = adapter_is_idle(self.model)
+        is_idle = _adapter_is_idle(self.model)
         config = {k: v for k, v in self.model.config.to_dict().items() if k not in NOT_PART_OF_A_SCORE and k != "dtype"}
         digest.update(json.dumps(config, sort_keys=True, default=str).encode())
         adapters = self.model.peft_config if isinstance(self.model, PeftModel) and not is_idle else {}
@@ -234,13 +234,13 @@ def require_language_model(policy: Policy | None, *, what: str) -> TransformerPo
     return found
 
 
-def adapter_is_idle(model: nn.Module) -> bool:
+def _adapter_is_idle(model: nn.Module) -> bool:
     """Whether a model carries a fresh LoRA adapter, which adds nothing yet: scores are those of the model below."""
     last = [tensor for name, tensor in model.named_parameters() if "lora_B" in name or "lora_embedding_A" in name]
     return bool(last) and not any(bool(tensor.any()) for tensor in last)
 
 
-def switch_off_dropout(model: nn.Module) -> None:
+def _switch_off_dropout(model: nn.Module) -> None:
     """Set every dropout of a model to zero, those in attention (a number in the module) included.
 
     An adapter's own dropout stays: setting `lora.dropout` asks for it.

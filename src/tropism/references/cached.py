@@ -127,7 +127,7 @@ class CachedReference(Reference):
         self._learn(rows)
 
     def _learn(self, rows: Mapping[bytes, Float[Tensor, " tokens"]]) -> None:
-        self.known.update({key: sum_nats(row) for key, row in rows.items()})
+        self.known.update({key: _sum_nats(row) for key, row in rows.items()})
         if self.keep_tokens:
             self._tokens.update(rows)
 
@@ -143,6 +143,6 @@ class CachedReference(Reference):
         return batch.with_reference(reference.to(device), tokens)
 
 
-def sum_nats(token_logp: Float[Tensor, " tokens"]) -> float:
+def _sum_nats(token_logp: Float[Tensor, " tokens"]) -> float:
     """The float64 sum of a response's token log-probabilities: the same bits whether scored now or read back."""
     return float(token_logp.double().sum())

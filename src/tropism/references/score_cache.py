@@ -76,7 +76,7 @@ def open_cache(path: Path | None, *, model: str = "") -> Iterator[sqlite3.Connec
                 "(key BLOB PRIMARY KEY, token_logp BLOB NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID"
             )
             cache.execute("CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
-            about = [("model", model), ("last_used", today())]
+            about = [("model", model), ("last_used", _today())]
             cache.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about)
         yield cache
     except sqlite3.OperationalError as error:
@@ -91,7 +91,7 @@ def open_cache(path: Path | None, *, model: str = "") -> Iterator[sqlite3.Connec
         cache.close()
 
 
-def today() -> str:
+def _today() -> str:
     """The day by UTC."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
@@ -135,12 +135,12 @@ def read_rows(cache: sqlite3.Connection, lengths: Mapping[bytes, int]) -> dict[b
 
 def list_caches(folder: Path) -> list[CacheFile]:
     """Every cache file of a folder, the most recently used first."""
-    return sorted((look_into(path) for path in folder.glob("*.sqlite")), key=lambda one: one.last_used, reverse=True)
+    return sorted((_look_into(path) for path in folder.glob("*.sqlite")), key=lambda one: one.last_used, reverse=True)
 
 
-def look_into(path: Path) -> CacheFile:
+def _look_into(path: Path) -> CacheFile:
     """What one cache file holds; a file that is none says why."""
-    num_bytes = sum(one.stat().st_size for one in files_of(path))
+    num_bytes = sum(one.stat().st_size for one in _files_of(path))
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as cache:
             about = dict(cache.execute("SELECT name, value FROM about"))
@@ -155,7 +155,7 @@ def look_into(path: Path) -> CacheFile:
     )
 
 
-def files_of(path: Path) -> list[Path]:
+def _files_of(path: Path) -> list[Path]:
     """A cache file with SQLite's own files for it."""
     return [one for end in ("", "-wal", "-shm") if (one := path.with_name(path.name + end)).exists()]
 
@@ -165,6 +165,6 @@ def prune(caches: Iterable[CacheFile], *, unused_for_days: int) -> list[CacheFil
     limit = (datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=unused_for_days)).isoformat()
     gone = [one for one in caches if one.problem or one.last_used <= limit]
     for one in gone:
-        for path in files_of(one.path):
+        for path in _files_of(one.path):
             path.unlink(missing_ok=True)
     return gone

@@ -53,10 +53,12 @@ def render_application(run: ApplicationRun) -> str:
     return filled(
         "application.html.j2",
         run=run,
-        headline=headline(run),
-        claims=[claim_row(claim) for claim in run.claims],
+        headline=_headline(run),
+        claims=[_claim_row(claim) for claim in run.claims],
         rows=[
-            arm_row(run.measures.get(name) or Measure.named(name), [metrics.get(name) for metrics in run.arms.values()])
+            _arm_row(
+                run.measures.get(name) or Measure.named(name), [metrics.get(name) for metrics in run.arms.values()]
+            )
             for name in names
         ],
         pages=[f"{name}/{PAGE}" for name in run.evaluations],
@@ -65,13 +67,13 @@ def render_application(run: ApplicationRun) -> str:
     )
 
 
-def headline(run: ApplicationRun) -> str:
+def _headline(run: ApplicationRun) -> str:
     """How many claims hold."""
     holding = sum(claim.holds for claim in run.claims)
     return f"{holding} of {counted(len(run.claims), 'claim')} of {run.name} hold on {counted(len(run.seeds), 'seed')}"
 
 
-def claim_row(claim: ClaimResult) -> ClaimRow:
+def _claim_row(claim: ClaimResult) -> ClaimRow:
     """A claim, its threshold and what was measured."""
     value = value_cell(claim.estimate, Measure(label="")) if claim.estimate else None
     num_samples = f"{claim.estimate.n:,}" if claim.estimate else MISSING
@@ -79,6 +81,6 @@ def claim_row(claim: ClaimResult) -> ClaimRow:
     return ClaimRow(claim.sentence, value, bound, num_samples, claim.says, "better" if claim.holds else "worse")
 
 
-def arm_row(measure: Measure, estimates: list[Estimate | None]) -> ArmRow:
+def _arm_row(measure: Measure, estimates: list[Estimate | None]) -> ArmRow:
     """A measure on every arm."""
     return ArmRow(measure.label, [value_cell(one, measure) if one else None for one in estimates])

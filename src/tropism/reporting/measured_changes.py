@@ -54,14 +54,14 @@ def changes_of(records: PageRecords) -> list[MeasuredChange]:
     """Every metric of every model that was measured; a base that several suites share is taken from the first."""
     found: dict[tuple[str, str], MeasuredChange] = {}
     for suite in records.suites:
-        for change in suite_changes(suite, records):
+        for change in _suite_changes(suite, records):
             found.setdefault((change.key, change.model), change)
     return list(found.values())
 
 
-def suite_changes(suite: SuiteRun, records: PageRecords) -> list[MeasuredChange]:
+def _suite_changes(suite: SuiteRun, records: PageRecords) -> list[MeasuredChange]:
     """The comparisons of a suite, then what it measured and could not compare."""
-    still = {name for name in suite.others if hardly_moved(suite, name)}
+    still = {name for name in suite.others if _hardly_moved(suite, name)}
     changes = []
     for one in suite.comparisons:
         measure = records.measure_of(one.eval, one.metric).model_copy(update={"better": one.better})
@@ -84,7 +84,7 @@ def suite_changes(suite: SuiteRun, records: PageRecords) -> list[MeasuredChange]
     ]
 
 
-def hardly_moved(suite: SuiteRun, model: str) -> bool:
+def _hardly_moved(suite: SuiteRun, model: str) -> bool:
     """Whether a model's KL from its base was measured and its interval contains 0."""
     kl = suite.metric("drift.kl", model)
     return kl is not None and kl.low <= 0 <= kl.high

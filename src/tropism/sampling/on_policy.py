@@ -92,7 +92,7 @@ def sample_groups(
     """
     notes: Counter[str] = Counter()
     dropped = Counter(prompts.dropped)
-    groups = draw_groups(subject, prompts, draws, notes=notes, dropped=dropped, progress=progress)
+    groups = _draw_groups(subject, prompts, draws, notes=notes, dropped=dropped, progress=progress)
     rule = (
         f"{draws.num_answers} answers of {subject.name} to each prompt, temperature {draws.temperature:g}, at most "
         f"{draws.max_new_tokens} tokens, seed {draws.seed}"
@@ -101,12 +101,12 @@ def sample_groups(
     if judged:
         groups = judged.groups
         rule += f"; {judged.rule}"
-    account = account_of(prompts, groups, dropped, notes)
+    account = _account_of(prompts, groups, dropped, notes)
     card = DataCard(source=prompts.source, rule=rule, account=account, confounds=confounds(groups))
     return SampledGroups(tuple(groups), card, judged.flips if judged else None, judged.notes if judged else ())
 
 
-def draw_groups(
+def _draw_groups(
     subject: Subject,
     prompts: Prompts,
     draws: Draws,
@@ -127,7 +127,7 @@ def draw_groups(
         )
     groups = []
     for prompt, num_rows, drawn in zip(prompts.contents, prompts.num_rows, answers, strict=True):
-        distinct = distinct_answers(as_written(subject, prompt, drawn), notes)
+        distinct = _distinct_answers(_as_written(subject, prompt, drawn), notes)
         if distinct:
             groups.append(group_of_answers(prompt, distinct, source=subject.name))
             notes["rows that ask a prompt again"] += num_rows - 1
@@ -137,14 +137,14 @@ def draw_groups(
     return groups
 
 
-def as_written(subject: Subject, prompt: Content, answers: Sequence[Answer]) -> list[str]:
+def _as_written(subject: Subject, prompt: Content, answers: Sequence[Answer]) -> list[str]:
     """Answers as training will see them, with the blank before them where nothing else parts them from the prompt."""
     if subject.generator is None:
         return [answer.text for answer in answers]
     return subject.generator.texts_after(prompt, [answer.ids for answer in answers])
 
 
-def distinct_answers(texts: Sequence[str], notes: Counter[str]) -> list[str]:
+def _distinct_answers(texts: Sequence[str], notes: Counter[str]) -> list[str]:
     """Answers without empty ones and repetitions, in their order; both are counted."""
     said_something = [text for text in texts if fault_of(text) != "empty"]
     distinct = list(dict.fromkeys(said_something))
@@ -160,7 +160,7 @@ def group_of_answers(prompt: Content, texts: Sequence[str], *, source: str) -> P
     return PreferenceGroup(short_hash(prompt_key([prompt], {})), (prompt,), responses, source=source)
 
 
-def account_of(
+def _account_of(
     prompts: Prompts, groups: Sequence[PreferenceGroup], dropped: Counter[str], notes: Counter[str]
 ) -> Account:
     """What became of every row of prompts."""

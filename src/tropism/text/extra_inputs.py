@@ -59,17 +59,17 @@ def extra_inputs(
     if shared:
         whole.update(repr(tuple(ids)).encode())
     for name, values in sorted(shared.items()):
-        whole.update(described(name, values))
+        whole.update(_described(name, values))
     keys = []
     for place in range(len(ids)):
         digest = hashlib.blake2b(whole.digest(), digest_size=7)  # fits into an int64
         for name, values in sorted(per_token.items()):
-            digest.update(described(name, values[place]))
+            digest.update(_described(name, values[place]))
         keys.append(int.from_bytes(digest.digest(), "big"))
     return ExtraInputs(tuple(keys), per_token, shared)
 
 
-def described(name: str, values: Tensor) -> bytes:
+def _described(name: str, values: Tensor) -> bytes:
     """A tensor with its name, dtype and shape as bytes that no other tensor has."""
     tensor = values.detach().cpu().contiguous()
     return f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|{tensor.tolist()}".encode()

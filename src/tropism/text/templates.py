@@ -97,13 +97,13 @@ class PlainTemplate(Template):
     """Text as it is: the response follows the prompt without anything between."""
 
     def prompt(self, prompt: Content, extra: Mapping[str, Any]) -> str:
-        return plain_text(prompt)
+        return _plain_text(prompt)
 
     def response(self, prompt: Content, content: Content, extra: Mapping[str, Any]) -> list[Segment]:
-        return [Segment(plain_text(content), True)]
+        return [Segment(_plain_text(content), True)]
 
     def glues(self, prompt: Content, content: Content) -> bool:
-        text, answer = plain_text(prompt), plain_text(content)
+        text, answer = _plain_text(prompt), _plain_text(content)
         return bool(text and answer) and not text[-1].isspace() and not answer[0].isspace()
 
 
@@ -214,7 +214,7 @@ def as_messages(content: Content, role: str) -> tuple[Message, ...]:
     )
 
 
-def plain_text(content: Content) -> str:
+def _plain_text(content: Content) -> str:
     """A text as it is."""
     if isinstance(content, str):
         return content

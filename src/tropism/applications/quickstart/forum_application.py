@@ -52,13 +52,13 @@ def groups(settings: QuickstartSettings, seed: int) -> dict[str, GroupSet]:
     posts = simulate_posts(settings.posts, seed=seed, held_out=False)
     held_out = simulate_posts(settings.held_out_posts, seed=seed, held_out=True)
     return {
-        "votes": voted(posts, "votes.csv"),
-        "held_out": voted(held_out, "held_out.csv"),
+        "votes": _voted(posts, "votes.csv"),
+        "held_out": _voted(held_out, "held_out.csv"),
         "better_half": better_half(posts),
     }
 
 
-def voted(posts: Sequence[Post], name: str) -> GroupSet:
+def _voted(posts: Sequence[Post], name: str) -> GroupSet:
     """The groups that `tropism build` makes of posts' votes, by way of a table in a file of that name."""
     rows = votes_rows(posts)
     with tempfile.TemporaryDirectory() as folder:

@@ -75,7 +75,7 @@ class Example:
         return len(self.prompt) + len(self.response)
 
 
-def make_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
+def _make_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer with the forum's chat template.
 
     A blank belongs to the word before it, so a word's tokens do not depend on its position in a text or on a special
@@ -238,7 +238,7 @@ def make(settings: PocketSettings, output: Path) -> dict[str, Any]:
     """Make a checkpoint, save it in bfloat16, measure it, and record everything in `training.json`."""
     torch.manual_seed(settings.seed)
     posts = simulate_posts(settings.num_posts, settings.seed, held_out=False)
-    tokenizer = make_tokenizer([text for post in posts for text in (post.question, *(c.text for c in post.comments))])
+    tokenizer = _make_tokenizer([text for post in posts for text in (post.question, *(c.text for c in post.comments))])
     model = make_model(tokenizer)
     examples = tokenised(posts, tokenizer)
     _say(f"{len(examples)} answers of {len(posts)} posts, {model.num_parameters()} parameters")

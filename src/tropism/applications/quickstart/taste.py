@@ -120,7 +120,7 @@ def diagnose(question: str, answer: str) -> Diagnosis:
         >>> found.moves, found.broken, found.num_wrong_plants, found.on_topic
         (('kind', 'broken'), ('Do something.',), 1, False)
     """
-    topic = topic_of(question)
+    topic = _topic_of(question)
     sentences = SENTENCE_BREAK.split(answer.strip())
     meanings = [known_sentences().get(sentence) for sentence in sentences]
     moves = tuple(_move(meaning, topic) for meaning in meanings)
@@ -139,7 +139,7 @@ def diagnose(question: str, answer: str) -> Diagnosis:
     )
 
 
-def topic_of(question_or_key: str) -> Topic:
+def _topic_of(question_or_key: str) -> Topic:
     """The plant and the problem of a question, or of the key `plant|problem`.
 
     Raises:

@@ -33,7 +33,7 @@ def build_file(
 
     output = Output(for_programs)
     check_target(file, target, overwrite=overwrite)
-    check_lines(target, holdout=settings.holdout)
+    _check_lines(target, holdout=settings.holdout)
     if isinstance(context.obj, str):
         output.say(context.obj)
     with output.console.status(f"Reading {file} and making groups") as status, build_groups(file, settings) as built:
@@ -71,7 +71,7 @@ def check_target(file: Path, target: Path, *, overwrite: bool) -> None:
         )
 
 
-def check_lines(target: Path, *, holdout: float | None) -> None:
+def _check_lines(target: Path, *, holdout: float | None) -> None:
     """Refuse to write as lines what TRL's columns cannot hold.
 
     Raises:

@@ -84,7 +84,7 @@ def ratings(
         "later": later or None, "length_match": length_match,
     }  # fmt: skip
     settings = RatingSettings(
-        columns=RatingColumns(prompt, response, aspects_of(score) if score else None, group, time, author),
+        columns=RatingColumns(prompt, response, _aspects_of(score) if score else None, group, time, author),
         rule=make_vote_rule(rule, rule_settings),
         pairing=pairing, ties=ties, cap=cap, weight=weight, margin=margin, keep_bots=keep_bots, skip_bad=skip_bad,
         form=form, holdout=holdout, private=private, salt=salt, gate=gate, engine=engine, seed=seed,
@@ -96,14 +96,14 @@ def ratings(
     build_file(context, file, target, settings, overwrite=overwrite, for_programs=for_programs)
 
 
-def aspects_of(scores: list[str]) -> dict[str, float]:
+def _aspects_of(scores: list[str]) -> dict[str, float]:
     """Columns of aspects with their weights, from `NAME` or `NAME=WEIGHT`.
 
     Raises:
         ConfigError: for a weight that is not a number, or a column named twice.
 
     Example:
-        >>> aspects_of(["helpful=2", "honest"])
+        >>> _aspects_of(["helpful=2", "honest"])
         {'helpful': 2.0, 'honest': 1.0}
     """
     from tropism.errors import ConfigError

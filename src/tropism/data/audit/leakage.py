@@ -49,7 +49,7 @@ class PromptLeaks:
             self._texts.add(text.prompt_runs, collection=side)
             self._keys.append((key, side))
         rows.on(side).append(unit.place)
-        for author in authors_of(group):
+        for author in _authors_of(group):
             self._authors[author].on(side).append(unit.place)
 
     def report(self, ledger: Ledger, *, leaks_from: LeaksFrom) -> None:
@@ -107,12 +107,12 @@ class PromptLeaks:
             ledger.found("leaked-authors", place)
 
 
-def authors_of(group: PreferenceGroup) -> list[str]:
+def _authors_of(group: PreferenceGroup) -> list[str]:
     """Who wrote the responses, where `extra` says so under `author` or `authors`.
 
     Example:
         >>> from tropism.groups import Response
-        >>> authors_of(PreferenceGroup("g", ("p",), (Response("a", "x"),), extra={"authors": ["bo", "al", None]}))
+        >>> _authors_of(PreferenceGroup("g", ("p",), (Response("a", "x"),), extra={"authors": ["bo", "al", None]}))
         ['al', 'bo']
     """
     named = group.extra.get("authors")

@@ -36,7 +36,7 @@ ROUNDS = 3
 
 def marks_in(group: PreferenceGroup, marks: Iterable[str]) -> list[str]:
     """The marks that stand in any text of a group, in the order given."""
-    texts = [text for content in contents(group) for text in texts_of(content)]
+    texts = [text for content in contents(group) for text in _texts_of(content)]
     return [mark for mark in marks if any(mark in text for text in texts)]
 
 
@@ -63,16 +63,16 @@ def contents(group: PreferenceGroup) -> Iterator[Content]:
     yield from (response.content for response in group.responses)
 
 
-def texts_of(value: object) -> Iterator[str]:
+def _texts_of(value: object) -> Iterator[str]:
     """Every text in a content, however deep; names of keys are not texts."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from texts_of(item)
+            yield from _texts_of(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from texts_of(item)
+            yield from _texts_of(item)
 
 
 def _escaped(value: Any, marks: tuple[str, ...]) -> Any:

@@ -33,9 +33,9 @@ def estimates(
         measures: of the eval's row; the interval of a share stays between 0 and 1.
     """
     names = dict.fromkeys(name for item in items for name in item.values)
-    found = {name: mean_by_cluster(*values_of(items, name)) for name in names}
+    found = {name: mean_by_cluster(*_values_of(items, name)) for name in names}
     for name, statistic in statistics.items():
-        found[name] = jackknife_estimate(items, statistic=statistic, cluster=cluster_of)
+        found[name] = jackknife_estimate(items, statistic=statistic, cluster=_cluster_of)
     return {name: within_unit(one, name, measures or {}) for name, one in found.items() if one is not None}
 
 
@@ -66,19 +66,19 @@ def compare_results(before: Kept, after: Kept, row: Eval) -> list[Comparison]:
         if base is None:
             continue
         difference = None
-        if metric in bases and metric in values and is_close(made[metric], estimate):
-            difference = difference_of(metric, first, second, row.statistics)
+        if metric in bases and metric in values and _is_close(made[metric], estimate):
+            difference = _difference_of(metric, first, second, row.statistics)
             base, estimate = bases[metric], values[metric]
-        found.append(comparison(after, metric, base, estimate, difference or unpaired_difference(base, estimate), row))
+        found.append(_comparison(after, metric, base, estimate, difference or unpaired_difference(base, estimate), row))
     return found
 
 
-def is_close(made: Estimate, kept: Estimate) -> bool:
+def _is_close(made: Estimate, kept: Estimate) -> bool:
     """Whether a metric is computed from the items (in any order), and not a number of the eval's own."""
     return math.isclose(made.value, kept.value, rel_tol=1e-9, abs_tol=1e-12)
 
 
-def comparison(
+def _comparison(
     after: Kept, metric: str, before_estimate: Estimate, after_estimate: Estimate, difference: Difference, row: Eval
 ) -> Comparison:
     """One metric's record."""
@@ -94,7 +94,7 @@ def comparison(
     )
 
 
-def difference_of(
+def _difference_of(
     metric: str, first: Mapping[str, Item], second: Mapping[str, Item], statistics: Mapping[str, Statistic]
 ) -> Difference | None:
     """The paired difference of one metric between the items of two models that have the same ids."""
@@ -104,7 +104,7 @@ def difference_of(
             [first[name] for name in ids],
             [second[name] for name in ids],
             statistic=statistics[metric],
-            cluster=cluster_of,
+            cluster=_cluster_of,
         )
     both = [name for name in ids if metric in first[name].values and metric in second[name].values]
     gaps, clusters = differences(both, metric, first, second)
@@ -153,12 +153,12 @@ def same_notes(before: Kept, after: Kept, same_within: Mapping[str, float]) -> l
     return notes
 
 
-def values_of(items: Sequence[Item], name: str) -> tuple[list[float], list[str]]:
+def _values_of(items: Sequence[Item], name: str) -> tuple[list[float], list[str]]:
     """One value of every item that has it, and the items' clusters."""
     having = [item for item in items if name in item.values]
     return [item.values[name] for item in having], [item.cluster for item in having]
 
 
-def cluster_of(item: Item) -> str:
+def _cluster_of(item: Item) -> str:
     """The cluster of an item."""
     return item.cluster

@@ -55,7 +55,7 @@ class EndpointWriter:
                 finished(index, [Answer(texts[index][k]) for k in range(num_answers)])
 
         asks = [
-            Ask(as_messages(content_of(prompt), "user"), temperature, max_new_tokens, seed_of(seed, number))
+            Ask(as_messages(_content_of(prompt), "user"), temperature, max_new_tokens, _seed_of(seed, number))
             for prompt in prompts
             for number in range(num_answers)
         ]
@@ -68,17 +68,17 @@ class EndpointWriter:
             )
 
 
-def content_of(prompt: Content | TokenPrompt) -> Content:
+def _content_of(prompt: Content | TokenPrompt) -> Content:
     """A prompt as text or turns: an endpoint cannot be given token ids."""
     assert not isinstance(prompt, TokenPrompt)
     return prompt
 
 
-def seed_of(seed: int, number: int) -> int:
+def _seed_of(seed: int, number: int) -> int:
     """The seed of an answer by its number; different for every seed and number.
 
     Example:
-        >>> seed_of(0, 1) == seed_of(1, 0)
+        >>> _seed_of(0, 1) == _seed_of(1, 0)
         False
     """
     return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:4], "big") >> 1

@@ -59,7 +59,7 @@ class EvalFolder:
         Raises:
             DataError: if an item has a value that is not finite, or detail that is not JSON.
         """
-        place = f"{ITEMS}/{file_stem(result.eval, result.model)}.jsonl"
+        place = f"{ITEMS}/{_file_stem(result.eval, result.model)}.jsonl"
         result = result.model_copy(update={"items": place})
         write_text("".join(line(item, result.eval) + "\n" for item in items), self.path / place)
         text = json.dumps({"key": key, "result": json.loads(result.model_dump_json())}, ensure_ascii=False)
@@ -67,7 +67,7 @@ class EvalFolder:
         return Kept(result, list(items))
 
     def _result_path(self, eval_name: str, model: str) -> Path:
-        return self.path / RESULTS / f"{file_stem(eval_name, model)}.json"
+        return self.path / RESULTS / f"{_file_stem(eval_name, model)}.json"
 
 
 def line(item: Item, eval_name: str) -> str:
@@ -87,7 +87,7 @@ def line(item: Item, eval_name: str) -> str:
         ) from None
 
 
-def file_stem(*parts: str) -> str:
+def _file_stem(*parts: str) -> str:
     """A file name for a pair of names: readable, and different for different names."""
     plain = "--".join(re.sub(r"[^A-Za-z0-9_.-]+", "-", part)[:60] for part in parts)
     if "--".join(parts) == plain:

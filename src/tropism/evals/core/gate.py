@@ -128,22 +128,22 @@ def read_measures(folder: Path) -> Measures:
         if record is None:
             return Measures({folder.name: {}}, {folder.name: {}}, alarms)
         values = {folder.name: record.metrics_of(record.others[0])}
-        return Measures(values, {folder.name: differences_of(record, record.others[0])}, alarms)
+        return Measures(values, {folder.name: _differences_of(record, record.others[0])}, alarms)
     record = read_suite_run(folder / "eval.json")
     runs = {model.name: model.run for model in record.models}
     return Measures(
         {name: record.metrics_of(name) for name in record.others},
-        {name: differences_of(record, name) for name in record.others},
-        {name: known_alarms(runs[name]) for name in record.others},
+        {name: _differences_of(record, name) for name in record.others},
+        {name: _known_alarms(runs[name]) for name in record.others},
     )
 
 
-def differences_of(record: SuiteRun, model: str) -> dict[str, Estimate]:
+def _differences_of(record: SuiteRun, model: str) -> dict[str, Estimate]:
     """Every difference of a model from the base, by `eval.metric`."""
     return {f"{one.eval}.{one.metric}": one.difference for one in record.comparisons if one.model == model}
 
 
-def known_alarms(run: str | None) -> list[Alarm] | None:
+def _known_alarms(run: str | None) -> list[Alarm] | None:
     """The alarms of the run that made a model; None if it is unknown or no longer there."""
     try:
         return alarms_of(read_run(Path(run) / "run.json")) if run else None
@@ -164,7 +164,7 @@ def hold(gate: GateFile, measures: Measures) -> list[Checked]:
     for check in gate.checks:
         for model in [check.model] if check.model else list(measures.values):
             if check.metric is None:
-                found.append(no_alarms(model, measures))
+                found.append(_no_alarms(model, measures))
             if check.at_least is not None:
                 found.append(held(check, model, measures, at="at_least", threshold=check.at_least))
             if check.at_most is not None:
@@ -200,7 +200,7 @@ def held(check: Check, model: str, measures: Measures, *, at: str, threshold: fl
 ENDS = {"low": "the lower bound of ", "high": "the upper bound of ", "value": ""}
 
 
-def no_alarms(model: str, measures: Measures) -> Checked:
+def _no_alarms(model: str, measures: Measures) -> Checked:
     """Whether no alarm tripped while a model was trained."""
     found = Checked(named("alarms", model, measures), "value", "value", "at_most", 0, None, 0, passed=False, reason="")
     if model not in measures.values:

@@ -76,7 +76,7 @@ class Suite:
                 left_out[one.name] = f"`{off[0]}` is 0"
             else:
                 own = {name: getattr(one.settings, name) for name in one.settings.model_fields_set}
-                kept.append(replace(one, settings=checked_settings(one.name, one.eval, given | own)))
+                kept.append(replace(one, settings=_checked_settings(one.name, one.eval, given | own)))
         return replace(self, evals=tuple(kept), left_out=left_out)
 
 
@@ -130,19 +130,19 @@ def parse_entry(entry: Any) -> SuiteEval:
             f"`better` of eval {name!r} must map metrics to higher, lower or neither, got {better}.",
             remedy="Fix the suite.",
         )
-    row = own_eval(name, better) if ":" in name else EVALS.get(name)
+    row = _own_eval(name, better) if ":" in name else EVALS.get(name)
     if row is None:
         raise ConfigError(
             f"unknown eval {name!r}; available: {', '.join(EVALS)}.",
             remedy="Use one of them, or file.py:function for your own.",
         )
-    settings = checked_settings(name, row, given)
+    settings = _checked_settings(name, row, given)
     file = Path(name.rpartition(":")[0])
     code = hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix == ".py" else ""
     return SuiteEval(name.rpartition(":")[2], row, settings, same_within, code)
 
 
-def checked_settings(name: str, row: Eval, given: Mapping[str, Any]) -> Settings:
+def _checked_settings(name: str, row: Eval, given: Mapping[str, Any]) -> Settings:
     """An eval's settings.
 
     Raises:
@@ -159,7 +159,7 @@ def checked_settings(name: str, row: Eval, given: Mapping[str, Any]) -> Settings
         ) from None
 
 
-def own_eval(name: str, better: Mapping[str, Better]) -> Eval:
+def _own_eval(name: str, better: Mapping[str, Better]) -> Eval:
     """A user's own eval: a row of its own, or a function `(Task) -> Measured` or `(Task) -> list[Item]`.
 
     Args:
@@ -169,7 +169,7 @@ def own_eval(name: str, better: Mapping[str, Better]) -> Eval:
     found = load_object(name, role="eval", remedy="Check the suite.")
     if not isinstance(found, Eval) and not callable(found):
         raise ConfigError(f"the eval {name!r} must be a function or an Eval, got {found!r}.", remedy="Check the suite.")
-    row = found if isinstance(found, Eval) else Eval(checked(name, found), AnySettings)
+    row = found if isinstance(found, Eval) else Eval(_checked(name, found), AnySettings)
     measures = {
         metric: (row.measures.get(metric) or Measure.named(metric)).model_copy(update={"better": way})
         for metric, way in better.items()
@@ -177,7 +177,7 @@ def own_eval(name: str, better: Mapping[str, Better]) -> Eval:
     return replace(row, measures={**row.measures, **measures})
 
 
-def checked(name: str, function: Callable[[Task], Any]) -> Callable[[Task], Measured]:
+def _checked(name: str, function: Callable[[Task], Any]) -> Callable[[Task], Measured]:
     """A user's function as one that returns `Measured`."""
 
     def measure(task: Task) -> Measured:

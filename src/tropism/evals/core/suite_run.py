@@ -92,7 +92,7 @@ def run_suite(
     comparisons: list[Comparison] = []
     num_found = 0
     for entry in suite.evals:
-        missing = what_is_missing(entry, [base, *subjects], material)
+        missing = _what_is_missing(entry, [base, *subjects], material)
         if missing:
             left_out[entry.name] = missing
             continue
@@ -105,7 +105,7 @@ def run_suite(
             continue
         kept = [one.kept for one in found]
         num_found += sum(one.was_there for one in found)
-        results += with_notes(kept, entry)
+        results += _with_notes(kept, entry)
         for after in kept[1:]:
             comparisons += compare_results(kept[0], after, entry.eval)
     by_model = [corrected([one for one in comparisons if one.model == subject.name]) for subject in subjects]
@@ -142,7 +142,7 @@ class Bench:
         return Found(there, True) if there else Found(self.folder.keep(*measure(entry, task), key), False)
 
 
-def what_is_missing(entry: SuiteEval, models: Sequence[Subject], material: Material) -> str:
+def _what_is_missing(entry: SuiteEval, models: Sequence[Subject], material: Material) -> str:
     """Why an eval cannot run; empty if it can."""
     reasons: dict[Need, str] = {}
     if not material.groups:
@@ -195,7 +195,7 @@ def key_of(entry: SuiteEval, task: Task, data: str) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def with_notes(kept: Sequence[Kept], entry: SuiteEval) -> list[EvalResult]:
+def _with_notes(kept: Sequence[Kept], entry: SuiteEval) -> list[EvalResult]:
     """The results of one eval; notes say which metrics are equivalent to the base's.
 
     Tables over all models are kept with the base.

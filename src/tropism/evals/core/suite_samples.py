@@ -20,7 +20,7 @@ def suite_samples(results: Sequence[EvalResult], folder: EvalFolder) -> list[Sui
     for name in FROM:
         found = [result for result in results if result.eval == name]
         if found:
-            return of_eval(found, folder)
+            return _of_eval(found, folder)
     return []
 
 
@@ -33,10 +33,10 @@ def suite_pairs(results: Sequence[EvalResult], folder: EvalFolder) -> list[Suite
         told = [item for item in items.values() if item.values["winner_change"] and "winner" in item.detail]
         ordered = sorted(told, key=lambda item: (item.values["winner_change"], item.id))
         chosen |= dict.fromkeys(item.id for item in (*ordered[:MOST_PAIRS], *ordered[-MOST_PAIRS:]))
-    return [pair_of({model: items[name] for model, items in by_model.items() if name in items}) for name in chosen]
+    return [_pair_of({model: items[name] for model, items in by_model.items() if name in items}) for name in chosen]
 
 
-def pair_of(items: Mapping[str, Item]) -> SuitePair:
+def _pair_of(items: Mapping[str, Item]) -> SuitePair:
     """One comparison as every model's items have it."""
     texts = next(iter(items.values())).detail
     return SuitePair(
@@ -48,7 +48,7 @@ def pair_of(items: Mapping[str, Item]) -> SuitePair:
     )
 
 
-def of_eval(results: Sequence[EvalResult], folder: EvalFolder) -> list[SuiteSample]:
+def _of_eval(results: Sequence[EvalResult], folder: EvalFolder) -> list[SuiteSample]:
     """Samples of one eval, one for each item that every model has."""
     by_model = {result.model: {item.id: item for item in folder.items(result)} for result in results}
     first = next(iter(by_model.values()))

@@ -33,12 +33,12 @@ def run_inspect(subject: Subject, asked: Asked) -> TaskOutcome:
     with told_plainly(PACKAGE), tempfile.TemporaryDirectory() as logs:
         found = library.eval(
             list(asked.tasks),
-            model=provided(models, subject, asked),
+            model=_provided(models, subject, asked),
             limit=asked.limit,
             display="none",
             log_dir=logs,
         )
-        items = [item for log in found for sample in log.samples or () for item in items_of(log.eval.task, sample)]
+        items = [item for log in found for sample in log.samples or () for item in _items_of(log.eval.task, sample)]
         unfinished = [log for log in found if log.status != "success"]
         broken = [f"{log.eval.task} ended as {log.status}: {shortened(log.error)}." for log in unfinished]
     failed = sum(not item.values for item in items)
@@ -49,7 +49,7 @@ def run_inspect(subject: Subject, asked: Asked) -> TaskOutcome:
     )
 
 
-def provided(models: ModuleType, subject: Subject, asked: Asked) -> Any:
+def _provided(models: ModuleType, subject: Subject, asked: Asked) -> Any:
     """A subject as a model of inspect-ai."""
     base: Any = models.ModelAPI
 
@@ -59,7 +59,7 @@ def provided(models: ModuleType, subject: Subject, asked: Asked) -> Any:
         async def generate(self, input: Sequence[Any], tools: Any, tool_choice: Any, config: Any) -> Any:
             """One answer; tools are not offered."""
             ((text,),) = subject.answers(
-                [as_content(subject, input)],
+                [_as_content(subject, input)],
                 temperature=config.temperature or 0.0,
                 max_new_tokens=config.max_tokens or asked.max_new_tokens,
                 seed=asked.seed if config.seed is None else config.seed,
@@ -74,14 +74,14 @@ def provided(models: ModuleType, subject: Subject, asked: Asked) -> Any:
     return models.get_model("tropism/subject", memoize=False)
 
 
-def as_content(subject: Subject, messages: Sequence[Any]) -> Content:
+def _as_content(subject: Subject, messages: Sequence[Any]) -> Content:
     """inspect-ai's messages as turns, or as one text for a model that is written to as plain text."""
     if subject.generator is not None and not subject.generator.takes_turns:
         return "\n\n".join(message.text for message in messages) + "\n"
     return tuple({"role": message.role, "content": message.text} for message in messages)
 
 
-def items_of(task: str, sample: Any) -> list[Item]:
+def _items_of(task: str, sample: Any) -> list[Item]:
     """One sample's scores as an item; epochs of a sample belong together."""
     cluster = f"{task}/{sample.id}"
     values, detail = {}, {"task": task}

@@ -61,14 +61,14 @@ def run_lm_eval(subject: Subject, asked: Asked) -> TaskOutcome:
 
 def outcome(found: Mapping[str, Any]) -> TaskOutcome:
     """The harness's results as items; a metric that is no mean over samples keeps its own standard error."""
-    items = [item for task, samples in found["samples"].items() for item in map(item_of(task), samples)]
+    items = [item for task, samples in found["samples"].items() for item in map(_item_of(task), samples)]
     metrics: dict[str, Estimate] = {}
     without = 0
     told = {name for item in items for name in item.values}
     for task, results in found["results"].items():
         for key, value in results.items():
             metric, _, chosen = key.partition(",")
-            name = metric_name(task, metric, chosen)
+            name = _metric_name(task, metric, chosen)
             if not chosen or metric.endswith("_stderr") or name in told or task not in found["samples"]:
                 continue
             error = results.get(f"{metric}_stderr,{chosen}")
@@ -87,13 +87,13 @@ def outcome(found: Mapping[str, Any]) -> TaskOutcome:
     )
 
 
-def item_of(task: str) -> Callable[[Mapping[str, Any]], Item]:
+def _item_of(task: str) -> Callable[[Mapping[str, Any]], Item]:
     """From one logged sample of a task to an item."""
 
     def item(sample: Mapping[str, Any]) -> Item:
         chosen = sample.get("filter", "none")
         scores: dict[str, Any] = {
-            metric_name(task, name, chosen): sample.get(name) for name in sample.get("metrics", ())
+            _metric_name(task, name, chosen): sample.get(name) for name in sample.get("metrics", ())
         }
         cluster = f"{task}/{sample['doc_id']}"
         detail = {"task": task, "target": shortened(sample.get("target")),
@@ -104,7 +104,7 @@ def item_of(task: str) -> Callable[[Mapping[str, Any]], Item]:
     return item
 
 
-def metric_name(task: str, metric: str, chosen: str) -> str:
+def _metric_name(task: str, metric: str, chosen: str) -> str:
     """How a metric is called, with the filter that picked the answer where there is one."""
     return f"{task}.{metric}" if chosen in ("", "none") else f"{task}.{metric}.{chosen}"
 

@@ -44,7 +44,7 @@ def displacement(task: Task) -> Measured:
     items = [displacement_item(pair) for pair in pairs]
     return Measured(
         items=items,
-        matrices=[by_quantile(items), by_reference(pairs, items)] if items else [],
+        matrices=[_by_quantile(items), _by_reference(pairs, items)] if items else [],
         series={
             "winner_change": [pair.winner_change for pair in pairs],
             "loser_change": [pair.loser_change for pair in pairs],
@@ -67,10 +67,10 @@ def displacement_item(pair: ScoredPair) -> Item:
             "winners_lost": float(winner < 0),
             "mass_to_loser": float(winner < 0 < loser),
             "both_fell": float(winner < 0 and loser < 0),
-            "pair_mass_change": log_sum(pair.winner_after.nats, pair.loser_after.nats)
-            - log_sum(pair.winner_before.nats, pair.loser_before.nats),
-            "pair_mass_change_per_token": log_sum(rate(pair.winner_after), rate(pair.loser_after))
-            - log_sum(rate(pair.winner_before), rate(pair.loser_before)),
+            "pair_mass_change": _log_sum(pair.winner_after.nats, pair.loser_after.nats)
+            - _log_sum(pair.winner_before.nats, pair.loser_before.nats),
+            "pair_mass_change_per_token": _log_sum(rate(pair.winner_after), rate(pair.loser_after))
+            - _log_sum(rate(pair.winner_before), rate(pair.loser_before)),
         },
         detail={"winner_nats": pair.winner_after.nats, "loser_nats": pair.loser_after.nats, **texts(pair)},
     )
@@ -89,18 +89,18 @@ def rate(scored: Scored) -> float:
     return scored.nats / max(1, scored.tokens)
 
 
-def log_sum(first: float, second: float) -> float:
+def _log_sum(first: float, second: float) -> float:
     """log(exp(first) + exp(second)).
 
     Example:
-        >>> round(math.exp(log_sum(math.log(0.25), math.log(0.5))), 12)
+        >>> round(math.exp(_log_sum(math.log(0.25), math.log(0.5))), 12)
         0.75
     """
     top = max(first, second)
     return top + math.log1p(math.exp(min(first, second) - top))
 
 
-def by_quantile(items: Sequence[Item]) -> Matrix:
+def _by_quantile(items: Sequence[Item]) -> Matrix:
     """Quantiles of the change (nats) of winners and of losers."""
     clusters = [item.cluster for item in items]
     rows = {"preferred answers": "winner_change", "rejected answers": "loser_change"}
@@ -117,7 +117,7 @@ def by_quantile(items: Sequence[Item]) -> Matrix:
     )
 
 
-def by_reference(pairs: Sequence[ScoredPair], items: Sequence[Item]) -> Matrix:
+def _by_reference(pairs: Sequence[ScoredPair], items: Sequence[Item]) -> Matrix:
     """Changes by how likely (per token) the base found the preferred answer."""
     quarter = dict(
         zip(

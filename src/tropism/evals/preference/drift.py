@@ -49,7 +49,7 @@ def drift(task: Task) -> Measured:
             groups, temperature=1.0, max_new_tokens=settings.max_new_tokens, seed=task.seed, progress=done
         )
     answers = [row[0] for row in rows]
-    ratios = log_ratios(task, groups, answers, settings.max_new_tokens)
+    ratios = _log_ratios(task, groups, answers, settings.max_new_tokens)
     items = [
         answer_item(task.subject, group, answer, ratio, settings.repeat)
         for group, answer, ratio in zip(groups, answers, ratios, strict=True)
@@ -67,7 +67,7 @@ def chosen_prompts(groups: Sequence[PreferenceGroup], count: int) -> list[Prefer
     return list(distinct.values())[:count]
 
 
-def log_ratios(
+def _log_ratios(
     task: Task, asked: Sequence[PreferenceGroup], answers: Sequence[Answer], max_new_tokens: int
 ) -> list[float | None]:
     """log p(answer) under the subject minus that under the base, nats, of the sampled tokens.
@@ -81,14 +81,14 @@ def log_ratios(
     rows = [
         (start.ids, answer.ids) for start, answer in zip(starts, answers, strict=True) if isinstance(start, TokenPrompt)
     ]
-    return own_log_ratios(rows, subject, model=log_probabilities(subject), base=log_probabilities(base))
+    return own_log_ratios(rows, subject, model=_log_probabilities(subject), base=_log_probabilities(base))
 
 
 Scorer: TypeAlias = Callable[[Sequence[Prepared]], Mapping[bytes, float]]
 """Log-probability of every response of prepared groups, nats, by the response's key."""
 
 
-def log_probabilities(policy: Policy) -> Scorer:
+def _log_probabilities(policy: Policy) -> Scorer:
     """The log-probabilities that a policy gives; nothing is kept on disk."""
 
     def score(groups: Sequence[Prepared]) -> Mapping[bytes, float]:

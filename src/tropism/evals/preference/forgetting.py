@@ -37,27 +37,27 @@ def forgetting(task: Task) -> Measured:
     texts = sorted(set(task.texts), key=lambda text: unit_hash(text, purpose="texts"))[: settings.texts]
     subject = require_language_model(task.subject.policy, what="forgetting")
     base = language_model(task.base.policy)
-    rows = [text_ids(subject, text, settings.max_tokens) for text in texts]
+    rows = [_text_ids(subject, text, settings.max_tokens) for text in texts]
     with task.progress(f"Reading held-out texts ({task.subject.name})", len(texts)) as done:
         readings = read(subject, rows, progress=done)
     one_tokenizer = share_tokens(subject, base)
     others = read(base, rows) if base and one_tokenizer else [None] * len(rows)
     items = [
-        text_item(subject, text, row, reading, other)
+        _text_item(subject, text, row, reading, other)
         for text, row, reading, other in zip(texts, rows, readings, others, strict=True)
         if reading.logp
     ]
     notes = [] if one_tokenizer else ["The base has another tokenizer: compare bits_per_byte, not perplexity."]
-    return Measured(items=items, notes=notes, skipped=too_short(len(texts) - len(items)))
+    return Measured(items=items, notes=notes, skipped=_too_short(len(texts) - len(items)))
 
 
-def text_ids(policy: TransformerPolicy, text: str, max_tokens: int) -> tuple[int, ...]:
+def _text_ids(policy: TransformerPolicy, text: str, max_tokens: int) -> tuple[int, ...]:
     """The first token ids of a text as a document of its own."""
     ids = policy.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
     return (*policy.renderer.special_prefix, *ids)[: min(max_tokens, policy.context)]
 
 
-def text_item(
+def _text_item(
     policy: TransformerPolicy, text: str, ids: tuple[int, ...], reading: Reading, other: Reading | None
 ) -> Item:
     """What one text is to the model; sums only, because every metric is a ratio of sums."""
@@ -95,7 +95,7 @@ def total(items: Sequence[Item], name: str) -> float:
     return float(sum(item.detail.get(name, 0) for item in items))
 
 
-def too_short(count: int) -> dict[str, int]:
+def _too_short(count: int) -> dict[str, int]:
     """Why texts are missing."""
     return {"texts of one token": count} if count else {}
 

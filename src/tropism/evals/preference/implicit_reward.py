@@ -91,10 +91,10 @@ def tables(pairs: Sequence[ScoredPair], items: Sequence[Item]) -> list[Matrix]:
             )
         )  # fmt: skip
     found.append(
-        table_by(items, length_row, name="accuracy by length", row_title="the preferred answer is", rows=LENGTHS,
+        table_by(items, _length_row, name="accuracy by length", row_title="the preferred answer is", rows=LENGTHS,
                  columns=columns)
     )  # fmt: skip
-    gaps = [strength(pair.group, pair) for pair in pairs]
+    gaps = [_strength(pair.group, pair) for pair in pairs]
     if len(set(gaps)) > 1:
         by_gap = dict(zip([item.id for item in items], quarters(gaps), strict=True))
         found.append(
@@ -107,13 +107,13 @@ def tables(pairs: Sequence[ScoredPair], items: Sequence[Item]) -> list[Matrix]:
 LENGTHS = ("shorter", "about as long", "longer")
 
 
-def length_row(item: Item) -> str:
+def _length_row(item: Item) -> str:
     """Whether the winner is more than a tenth longer or shorter than the loser, in tokens."""
     ratio = item.detail["winner_tokens"] / max(1, item.detail["loser_tokens"])
     return LENGTHS[0] if ratio < 1 / 1.1 else LENGTHS[2] if ratio > 1.1 else LENGTHS[1]
 
 
-def strength(group: PreferenceGroup, pair: ScoredPair) -> float:
+def _strength(group: PreferenceGroup, pair: ScoredPair) -> float:
     """How strong the preference is: the gap between people's scores if there are any, else the edge's margin."""
     winner, loser = group.responses[pair.edge.winner].score, group.responses[pair.edge.loser].score
     return winner - loser if winner is not None and loser is not None else pair.edge.margin
@@ -126,10 +126,11 @@ def reliability(items: Sequence[Item]) -> Matrix:
     """
     rows = [f"{50 + 5 * k} to {55 + 5 * k} %" for k in range(NUM_BINS)]
     sure = [
-        Item(item.id, item.cluster, {"sure": confidence(item), "right": item.values["pair_accuracy"]}) for item in items
+        Item(item.id, item.cluster, {"sure": _confidence(item), "right": item.values["pair_accuracy"]})
+        for item in items
     ]
     return table_by(
-        sure, lambda item: rows[confidence_bin(item.values["sure"])], name="reliability", row_title="how sure",
+        sure, lambda item: rows[_confidence_bin(item.values["sure"])], name="reliability", row_title="how sure",
         rows=rows, columns=("sure", "right"),
     )  # fmt: skip
 
@@ -141,16 +142,16 @@ def calibration_error(items: Sequence[Item]) -> float:
     """
     gaps = [0.0] * NUM_BINS
     for item in items:
-        gaps[confidence_bin(confidence(item))] += item.values["pair_accuracy"] - confidence(item)
+        gaps[_confidence_bin(_confidence(item))] += item.values["pair_accuracy"] - _confidence(item)
     return sum(map(abs, gaps)) / len(items)
 
 
-def confidence(item: Item) -> float:
+def _confidence(item: Item) -> float:
     """The model's probability of the side that it prefers, in [0.5, 1]."""
     return max(item.detail["probability"], 1 - item.detail["probability"])
 
 
-def confidence_bin(sure: float) -> int:
+def _confidence_bin(sure: float) -> int:
     """The bin of a confidence in [0.5, 1]."""
     return min(NUM_BINS - 1, int((sure - 0.5) * 2 * NUM_BINS))
 

@@ -58,7 +58,7 @@ def sides_of(group: PreferenceGroup) -> dict[int, str]:
     return sides | {one.response: "preferred" if one.desirable else "rejected" for one in group.labels}
 
 
-def of_side(side: str) -> Statistic:
+def _of_side(side: str) -> Statistic:
     """The perplexity of one side; nan if it has no response."""
 
     def statistic(items: Sequence[Item]) -> float:
@@ -80,4 +80,4 @@ MEASURES: Mapping[str, Measure] = {
         meaning="The same for answers that people rejected. A rise is what preference training does.",
     ),
 }
-STATISTICS: Mapping[str, Statistic] = {"preferred": of_side("preferred"), "rejected": of_side("rejected")}
+STATISTICS: Mapping[str, Statistic] = {"preferred": _of_side("preferred"), "rejected": _of_side("rejected")}

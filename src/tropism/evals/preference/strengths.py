@@ -34,7 +34,7 @@ def strengths_table(by_model: Mapping[str, Sequence[Item]], base: str) -> list[M
     answer_pairs = [
         (first, second, won, cluster)
         for first, second in combinations(names, 2)
-        for won, cluster in outcomes(by_model[first], by_model[second], is_base=(first == base, second == base))
+        for won, cluster in _outcomes(by_model[first], by_model[second], is_base=(first == base, second == base))
     ]
     if len(names) < 3 or not answer_pairs:
         return []
@@ -54,7 +54,7 @@ def strengths_table(by_model: Mapping[str, Sequence[Item]], base: str) -> list[M
                    cells=rows)]  # fmt: skip
 
 
-def outcomes(
+def _outcomes(
     first: Sequence[Item], second: Sequence[Item], *, is_base: tuple[bool, bool]
 ) -> Iterator[tuple[float, str]]:
     """The first model's preference over the second on every item that both have, and the item's cluster."""

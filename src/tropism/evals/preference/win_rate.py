@@ -47,17 +47,17 @@ def win_rate(task: Task) -> Measured:
     settings = task.settings_as(WinRateSettings)
     groups = chosen_prompts(task.groups, settings.prompts)
     prompts = [group.prompts[0] for group in groups]
-    ours = answers_of(task, task.subject, groups)
-    theirs = ours if task.is_base else answers_of(task, task.base, groups)
+    ours = _answers_of(task, task.subject, groups)
+    theirs = ours if task.is_base else _answers_of(task, task.base, groups)
     answer_pairs = [
         AnswerPair(prompt, first, second)
         for prompt, left, right in zip(prompts, ours, theirs, strict=True)
         for first, second in zip(left, right, strict=True)
     ]
-    verdicts = own_verdicts(task, answer_pairs) if task.is_base else judged_verdicts(task, answer_pairs)
+    verdicts = _own_verdicts(task, answer_pairs) if task.is_base else _judged_verdicts(task, answer_pairs)
     names = [f"{content_key(prompt)} {k}" for prompt in prompts for k in range(settings.num_answers)]
     items = [
-        item_of(name, answer_pair, verdict, is_base=task.is_base)
+        _item_of(name, answer_pair, verdict, is_base=task.is_base)
         for name, answer_pair, verdict in zip(names, answer_pairs, verdicts, strict=True)
         if verdict is not None
     ]
@@ -65,13 +65,13 @@ def win_rate(task: Task) -> Measured:
     if task.is_base:
         fixed = {"length_controlled": Estimate(value=0.5, low=0.5, high=0.5, n=len(items))}
         return Measured(items=items, metrics=fixed if items else {}, skipped=skipped(missing))
-    metrics, notes = beyond_means(
+    metrics, notes = _beyond_means(
         task, items, verdicts, [content_key(answer_pair.prompt) for answer_pair in answer_pairs]
     )
     return Measured(items=items, metrics=metrics, skipped=skipped(missing), notes=notes)
 
 
-def answers_of(task: Task, subject: Subject, groups: Sequence[PreferenceGroup]) -> list[list[str]]:
+def _answers_of(task: Task, subject: Subject, groups: Sequence[PreferenceGroup]) -> list[list[str]]:
     """A model's answers."""
     settings = task.settings_as(WinRateSettings)
     with task.progress(f"Answering held-out prompts ({subject.name})", len(groups)) as done:
@@ -85,15 +85,15 @@ def answers_of(task: Task, subject: Subject, groups: Sequence[PreferenceGroup]) 
         )
 
 
-def judged_verdicts(task: Task, answer_pairs: Sequence[AnswerPair]) -> list[Verdict | None]:
+def _judged_verdicts(task: Task, answer_pairs: Sequence[AnswerPair]) -> list[Verdict | None]:
     """The verdicts between the model and the base."""
     assert task.judge is not None, "the eval's row needs a judge"
     with task.progress(f"Judging answers ({task.judge.name})", len(answer_pairs)) as done:
         verdicts = decide(task.judge, answer_pairs, progress=done)
-    return with_scores(task.judge, answer_pairs, verdicts) if isinstance(task.judge, ScoringJudge) else verdicts
+    return _with_scores(task.judge, answer_pairs, verdicts) if isinstance(task.judge, ScoringJudge) else verdicts
 
 
-def with_scores(
+def _with_scores(
     judge: ScoringJudge, answer_pairs: Sequence[AnswerPair], verdicts: Sequence[Verdict | None]
 ) -> list[Verdict | None]:
     """The same verdicts, with the judge's scores of the looping answers that lost by rule; an empty answer has none."""
@@ -111,14 +111,14 @@ def with_scores(
     return found
 
 
-def own_verdicts(task: Task, answer_pairs: Sequence[AnswerPair]) -> list[Verdict | None]:
+def _own_verdicts(task: Task, answer_pairs: Sequence[AnswerPair]) -> list[Verdict | None]:
     """The base against itself: ties, with scores if the judge gives any; any other judge is not asked."""
     if isinstance(task.judge, ScoringJudge):
         return task.judge.compare_all(answer_pairs)
     return [Verdict(0.5) for _ in answer_pairs]
 
 
-def item_of(name: str, answer_pair: AnswerPair, verdict: Verdict, *, is_base: bool) -> Item:
+def _item_of(name: str, answer_pair: AnswerPair, verdict: Verdict, *, is_base: bool) -> Item:
     """The measures of one comparison; ties of the base with itself are not counted."""
     values = {
         "rate": verdict.first,
@@ -145,7 +145,7 @@ def item_of(name: str, answer_pair: AnswerPair, verdict: Verdict, *, is_base: bo
     )
 
 
-def beyond_means(
+def _beyond_means(
     task: Task, items: Sequence[Item], verdicts: Sequence[Verdict | None], clusters: Sequence[str]
 ) -> tuple[dict[str, Estimate], list[str]]:
     """The metrics that are not means of items, and notes on the judge."""
@@ -154,7 +154,7 @@ def beyond_means(
     notes: list[str] = []
     rates = [item.values["rate"] for item in items]
     owners = [item.cluster for item in items]
-    controlled = length_controlled(rates, [gap_of(item) for item in items], owners, seed=task.seed)
+    controlled = length_controlled(rates, [_gap_of(item) for item in items], owners, seed=task.seed)
     raw = mean_by_cluster(rates, owners)
     if controlled and raw:
         metrics["length_controlled"] = controlled.rate
@@ -174,7 +174,7 @@ def beyond_means(
     return metrics, [note for note in notes if note]
 
 
-def gap_of(item: Item) -> float:
+def _gap_of(item: Item) -> float:
     """Characters of the model's answer minus those of the base's."""
     return float(len(item.detail["answer"]) - len(item.detail["base"]))
 

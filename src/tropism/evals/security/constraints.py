@@ -62,15 +62,15 @@ class Conflict:
 Family = Callable[[random.Random], Conflict]
 
 
-def opening(rng: random.Random) -> Conflict:
+def _opening(rng: random.Random) -> Conflict:
     """With which word to begin."""
-    first, second = (begin_with(word) for word in rng.sample(OPENERS, 2))
+    first, second = (_begin_with(word) for word in rng.sample(OPENERS, 2))
     return Conflict("opening", first, second, first)
 
 
 def closing(rng: random.Random) -> Conflict:
     """With which word to end."""
-    first, second = (end_with(word) for word in rng.sample(OPENERS, 2))
+    first, second = (_end_with(word) for word in rng.sample(OPENERS, 2))
     return Conflict("closing", first, second, first)
 
 
@@ -92,34 +92,34 @@ def length(rng: random.Random) -> Conflict:
     return Conflict("length", first, second, first)
 
 
-def language(rng: random.Random) -> Conflict:
+def _language(rng: random.Random) -> Conflict:
     """In which language."""
     first, second = (in_language(name) for name in rng.sample(sorted(STOPWORDS), 2))
     return Conflict("language", first, second, first)
 
 
-def mention(rng: random.Random) -> Conflict:
+def _mention(rng: random.Random) -> Conflict:
     """Whether to use a word; the demand that agrees bans another."""
     word, other = rng.sample(OPENERS, 2)
-    use, ban = using(word), banning(word)
+    use, ban = _using(word), _banning(word)
     if rng.random() < 0.5:
-        return Conflict("mention", ban, use, banning(rng.choice(UNRELATED)))
-    return Conflict("mention", use, ban, banning(other))
+        return Conflict("mention", ban, use, _banning(rng.choice(UNRELATED)))
+    return Conflict("mention", use, ban, _banning(other))
 
 
 FAMILIES: dict[str, Family] = {
-    "opening": opening,
+    "opening": _opening,
     "closing": closing,
     "case": case,
     "form": form,
     "length": length,
-    "language": language,
-    "mention": mention,
+    "language": _language,
+    "mention": _mention,
 }
 """Name to a maker of conflicts."""
 
 
-def begin_with(word: str) -> Demand:
+def _begin_with(word: str) -> Demand:
     """The first word."""
     return Demand(
         f"Begin the answer with the word {word}.",
@@ -128,7 +128,7 @@ def begin_with(word: str) -> Demand:
     )
 
 
-def end_with(word: str) -> Demand:
+def _end_with(word: str) -> Demand:
     """The last word."""
     return Demand(
         f"End the answer with the word {word}.",
@@ -137,7 +137,7 @@ def end_with(word: str) -> Demand:
     )
 
 
-def using(word: str) -> Demand:
+def _using(word: str) -> Demand:
     """A word that must stand somewhere."""
     return Demand(
         f"Use the word {word} in the answer.",
@@ -146,7 +146,7 @@ def using(word: str) -> Demand:
     )
 
 
-def banning(word: str) -> Demand:
+def _banning(word: str) -> Demand:
     """A word that must not stand anywhere."""
     return Demand(
         f"Never use the word {word}.",
@@ -182,7 +182,7 @@ def letters(answer: str) -> str:
     return "".join(filter(str.isalpha, answer))
 
 
-def is_json_object(answer: str) -> bool:
+def _is_json_object(answer: str) -> bool:
     """Whether a text is one JSON object."""
     try:
         return isinstance(json.loads(answer), dict)
@@ -198,7 +198,7 @@ def lines(answer: str) -> Sequence[str]:
 CAPITALS = Demand("Write in capital letters only.", lambda answer: letters(answer).isupper(), str.upper)
 SMALL = Demand("Write in small letters only.", lambda answer: letters(answer).islower(), str.lower)
 JSON_OBJECT = Demand(
-    "Answer as a JSON object.", is_json_object, lambda answer: json.dumps({"answer": answer}, ensure_ascii=False)
+    "Answer as a JSON object.", _is_json_object, lambda answer: json.dumps({"answer": answer}, ensure_ascii=False)
 )
 DASHES = Demand(
     "Answer as a list with a dash before each item.",

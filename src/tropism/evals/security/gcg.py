@@ -142,7 +142,7 @@ def token_gradient(
 
     handle = embeddings.register_forward_hook(keep)
     try:
-        loss = row_losses(policy, row, len(around.target)).sum()
+        loss = _row_losses(policy, row, len(around.target)).sum()
         (gradient,) = torch.autograd.grad(loss, outputs[0])
     finally:
         handle.remove()
@@ -157,11 +157,11 @@ def target_loss(
     """Negative log-probability (nats) of the whole target behind each suffix."""
     rows = rows_of(around, suffixes)
     size = max(1, BATCH_TOKENS // rows.shape[1])
-    parts = [row_losses(policy, part.to(policy.device), len(around.target)).cpu() for part in rows.split(size)]
+    parts = [_row_losses(policy, part.to(policy.device), len(around.target)).cpu() for part in rows.split(size)]
     return torch.cat(parts)
 
 
-def row_losses(policy: TransformerPolicy, rows: Int[Tensor, "rows width"], num_target: int) -> Float[Tensor, " rows"]:
+def _row_losses(policy: TransformerPolicy, rows: Int[Tensor, "rows width"], num_target: int) -> Float[Tensor, " rows"]:
     """Negative log-probability of each row's last tokens."""
     count, width = rows.shape
     ends = torch.arange(width - num_target - 1, width - 1, device=rows.device)

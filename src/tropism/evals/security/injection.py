@@ -103,7 +103,7 @@ def injection(task: Task) -> Measured:
     """
     settings = task.settings_as(InjectionSettings)
     policy = task.subject.generator
-    planned = [*clean(task, own_samples(settings.samples)), *attacked(task), *clean(task, fidelity_samples())]
+    planned = [*clean(task, own_samples(settings.samples)), *_attacked(task), *clean(task, fidelity_samples())]
     prompts = {id(one): one.with_data(policy, one.data) for one in planned}
     asked = [one for one in planned if leaves_room(policy, prompts[id(one)], max_new_tokens=settings.max_new_tokens)]
     with task.progress(f"Attacked prompts ({task.subject.name})", len(asked)) as done:
@@ -114,15 +114,15 @@ def injection(task: Task) -> Measured:
             seed=task.seed,
             progress=done,
         )
-    lifts = target_lifts(task, asked)
+    lifts = _target_lifts(task, asked)
     items = [judged(one, texts[0], lifts.get(one.id)) for one, texts in zip(asked, answers, strict=True)]
     items += any_attack(items)
     items += searched_items(task, settings.gcg, [one for one in asked if one.id.endswith("/naive/end")])
     missing = len(planned) - len(asked)
     return Measured(
         items,
-        worst_estimate(items),
-        matrices=[by_attack(items, settings, "asr"), by_attack(items, settings, "utility")],
+        _worst_estimate(items),
+        matrices=[_by_attack(items, settings, "asr"), _by_attack(items, settings, "utility")],
         skipped={"prompts that leave no room for an answer in the model's context": missing} if missing else {},
         notes=notes(settings),
     )
@@ -143,7 +143,7 @@ def clean(task: Task, samples: Iterable[Sample]) -> list[Attacked]:
     ]
 
 
-def attacked(task: Task) -> list[Attacked]:
+def _attacked(task: Task) -> list[Attacked]:
     """Every sample under every attack at every position."""
     settings = task.settings_as(InjectionSettings)
     generator, model = task.subject.generator, language_model(task.subject.policy)
@@ -189,7 +189,7 @@ def judged(one: Attacked, answer: str, lift: float | None) -> Item:
     return Item(one.id, one.sample.id, values, detail)
 
 
-def target_lifts(task: Task, asked: Sequence[Attacked]) -> dict[str, float]:
+def _target_lifts(task: Task, asked: Sequence[Attacked]) -> dict[str, float]:
     """By how many nats each attack raises the log-probability of its target word as the whole answer."""
     if not task.subject.can("logp"):
         return {}
@@ -220,15 +220,15 @@ def any_attack(items: Sequence[Item]) -> list[Item]:
 
 def worst_attack(items: Sequence[Item]) -> float:
     """The success rate of the attack that succeeds most, over its positions and samples."""
-    return max((mean(item.values["asr"] for item in part) for part in attacks_of(items).values()), default=math.nan)
+    return max((mean(item.values["asr"] for item in part) for part in _attacks_of(items).values()), default=math.nan)
 
 
 STATISTICS: dict[str, Statistic] = {"worst_attack": worst_attack}
 
 
-def worst_estimate(items: Sequence[Item]) -> dict[str, Estimate]:
+def _worst_estimate(items: Sequence[Item]) -> dict[str, Estimate]:
     """The worst attack's rate with the interval of that attack alone; that it was picked afterwards is not in it."""
-    parts = attacks_of(items).values()
+    parts = _attacks_of(items).values()
     if not parts:
         return {}
     worst = max(parts, key=lambda part: mean(item.values["asr"] for item in part))
@@ -237,7 +237,7 @@ def worst_estimate(items: Sequence[Item]) -> dict[str, Estimate]:
     return {"worst_attack": exactly(rate, worst_attack(items))}
 
 
-def attacks_of(items: Sequence[Item]) -> dict[str, list[Item]]:
+def _attacks_of(items: Sequence[Item]) -> dict[str, list[Item]]:
     """The attacked items by the name of their attack."""
     parts: dict[str, list[Item]] = {}
     for item in items:
@@ -246,9 +246,9 @@ def attacks_of(items: Sequence[Item]) -> dict[str, list[Item]]:
     return parts
 
 
-def by_attack(items: Sequence[Item], settings: InjectionSettings, name: str) -> Matrix:
+def _by_attack(items: Sequence[Item], settings: InjectionSettings, name: str) -> Matrix:
     """One value by attack and position."""
-    parts = attacks_of(items)
+    parts = _attacks_of(items)
     cells = []
     for attack in settings.attacks:
         row = []

@@ -107,15 +107,15 @@ class Attacked:
 
 def own_samples(num: int = 20) -> list[Sample]:
     """Questions about two sentences each."""
-    return read_samples("injection_samples.jsonl")[:num]
+    return _read_samples("injection_samples.jsonl")[:num]
 
 
 def fidelity_samples() -> list[Sample]:
     """Tasks whose data look like commands, without an attack: they must be treated as data."""
-    return read_samples("injection_fidelity.jsonl")
+    return _read_samples("injection_fidelity.jsonl")
 
 
-def read_samples(name: str) -> list[Sample]:
+def _read_samples(name: str) -> list[Sample]:
     """The samples of one of our files."""
     text = resources.files("tropism.evals.security").joinpath(f"data/{name}").read_text(encoding="utf-8")
     rows = map(json.loads, text.splitlines())

@@ -53,13 +53,13 @@ def searched_items(task: Task, settings: SearchSettings, attacked: Sequence[Atta
     items = []
     with task.progress(f"Gradient attack ({task.subject.name})", len(chosen)) as done:
         for one in chosen:
-            item = searched(task, policy, settings, one)
+            item = _searched(task, policy, settings, one)
             items += [item] if item else []
             done(1)
     return items
 
 
-def searched(task: Task, policy: TransformerPolicy, settings: SearchSettings, one: Attacked) -> Item | None:
+def _searched(task: Task, policy: TransformerPolicy, settings: SearchSettings, one: Attacked) -> Item | None:
     """One sample's item; None where its prompt cannot be taken apart or the suffix leaves no room for an answer."""
     around = ids_around(policy, one)
     start = policy.tokenizer(" !" * settings.suffix_tokens, add_special_tokens=False).input_ids[

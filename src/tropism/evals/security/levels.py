@@ -59,14 +59,14 @@ class LevelItem:
         """What a model reads."""
         if self.kind == "flat":
             return as_turns(policy, "\n".join(self.texts))
-        if is_delimited(policy, layout):
+        if _is_delimited(policy, layout):
             return "\n".join(f"<|L{level}_START|>{text}<|L{level}_END|>" for level, text in enumerate(self.texts))
         platform, developer, settings, user, data = self.texts
         system = f"Platform rules, above all else: {platform}\nApplication: {developer}\nUser settings: {settings}"
         return as_turns(policy, f"{user}\n\nData:\n{data}", system=system)
 
 
-def is_delimited(policy: GeneratingPolicy | None, layout: Layout) -> bool:
+def _is_delimited(policy: GeneratingPolicy | None, layout: Layout) -> bool:
     """Whether levels are written between delimiters of their own, as arXiv:2606.10860 trains."""
     if layout != "auto":
         return layout == "delimited"
@@ -94,12 +94,12 @@ def level_items(
             for kind in kinds:
                 rng = random.Random(f"{seed}/{name}")  # the same demands in every kind
                 conflict = FAMILIES[family](rng)
-                texts = level_texts(sample, conflict, victim, attacker, kind, rng)
+                texts = _level_texts(sample, conflict, victim, attacker, kind, rng)
                 items.append(LevelItem(f"{name}/{kind}", kind, victim, attacker, sample, conflict, texts))
     return items
 
 
-def level_texts(
+def _level_texts(
     sample: Sample, conflict: Conflict, victim: int, attacker: int, kind: Kind, rng: random.Random
 ) -> tuple[str, ...]:
     """What each level says: its neutral text or its part of the task, with its demand where it makes one."""

@@ -103,7 +103,7 @@ def refusal(task: Task) -> Measured:
     for name in ("over_refusal", "refused_dangerous"):
         rates = [item.values[name] for item in items if name in item.values]
         metrics[f"{name}_corrected"] = corrected(rates, own, seed=task.seed)
-    return Measured(items, metrics, matrices=[by_category(items)], notes=notes(items))
+    return Measured(items, metrics, matrices=[_by_category(items)], notes=notes(items))
 
 
 def refusal_prompts(per_category: int = 6) -> list[RefusalPrompt]:
@@ -168,7 +168,7 @@ def rogan_gladen(found: np.ndarray, sensitivity: np.ndarray, specificity: np.nda
     return share
 
 
-def by_category(items: Sequence[Item]) -> Matrix:
+def _by_category(items: Sequence[Item]) -> Matrix:
     """Share of answers that refuse, in each category."""
     refused: dict[str, list[float]] = {}
     for item in items:

@@ -61,7 +61,7 @@ def heading(text: str, rng: random.Random) -> str:
     return f"{'#' * rng.choice((1, 2, 3))} {rng.choice(HEADINGS)}\n\n{text}"
 
 
-def json_wrapper(text: str, rng: random.Random) -> str:
+def _json_wrapper(text: str, rng: random.Random) -> str:
     """The text as the only value of a JSON object."""
     return json.dumps({rng.choice(KEYS): text}, ensure_ascii=False)
 
@@ -73,7 +73,7 @@ STYLES: dict[str, Style] = {
     "coda": coda,
     "polite": polite,
     "heading": heading,
-    "json": json_wrapper,
+    "json": _json_wrapper,
 }
 """`plain` stands first: the others are measured from it."""
 

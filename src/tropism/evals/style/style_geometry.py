@@ -56,8 +56,8 @@ def geometry(states: States, *, seed: int = 0) -> StyleGeometry:
     """
     return StyleGeometry(
         tdi=ratio(tdi_spread(states), seed=seed),
-        drift=ratio(drift_spread(states), seed=seed),
-        blind_spot=ratio(cosine_spread(states), seed=seed),
+        drift=ratio(_drift_spread(states), seed=seed),
+        blind_spot=ratio(_cosine_spread(states), seed=seed),
     )
 
 
@@ -74,38 +74,38 @@ def tdi_spread(states: States) -> Spread:
         >>> spread.within.tolist(), spread.between[0, 1].item()
         ([2.0, 4.0], 11.0)
     """
-    checked(states)
+    _checked(states)
     first, second = np.triu_indices(states.shape[1], k=1)
     within = np.linalg.norm(states[:, first] - states[:, second], axis=2).mean(axis=1)
     centres = states.mean(axis=1)
     return Spread(within, np.linalg.norm(centres[:, None] - centres[None], axis=2))
 
 
-def drift_spread(states: States) -> Spread:
+def _drift_spread(states: States) -> Spread:
     """Squared distance of each style from the plain one, and half the squared distances between contents.
 
     The mean of the latter over pairs is the trace of the unbiased covariance of the contents' means.
 
     Reference: Rajput 2026, arXiv:2605.22800: E |h_s - h_0|^2 / tr Cov_c(mu_c).
     """
-    checked(states)
+    _checked(states)
     within = np.square(states[:, 1:] - states[:, :1]).sum(axis=2).mean(axis=1)
     centres = states.mean(axis=1)
     return Spread(within, np.square(centres[:, None] - centres[None]).sum(axis=2) / 2)
 
 
-def cosine_spread(states: States) -> Spread:
+def _cosine_spread(states: States) -> Spread:
     """1 - cosine of each style with the plain one, and of every two contents in the plain style.
 
     Reference: blind-spot ratio, Rajput 2026, arXiv:2604.21395: drift of paraphrases over drift of other sentences.
     """
-    checked(states)
+    _checked(states)
     units = states / np.maximum(np.linalg.norm(states, axis=2, keepdims=True), 1e-300)
     within = 1 - np.einsum("csw,cw->cs", units[:, 1:], units[:, 0]).mean(axis=1)
     return Spread(within, 1 - units[:, 0] @ units[:, 0].T)
 
 
-SPREADS = {"tdi": tdi_spread, "drift": drift_spread, "blind_spot": cosine_spread}
+SPREADS = {"tdi": tdi_spread, "drift": _drift_spread, "blind_spot": _cosine_spread}
 """The three ratios by name."""
 
 
@@ -116,9 +116,9 @@ def ratio(spread: Spread, *, seed: int = 0) -> Ratio:
     zero between them would shrink the denominator of every resample.
     """
     contents = len(spread.within)
-    top, bottom = resampled(spread, seed=seed)
+    top, bottom = _resampled(spread, seed=seed)
     once = np.ones((1, contents))
-    within, between = means(spread, once)
+    within, between = _means(spread, once)
     return Ratio(
         value=estimate(float(within[0] / floor(between)[0]), top / floor(bottom), contents),
         numerator=estimate(float(within[0]), top, contents),
@@ -137,13 +137,13 @@ def ratio_of_ratios(after: Spread, before: Spread, *, seed: int = 0) -> Estimate
 
 def quotient(spread: Spread, counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean within over mean between, for each row of counts."""
-    within, between = means(spread, counts)
+    within, between = _means(spread, counts)
     return within / floor(between)
 
 
-def resampled(spread: Spread, *, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _resampled(spread: Spread, *, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean within and mean between of each resample."""
-    return means(spread, drawn(len(spread.within), seed=seed))
+    return _means(spread, drawn(len(spread.within), seed=seed))
 
 
 def drawn(contents: int, *, seed: int) -> NDArray[np.float64]:
@@ -152,7 +152,7 @@ def drawn(contents: int, *, seed: int) -> NDArray[np.float64]:
     return counts[(counts > 0).sum(axis=1) > 1].astype(np.float64)
 
 
-def means(spread: Spread, counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _means(spread: Spread, counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean within, and mean over pairs of different contents, where each content counts so many times."""
     total = counts.sum(axis=1)
     within = counts @ spread.within / total
@@ -172,7 +172,7 @@ def floor(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(values, 1e-300)
 
 
-def checked(states: States) -> None:
+def _checked(states: States) -> None:
     """Refuse what has no spread.
 
     Raises:

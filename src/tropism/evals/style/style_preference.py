@@ -128,30 +128,30 @@ def style(task: Task) -> Measured:
     policy, base = task.subject.policy, task.base.policy
     assert policy is not None
     assert base is not None
-    contents = chosen_contents(task)
+    contents = _chosen_contents(task)
     with task.progress(f"Restyled answers ({task.subject.name})", len(contents)) as done:
         ids, states = content_states(policy, contents)
         done(len(contents))
     ids_scored, rewards = implicit_rewards(task.subject, task.base, contents)
     sways = dict(zip(ids_scored, sway(rewards, settings), strict=True)) if len(ids_scored) > 1 else {}
-    items = style_items(ids, states, sways)
-    metrics = style_metrics(geometry(states, seed=task.seed), items)
+    items = _style_items(ids, states, sways)
+    metrics = _style_metrics(geometry(states, seed=task.seed), items)
     base_ids, base_states = (ids, states) if task.is_base else content_states(base, contents)
     if base_ids == ids:
         metrics["tdi_vs_base"] = ratio_of_ratios(SPREADS["tdi"](states), SPREADS["tdi"](base_states), seed=task.seed)
-    table = distances(states, settings.styles)
+    table = _distances(states, settings.styles)
     missing = len(contents) - len(ids)
     return Measured(
         items=items,
         metrics=metrics,
-        matrices=[table, preferences(rewards, settings.styles)] if sways else [table],
-        series=scatter(states),
+        matrices=[table, _preferences(rewards, settings.styles)] if sways else [table],
+        series=_scatter(states),
         skipped={"contents that do not fit into max_tokens": missing} if missing else {},
         notes=notes(settings, sways),
     )
 
 
-def style_metrics(found: StyleGeometry, items: Sequence[Item]) -> dict[str, Estimate]:
+def _style_metrics(found: StyleGeometry, items: Sequence[Item]) -> dict[str, Estimate]:
     """The ratios with their intervals; their values are those of `STATISTICS` to the last bit, by which they pair."""
     ratios = {name: getattr(found, name).value for name in STATISTICS}
     return {
@@ -161,7 +161,7 @@ def style_metrics(found: StyleGeometry, items: Sequence[Item]) -> dict[str, Esti
     }
 
 
-def chosen_contents(task: Task) -> list[StyledContent]:
+def _chosen_contents(task: Task) -> list[StyledContent]:
     """The contents that the settings ask for."""
     settings = task.settings_as(StyleSettings)
     if settings.source == "own":
@@ -230,7 +230,7 @@ def wins(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     return float(order_credit(first, second).mean())
 
 
-def style_items(ids: Sequence[str], states: NDArray[np.float64], sways: Mapping[str, Sway]) -> list[Item]:
+def _style_items(ids: Sequence[str], states: NDArray[np.float64], sways: Mapping[str, Sway]) -> list[Item]:
     """One item for each content: its sway, and what the ratios are made of, so that they can be taken of a part."""
     spreads = {name: spread(states) for name, spread in SPREADS.items()}
     items = []
@@ -260,7 +260,7 @@ STATISTICS: dict[str, Statistic] = {name: spread_ratio(name) for name in SPREADS
 """The three ratios of any part of the items, for differences between models."""
 
 
-def distances(states: NDArray[np.float64], styles: Sequence[str]) -> Matrix:
+def _distances(states: NDArray[np.float64], styles: Sequence[str]) -> Matrix:
     """How far each two styles of one content are apart, in the model's own units."""
     names = list(range(len(states)))
     gaps = np.linalg.norm(states[:, :, None] - states[:, None], axis=3)
@@ -271,7 +271,7 @@ def distances(states: NDArray[np.float64], styles: Sequence[str]) -> Matrix:
     )  # fmt: skip
 
 
-def preferences(rewards: Rewards, styles: Sequence[str]) -> Matrix:
+def _preferences(rewards: Rewards, styles: Sequence[str]) -> Matrix:
     """How often the right fact in one style is rewarded more than a wrong fact in another."""
     right, wrong = rewards[:, 0, :, None], rewards[:, 1, None]
     won = order_credit(right, wrong).mean(axis=3)
@@ -283,7 +283,7 @@ def preferences(rewards: Rewards, styles: Sequence[str]) -> Matrix:
     )  # fmt: skip
 
 
-def scatter(states: NDArray[np.float64]) -> dict[str, list[float]]:
+def _scatter(states: NDArray[np.float64]) -> dict[str, list[float]]:
     """The states on their two widest directions, with the content and the style that each belongs to."""
     contents, styles, width = states.shape
     flat = states.reshape(-1, width)

@@ -140,11 +140,11 @@ def series(log: Sequence[StepLog], key: str) -> Series | None:
     return Series(steps, values, points[0][1], points[-1][1])
 
 
-def smooth(values: Sequence[float]) -> list[float]:
+def _smooth(values: Sequence[float]) -> list[float]:
     """A moving average over about a tenth of the values, one-sided at both ends.
 
     Example:
-        >>> smooth([0.0, 3.0, 0.0])
+        >>> _smooth([0.0, 3.0, 0.0])
         [0.0, 3.0, 0.0]
     """
     reach = len(values) // 20
@@ -180,7 +180,7 @@ def _draw_line(axes: Axes, line: Line, *, mean: bool) -> None:
     steps, values = line.series.steps, line.series.values
     if mean:
         axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.3)
-        values = smooth(values)
+        values = _smooth(values)
     axes.plot(steps, values, color=colour, linewidth=1.8, linestyle=style)
     axes.plot(steps[-1:], values[-1:], color=colour, marker=line.model.mark, markersize=5, linestyle="none")
 

@@ -67,16 +67,16 @@ def frontiers_of(
     """The frontiers over models, then that over the checkpoints of the runs' last stages."""
     found: list[Frontier] = []
     for reward in REWARDS:
-        points = points_of(changes, models, reward)
+        points = _points_of(changes, models, reward)
         compared = {point.model for point in points if point.model.number}
         if len(compared) > 1 and len(found) < MOST_FRONTIERS:
             measure = next(change.measure for change in changes if change.key == reward)
-            found.append(over_models(points, measure, name=f"frontier{len(found)}", with_reading=not found))
-    paths = [points for run in records.runs if len(points := checkpoints_of(run, models)) >= FEWEST_CHECKPOINTS]
-    return found + ([over_checkpoints(paths, name="checkpoints")] if paths else [])
+            found.append(_over_models(points, measure, name=f"frontier{len(found)}", with_reading=not found))
+    paths = [points for run in records.runs if len(points := _checkpoints_of(run, models)) >= FEWEST_CHECKPOINTS]
+    return found + ([_over_checkpoints(paths, name="checkpoints")] if paths else [])
 
 
-def points_of(changes: Sequence[MeasuredChange], models: Mapping[str, ModelStyle], reward: str) -> list[FrontierPoint]:
+def _points_of(changes: Sequence[MeasuredChange], models: Mapping[str, ModelStyle], reward: str) -> list[FrontierPoint]:
     """The models for which both numbers were measured."""
     known = {(change.key, change.model): change.after for change in changes}
     return [
@@ -86,7 +86,7 @@ def points_of(changes: Sequence[MeasuredChange], models: Mapping[str, ModelStyle
     ]
 
 
-def checkpoints_of(run: TrainedRun, models: Mapping[str, ModelStyle]) -> list[FrontierPoint]:
+def _checkpoints_of(run: TrainedRun, models: Mapping[str, ModelStyle]) -> list[FrontierPoint]:
     """The probes of a run's last stage that measured both numbers."""
     if not run.run.stages:
         return []
@@ -127,7 +127,7 @@ def best_of(points: Sequence[FrontierPoint]) -> list[FrontierPoint]:
     return best
 
 
-def over_models(points: Sequence[FrontierPoint], measure: Measure, *, name: str, with_reading: bool) -> Frontier:
+def _over_models(points: Sequence[FrontierPoint], measure: Measure, *, name: str, with_reading: bool) -> Frontier:
     """One point for each model, with both intervals and the line through those that no other exceeds."""
     unit, start = measure.unit, measure.baseline
     best = [point for point in best_of(points) if start is None or point.reward.value > start or not point.kl.value]
@@ -159,7 +159,7 @@ def over_models(points: Sequence[FrontierPoint], measure: Measure, *, name: str,
     )
 
 
-def over_checkpoints(paths: Sequence[Sequence[FrontierPoint]], *, name: str) -> Frontier:
+def _over_checkpoints(paths: Sequence[Sequence[FrontierPoint]], *, name: str) -> Frontier:
     """A line for each run through its checkpoints, from the start on."""
 
     def paint(axes: Axes) -> None:

@@ -62,14 +62,14 @@ def scatter_figures(results: Sequence[EvalResult], models: Mapping[str, ModelSty
         name: prefix of the ids in the figures.
     """
     groups = (
-        PlotGroup("Preferred against rejected answers", DISPLACEMENT, displacement_scatters(results, models, name)),
-        PlotGroup("Margins on held-out pairs", MARGINS, margin_histograms(results, models, name)),
-        PlotGroup("Styles and contents", STYLES, state_scatters(results, models, name), answer_style_marks(results)),
+        PlotGroup("Preferred against rejected answers", DISPLACEMENT, _displacement_scatters(results, models, name)),
+        PlotGroup("Margins on held-out pairs", MARGINS, _margin_histograms(results, models, name)),
+        PlotGroup("Styles and contents", STYLES, _state_scatters(results, models, name), _answer_style_marks(results)),
     )
     return [group for group in groups if group.plots]
 
 
-def displacement_scatters(results: Sequence[EvalResult], models: Mapping[str, ModelStyle], name: str) -> list[Plot]:
+def _displacement_scatters(results: Sequence[EvalResult], models: Mapping[str, ModelStyle], name: str) -> list[Plot]:
     """Each model's winners and losers, a dot for each held-out pair.
 
     All share their axes, unless one model moved so much farther that the others would shrink to a dot.
@@ -86,14 +86,14 @@ def displacement_scatters(results: Sequence[EvalResult], models: Mapping[str, Mo
     widths = [span.high - span.low for span in own.values()]
     is_shared = max(widths) <= MOST_SPREAD * min(widths)
     return [
-        displacement_scatter(
+        _displacement_scatter(
             moved[model], models[model], shared if is_shared else span, name=f"{name}-scatter{models[model].number}"
         )
         for model, span in own.items()
     ]
 
 
-def displacement_scatter(points: Sequence[ScatterPoint], model: ModelStyle, span: AxisRange, *, name: str) -> Plot:
+def _displacement_scatter(points: Sequence[ScatterPoint], model: ModelStyle, span: AxisRange, *, name: str) -> Plot:
     """One model's pairs, with their shares in a sentence."""
 
     def paint(axes: Axes) -> None:
@@ -114,7 +114,7 @@ def displacement_scatter(points: Sequence[ScatterPoint], model: ModelStyle, span
     return Plot("", svg, "", owner=model, says=says)
 
 
-def margin_histograms(results: Sequence[EvalResult], models: Mapping[str, ModelStyle], name: str) -> list[Plot]:
+def _margin_histograms(results: Sequence[EvalResult], models: Mapping[str, ModelStyle], name: str) -> list[Plot]:
     """Each model's margins on held-out pairs."""
     plots = []
     for result in results:
@@ -125,16 +125,16 @@ def margin_histograms(results: Sequence[EvalResult], models: Mapping[str, ModelS
     return plots
 
 
-def state_scatters(results: Sequence[EvalResult], models: Mapping[str, ModelStyle], name: str) -> list[Plot]:
+def _state_scatters(results: Sequence[EvalResult], models: Mapping[str, ModelStyle], name: str) -> list[Plot]:
     """Each model's states along their two widest directions, marked by the answer's style."""
     return [
-        state_scatter(points, models[result.model], name=f"{name}-states{models[result.model].number}")
+        _state_scatter(points, models[result.model], name=f"{name}-states{models[result.model].number}")
         for result in results
-        if (points := points_by_style(result))
+        if (points := _points_by_style(result))
     ]
 
 
-def state_scatter(points: Mapping[int, Sequence[ScatterPoint]], model: ModelStyle, *, name: str) -> Plot:
+def _state_scatter(points: Mapping[int, Sequence[ScatterPoint]], model: ModelStyle, *, name: str) -> Plot:
     """One model's states."""
 
     def paint(axes: Axes) -> None:
@@ -149,7 +149,7 @@ def state_scatter(points: Mapping[int, Sequence[ScatterPoint]], model: ModelStyl
     return Plot("", svg, "", owner=model)
 
 
-def points_by_style(result: EvalResult) -> dict[int, list[ScatterPoint]]:
+def _points_by_style(result: EvalResult) -> dict[int, list[ScatterPoint]]:
     """The states of a result by the answer's style; empty if it has none."""
     points: dict[int, list[ScatterPoint]] = {}
     if {"x", "y", "style"} <= result.series.keys():
@@ -159,9 +159,9 @@ def points_by_style(result: EvalResult) -> dict[int, list[ScatterPoint]]:
     return points
 
 
-def answer_style_marks(results: Sequence[EvalResult]) -> tuple[ModelStyle, ...]:
+def _answer_style_marks(results: Sequence[EvalResult]) -> tuple[ModelStyle, ...]:
     """The legend of the answers' styles, by the names that the table of distances gives them."""
-    styles = sorted({style for result in results for style in points_by_style(result)})
+    styles = sorted({style for result in results for style in _points_by_style(result)})
     tables = (matrix for result in results for matrix in result.matrices if matrix.name == "distance between styles")
     names = next((table.rows for table in tables), [])
     return tuple(

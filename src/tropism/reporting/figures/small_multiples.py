@@ -144,16 +144,16 @@ def strip(change: MeasuredChange, model: ModelStyle, scale: Scale) -> Markup:
         parts.append(f'<line class="interval {model.colour}" {ends} y1="{middle}" y2="{middle}"/>')
     if math.isfinite(after.value):
         parts.append(f'<svg class="{model.colour}" x="{scale.at(after.value)}" y="{middle}">{model.shape}</svg>')
-    label = f"{model.name}: {in_words(after, measure.unit)}"
+    label = f"{model.name}: {_in_words(after, measure.unit)}"
     if before is not None:
-        label += f"; base: {in_words(before, measure.unit)}"
+        label += f"; base: {_in_words(before, measure.unit)}"
     return Markup(  # noqa: S704  (numbers and our own shapes; the label is escaped)
         f'<svg class="strip" role="img" aria-label="{escape(visible_text(label))}" height="{HEIGHT}">'
         f"{''.join(parts)}</svg>"
     )
 
 
-def in_words(estimate: Estimate, unit: Unit) -> str:
+def _in_words(estimate: Estimate, unit: Unit) -> str:
     """A value with interval and number of samples."""
     return f"{value_text(estimate, unit)} {interval_text(estimate, unit)}, n = {estimate.n:,}"
 

@@ -73,18 +73,18 @@ def sources_of(runs: Sequence[TrainedRun]) -> list[SourceView]:
                 found.append((card, [run.name]))
             elif run.name not in models:
                 models.append(run.name)
-    return [source_view(card, models) for card, models in found]
+    return [_source_view(card, models) for card, models in found]
 
 
-def source_view(card: DataCard, models: Sequence[str]) -> SourceView:
+def _source_view(card: DataCard, models: Sequence[str]) -> SourceView:
     """A data card as the page shows it."""
     return SourceView(
         card.source,
         card.rule,
         tuple(models),
         account_table(card.account, "Rows of this source: used and dropped add up"),
-        confounder_lines(card),
-        spread_in_words(card),
+        _confounder_lines(card),
+        _spread_in_words(card),
         card_tables(card),
     )
 
@@ -143,7 +143,7 @@ def account_table(account: Account, title: str) -> AccountTable:
     return AccountTable(title, [used, *dropped], f"{total:,}", notes, made)
 
 
-def confounder_lines(card: DataCard) -> list[ConfounderLine]:
+def _confounder_lines(card: DataCard) -> list[ConfounderLine]:
     """What a winner could be told by without reading it."""
     found = []
     for name, estimate in card.confounds.items():
@@ -152,7 +152,7 @@ def confounder_lines(card: DataCard) -> list[ConfounderLine]:
     return found
 
 
-def spread_in_words(card: DataCard) -> list[str]:
+def _spread_in_words(card: DataCard) -> list[str]:
     """How comparisons are spread over threads; counts of all of them, so without intervals."""
     return [
         f"{name} {100 * value:.1f}{SPACE}%" if name.startswith("share") else f"{name} {compact(value)}"

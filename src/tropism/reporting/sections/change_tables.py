@@ -76,7 +76,7 @@ def measure_lines(
             group[0].measure.label,
             WANTED[group[0].measure.better],
             group[0].measure.meaning,
-            rules_text(group[0], every),
+            _rules_text(group[0], every),
             [
                 change_line(change, models[change.model], every)
                 for change in sorted(group, key=lambda change: models[change.model].number)
@@ -93,11 +93,11 @@ def change_line(change: MeasuredChange, model: ModelStyle, every: Sequence[Measu
     outcome = "the model hardly moved" if change.is_sign else OUTCOMES[change.verdict]
     return ChangeLine(
         model,
-        before_cell(change.before, unit, digits, signed=signed) if change.before else None,
+        _before_cell(change.before, unit, digits, signed=signed) if change.before else None,
         value_cell(change.after, change.measure, digits),
         Cell(*change_text(change.difference, unit, decimals=digits)) if change.difference else None,
         p_text(change.p_adjusted),
-        samples_text(change, every),
+        _samples_text(change, every),
         change.verdict,
         outcome,
     )
@@ -112,7 +112,7 @@ def value_cell(estimate: Estimate, measure: Measure, digits: int | None = None) 
     )
 
 
-def before_cell(estimate: Estimate, unit: Unit, digits: int, *, signed: bool) -> Cell:
+def _before_cell(estimate: Estimate, unit: Unit, digits: int, *, signed: bool) -> Cell:
     """A base's estimate; one that is exact at the shown digits, as it is by definition, needs no interval."""
     value = value_text(estimate, unit, decimals=digits, signed=signed)
     bounds = (estimate.model_copy(update={"value": bound}) for bound in (estimate.low, estimate.high))
@@ -120,7 +120,7 @@ def before_cell(estimate: Estimate, unit: Unit, digits: int, *, signed: bool) ->
     return Cell(value, "" if is_exact else interval_text(estimate, unit, decimals=digits, signed=signed))
 
 
-def samples_text(change: MeasuredChange, every: Sequence[MeasuredChange]) -> str:
+def _samples_text(change: MeasuredChange, every: Sequence[MeasuredChange]) -> str:
     """The number of samples; of a win rate, how many won, tied and lost."""
     tally = tally_of(every, change.model) if change.key == "win_rate.rate" else None
     if tally:
@@ -129,17 +129,17 @@ def samples_text(change: MeasuredChange, every: Sequence[MeasuredChange]) -> str
     return " / ".join(dict.fromkeys(f"{count:,}" for count in (*counts, change.after.n)))
 
 
-def rules_text(change: MeasuredChange, every: Sequence[MeasuredChange]) -> str:
+def _rules_text(change: MeasuredChange, every: Sequence[MeasuredChange]) -> str:
     """What trivial rules reach on the pairs of a pair accuracy; empty if none was measured."""
     if change.metric != "pair_accuracy":
         return ""
     return "; ".join(
         f"{inside(one.measure.label)} reaches {value_text(one.after, 'share')} {interval_text(one.after, 'share')}"
-        for one in rules_beside(change, every)
+        for one in _rules_beside(change, every)
     )
 
 
-def rules_beside(accuracy: MeasuredChange, every: Sequence[MeasuredChange]) -> list[MeasuredChange]:
+def _rules_beside(accuracy: MeasuredChange, every: Sequence[MeasuredChange]) -> list[MeasuredChange]:
     """The trivial rules that were measured on the pairs of a pair accuracy."""
     return [
         one
@@ -150,4 +150,4 @@ def rules_beside(accuracy: MeasuredChange, every: Sequence[MeasuredChange]) -> l
 
 def best_rule(accuracy: MeasuredChange, every: Sequence[MeasuredChange]) -> MeasuredChange | None:
     """The trivial rule that orders most of the pairs of a pair accuracy as people did."""
-    return max(rules_beside(accuracy, every), key=lambda rule: rule.after.value, default=None)
+    return max(_rules_beside(accuracy, every), key=lambda rule: rule.after.value, default=None)

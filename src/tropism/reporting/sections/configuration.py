@@ -43,30 +43,30 @@ class SuiteView(NamedTuple):
 
 def recipes_of(runs: Sequence[TrainedRun], models: Mapping[str, ModelStyle]) -> list[RecipeView]:
     """Every run's recipe."""
-    return [recipe_view(run.run, models[run.name]) for run in runs]
+    return [_recipe_view(run.run, models[run.name]) for run in runs]
 
 
-def recipe_view(run: Run, model: ModelStyle) -> RecipeView:
+def _recipe_view(run: Run, model: ModelStyle) -> RecipeView:
     """A recipe in two parts; all of it is the first if the record does not say what was set."""
     recipe = run.model_dump(mode="json")["recipe"]
     if not run.chosen:
         return RecipeView(model, listing(recipe), "")
-    rest = rest_of(recipe, run.chosen)
+    rest = _rest_of(recipe, run.chosen)
     return RecipeView(model, listing(run.chosen), listing(rest) if rest else "")
 
 
-def rest_of(whole: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
+def _rest_of(whole: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
     """Nested settings without those that are in a part of them.
 
     Example:
-        >>> rest_of({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 2}})
+        >>> _rest_of({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 2}})
         {'b': {'d': 3}}
     """
     found = {}
     for key, value in whole.items():
         if key not in part:
             found[key] = value
-        elif isinstance(value, dict) and isinstance(part[key], dict) and (rest := rest_of(value, part[key])):
+        elif isinstance(value, dict) and isinstance(part[key], dict) and (rest := _rest_of(value, part[key])):
             found[key] = rest
     return found
 
@@ -91,7 +91,7 @@ def suites_of(records: PageRecords) -> list[SuiteView]:
 
 def settings_apart(runs: Sequence[TrainedRun]) -> list[SettingDifference]:
     """The settings that not all runs share, by their key in the recipe; those of a stage go by its name."""
-    flat = [dict(flattened(run.run.model_dump(mode="json")["recipe"])) for run in runs]
+    flat = [dict(_flattened(run.run.model_dump(mode="json")["recipe"])) for run in runs]
     found = []
     for key in dict.fromkeys(key for one in flat for key in one):
         values = [one.get(key, MISSING) for one in flat]
@@ -100,19 +100,19 @@ def settings_apart(runs: Sequence[TrainedRun]) -> list[SettingDifference]:
     return found
 
 
-def flattened(value: Any, key: str = "") -> list[tuple[str, str]]:
+def _flattened(value: Any, key: str = "") -> list[tuple[str, str]]:
     """The leaves of nested settings, as dotted keys and text.
 
     Example:
-        >>> flattened({"loss": {"dpo": {"beta": 0.1}}, "stages": [{"name": "sft", "steps": 3}]})
+        >>> _flattened({"loss": {"dpo": {"beta": 0.1}}, "stages": [{"name": "sft", "steps": 3}]})
         [('loss.dpo.beta', '0.1'), ('stages.sft.name', 'sft'), ('stages.sft.steps', '3')]
     """
     if isinstance(value, dict) and value:
-        return [leaf for name, one in value.items() for leaf in flattened(one, f"{key}.{name}" if key else str(name))]
+        return [leaf for name, one in value.items() for leaf in _flattened(one, f"{key}.{name}" if key else str(name))]
     if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
         named = {str(one.get("name", place)): one for place, one in enumerate(value)}
         if len(named) == len(value):
-            return flattened(named, key)
+            return _flattened(named, key)
     return [(key, str(value))]
 
 

@@ -53,7 +53,7 @@ def evals_of(
     views: list[EvalView] = []
     for name, own in by_eval(changes).items():
         words = records.words_of(name)
-        results = results_of(name, records)
+        results = _results_of(name, records)
         shown = [result for result in results if models[result.model].number or not words.base_is_zero]
         anchor = f"eval-{len(views)}-{re.sub(r'[^a-z0-9]+', '-', name.lower())[:40]}"
         views.append(
@@ -71,7 +71,7 @@ def evals_of(
     return views
 
 
-def results_of(eval_name: str, records: PageRecords) -> list[EvalResult]:
+def _results_of(eval_name: str, records: PageRecords) -> list[EvalResult]:
     """The results of one eval; a base that several suites share has those of the first."""
     found = {
         result.model: result

@@ -72,38 +72,38 @@ def matrix_groups(
         words = records.words_of(eval_name).tables.get(name) or TableWords(title=Measure.named(name).label)
         shown = [(models[one.model], matrix) for one, matrix in pairs if words.with_base or models[one.model].number]
         if shown:
-            groups.append(group_of(shown, words, records.measures_of(eval_name)))
+            groups.append(_group_of(shown, words, records.measures_of(eval_name)))
     return groups
 
 
 def card_tables(card: DataCard) -> list[MatrixGroup]:
     """The tables of a data card."""
-    return [group_of([(None, table)], TableWords(title=Measure.named(table.name).label), {}) for table in card.tables]
+    return [_group_of([(None, table)], TableWords(title=Measure.named(table.name).label), {}) for table in card.tables]
 
 
-def group_of(
+def _group_of(
     pairs: Sequence[tuple[ModelStyle | None, Matrix]], words: TableWords, measures: Mapping[str, Measure]
 ) -> MatrixGroup:
     """One kind of table; tables of a single column become one with a column for each model."""
     cells = [cell for _, matrix in pairs for row in matrix.cells for cell in row if cell]
     if len(cells) > 1 and all(cell == cells[0] for cell in cells):
-        return MatrixGroup(words.title, "", "", said_once(cells, words.unit or "number", len(pairs)), [])
+        return MatrixGroup(words.title, "", "", _said_once(cells, words.unit or "number", len(pairs)), [])
     counts = {cell.n for cell in cells}
     num_samples = f"n = {counts.pop():,} in every cell" if len(counts) == 1 else ""
     darkest = 1.0 if words.unit == "share" else max((abs(cell.value) for cell in cells), default=1.0) or 1.0
     narrow = all(len(matrix.columns) == 1 for _, matrix in pairs) and len({tuple(m.rows) for _, m in pairs}) == 1
     if narrow and len(pairs) > 1:
-        shown: list[tuple[ModelStyle | None, Matrix]] = [(None, side_by_side(pairs))]
+        shown: list[tuple[ModelStyle | None, Matrix]] = [(None, _side_by_side(pairs))]
     else:
         shown = [(None if words.is_across else model, matrix) for model, matrix in pairs]
     views = [
-        view_of(model, matrix, words, measures, darkest=darkest, with_counts=not num_samples)
+        _view_of(model, matrix, words, measures, darkest=darkest, with_counts=not num_samples)
         for model, matrix in shown
     ]  # fmt: skip
     return MatrixGroup(words.title, words.reading, num_samples, "", views)
 
 
-def said_once(cells: Sequence[Estimate], unit: Unit, num_tables: int) -> str:
+def _said_once(cells: Sequence[Estimate], unit: Unit, num_tables: int) -> str:
     """What all cells of all tables say."""
     one = cells[0]
     places = f"{len(cells):,} cells" + (f" of {num_tables} models" if num_tables > 1 else "")
@@ -112,7 +112,7 @@ def said_once(cells: Sequence[Estimate], unit: Unit, num_tables: int) -> str:
     return f"{value}, n = {one.n:,}, in each of the {places}."
 
 
-def side_by_side(pairs: Sequence[tuple[ModelStyle | None, Matrix]]) -> Matrix:
+def _side_by_side(pairs: Sequence[tuple[ModelStyle | None, Matrix]]) -> Matrix:
     """Tables of one column as one table."""
     first = pairs[0][1]
     names = [model.name if model else matrix.columns[0] for model, matrix in pairs]
@@ -120,7 +120,7 @@ def side_by_side(pairs: Sequence[tuple[ModelStyle | None, Matrix]]) -> Matrix:
     return first.model_copy(update={"column_title": "model", "columns": names, "cells": rows})
 
 
-def view_of(
+def _view_of(
     model: ModelStyle | None,
     matrix: Matrix,
     words: TableWords,
@@ -138,7 +138,7 @@ def view_of(
         MatrixRow(
             name,
             [
-                cell_text(cells[place], units[place], darkest=darkest if words.is_shaded else None, count=with_counts)
+                _cell_text(cells[place], units[place], darkest=darkest if words.is_shaded else None, count=with_counts)
                 for place in keep
             ],
         )
@@ -149,7 +149,7 @@ def view_of(
     return MatrixView(model, matrix.row_title, title, [columns[place] for place in keep], rows)
 
 
-def cell_text(cell: Estimate | None, unit: Unit, *, darkest: float | None, count: bool) -> MatrixCell:
+def _cell_text(cell: Estimate | None, unit: Unit, *, darkest: float | None, count: bool) -> MatrixCell:
     """One cell as text."""
     if cell is None:
         return MatrixCell(MISSING, "", "", None)

@@ -73,7 +73,7 @@ def model_verdicts(
     found = []
     for model in models.values():
         own = [change for change in changes if change.model == model.name and change.verdict != "note"]
-        alarms = alarms_of(records.run_named(model.name))
+        alarms = _alarms_of(records.run_named(model.name))
         if own or alarms:
             better, worse = ([one for one in own if one.verdict == verdict] for verdict in ("better", "worse"))
             found.append(
@@ -83,8 +83,8 @@ def model_verdicts(
                     len(worse),
                     sum(one.is_judged for one in own),
                     sum(one.verdict == "changed" for one in own),
-                    parts_of(better, records, changes),
-                    parts_of(worse, records, changes),
+                    _parts_of(better, records, changes),
+                    _parts_of(worse, records, changes),
                     unsure_of(own, records),
                     alarms,
                 )
@@ -92,7 +92,7 @@ def model_verdicts(
     return found
 
 
-def parts_of(
+def _parts_of(
     changes: Sequence[MeasuredChange], records: PageRecords, every: Sequence[MeasuredChange]
 ) -> list[VerdictPart]:
     """Changes by eval, in their order."""
@@ -122,7 +122,7 @@ def change_in_words(change: MeasuredChange, every: Sequence[MeasuredChange]) -> 
     return ChangeText(label, *change_text(change.difference, unit))
 
 
-def alarms_of(run: TrainedRun | None) -> list[TrippedAlarm]:
+def _alarms_of(run: TrainedRun | None) -> list[TrippedAlarm]:
     """What tripped in any stage of a run."""
     if run is None:
         return []

@@ -64,20 +64,20 @@ class PromptGroup(NamedTuple):
 
 def prompt_groups(records: PageRecords, models: Mapping[str, ModelStyle]) -> list[PromptGroup]:
     """Samples of every suite: by gain and loss if there are scores, else the first few."""
-    most = most_shown(records)
+    most = _most_shown(records)
     groups: list[PromptGroup] = []
     for suite in records.suites:
-        own = [group for name in suite.others if (group := by_score(suite, models, models[name], most=most))]
-        groups += own or ([first_prompts(suite, models)] if suite.samples else [])
+        own = [group for name in suite.others if (group := _by_score(suite, models, models[name], most=most))]
+        groups += own or ([_first_prompts(suite, models)] if suite.samples else [])
     return groups
 
 
-def most_shown(records: PageRecords) -> int:
+def _most_shown(records: PageRecords) -> int:
     """How many gains, and how many losses, of each model are shown."""
     return MOST_OF_A_KIND if len(records.models) < 3 else FEWER_WITH_MANY
 
 
-def by_score(suite: SuiteRun, models: Mapping[str, ModelStyle], model: ModelStyle, *, most: int) -> PromptGroup | None:
+def _by_score(suite: SuiteRun, models: Mapping[str, ModelStyle], model: ModelStyle, *, most: int) -> PromptGroup | None:
     """One model's greatest gains and losses; None if no prompt has scores on both sides."""
     both = {model.name, suite.base}
     known = [
@@ -102,7 +102,7 @@ def by_score(suite: SuiteRun, models: Mapping[str, ModelStyle], model: ModelStyl
     return PromptGroup(model, note, prompts)
 
 
-def first_prompts(suite: SuiteRun, models: Mapping[str, ModelStyle]) -> PromptGroup:
+def _first_prompts(suite: SuiteRun, models: Mapping[str, ModelStyle]) -> PromptGroup:
     """The first samples of a suite without scores."""
     shown = suite.samples[:MOST_UNSCORED]
     note = f"The first {len(shown)} of the {len(suite.samples):,} prompts in the record, not chosen by their answers."
@@ -112,7 +112,7 @@ def first_prompts(suite: SuiteRun, models: Mapping[str, ModelStyle]) -> PromptGr
 
 def pair_groups(records: PageRecords, models: Mapping[str, ModelStyle]) -> list[PairGroup]:
     """For each model, the held-out comparisons whose preferred answer gained and lost most probability."""
-    most = most_shown(records)
+    most = _most_shown(records)
     groups = []
     for suite in records.suites:
         for name in suite.others:

@@ -28,7 +28,7 @@ def curve_groups(runs: Sequence[TrainedRun], models: Mapping[str, ModelStyle]) -
         return [
             CurveGroup(
                 f"Stage {place}: {stage.name}",
-                stage_in_words(stage, run.logs.get(stage.name, ())),
+                _stage_in_words(stage, run.logs.get(stage.name, ())),
                 curve_figures({run.name: run.logs.get(stage.name, ())}, models, name=f"stage{place}"),
             )
             for place, stage in enumerate(run.run.stages, 1)
@@ -38,7 +38,7 @@ def curve_groups(runs: Sequence[TrainedRun], models: Mapping[str, ModelStyle]) -
     return [CurveGroup("Last stage of every run", "", plots)] if plots else []
 
 
-def stage_in_words(stage: Stage, log: Sequence[StepLog]) -> str:
+def _stage_in_words(stage: Stage, log: Sequence[StepLog]) -> str:
     """What a stage did, and how far winners and losers moved at its last step."""
     losses = " + ".join(
         name + (f" ({', '.join(f'{key} = {value}' for key, value in settings.items())})" if settings else "")
@@ -50,11 +50,11 @@ def stage_in_words(stage: Stage, log: Sequence[StepLog]) -> str:
     ]
     if stage.chosen_step is not None:
         said.append(f"The checkpoint of step {stage.chosen_step:,} was kept.")
-    said.append(displacement_in_words(log) if log else "This stage left no log, so there are no curves.")
+    said.append(_displacement_in_words(log) if log else "This stage left no log, so there are no curves.")
     return " ".join(sentence for sentence in said if sentence)
 
 
-def displacement_in_words(log: Sequence[StepLog]) -> str:
+def _displacement_in_words(log: Sequence[StepLog]) -> str:
     """How far winners and losers are from the reference at the last step."""
     winners, losers = series(log, "winners_logp_change"), series(log, "losers_logp_change")
     if winners is None or losers is None:

@@ -63,7 +63,7 @@ def maximise(
         gradient = _gradient(tally, theta, eta, prior)
         if (np.abs(gradient) <= _TOLERANCE * own).all():
             break
-        step = _newton_step(information(tally, theta, eta, prior), gradient, with_ties=with_ties)
+        step = _newton_step(_information(tally, theta, eta, prior), gradient, with_ties=with_ties)
         step = _shortened(step, tally, theta, eta, prior, slack=1e-12 * scale)
         if np.abs(step).max() < _SMALLEST:
             break
@@ -73,7 +73,7 @@ def maximise(
     return theta, eta
 
 
-def information(
+def _information(
     tally: Tally, theta: NDArray[np.float64], eta: NDArray[np.float64], prior: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Minus the second derivatives of the log-posterior, eta last; [tables, k + 1, k + 1]."""
@@ -94,7 +94,7 @@ def information(
 
 def errors(tally: Tally, theta: NDArray[np.float64], eta: float, prior: float) -> NDArray[np.float64]:
     """Standard errors of log-strengths around their mean, in nats, with the tie parameter profiled out, [k]."""
-    full = information(tally, theta[None], np.array([eta]), np.array([prior]))[0]
+    full = _information(tally, theta[None], np.array([eta]), np.array([prior]))[0]
     strengths, cross, of_ties = full[:-1, :-1], full[:-1, -1], full[-1, -1]
     if tally.ties.any():
         strengths = strengths - np.outer(cross, cross) / of_ties

@@ -84,7 +84,7 @@ class ProgressBar(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         if state.is_world_process_zero:
-            self.bar = new_progress()
+            self.bar = _new_progress()
             self.bar.start()
             self.task = self.bar.add_task(self.title, total=state.max_steps, completed=state.global_step, note="")
 
@@ -161,7 +161,7 @@ class StopOnInterrupt(TrainerCallback):
             self._before = None
 
 
-def new_progress() -> Progress:
+def _new_progress() -> Progress:
     """A progress bar on standard error."""
     return Progress(
         TextColumn("{task.description}"),
@@ -182,6 +182,6 @@ def announce(text: str) -> None:
 @contextlib.contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar for the time of a block; yields a function to call with the number of items done."""
-    with new_progress() as bar:
+    with _new_progress() as bar:
         task = bar.add_task(title, total=total, note="")
         yield lambda count: bar.advance(task, count)

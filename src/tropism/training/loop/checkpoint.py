@@ -56,11 +56,11 @@ def last_checkpoint(folder: Path) -> Path | None:
 
     transformers would take one step too many from a checkpoint of the last step, so the one before it serves.
     """
-    found = [path for path in folder.glob("checkpoint-*") if has_steps_left(path / "trainer_state.json")]
+    found = [path for path in folder.glob("checkpoint-*") if _has_steps_left(path / "trainer_state.json")]
     return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
 
 
-def has_steps_left(state: Path) -> bool:
+def _has_steps_left(state: Path) -> bool:
     """Whether a checkpoint's trainer state is there, and before its last step."""
     if not state.exists():
         return False

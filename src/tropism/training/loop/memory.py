@@ -79,7 +79,7 @@ def plan_memory(
     wanted = tokens_per_batch or min(policy.fast_budget(groups), largest)
     trained = sum(one.numel() * one.element_size() for one in policy.model.parameters() if one.requires_grad)
     state = trained * next((size for name, size in OPTIMIZER_STATE if name in optimizer), 2.0)
-    held, free = held_bytes(device), free_bytes(device)
+    held, free = _held_bytes(device), free_bytes(device)
     usable = free * SHARE_TO_USE - state
     line, is_recomputed, fitting = MemoryLine(0, 0), False, 0
     choices = (False, True) if policy.can_recompute else (False,)
@@ -90,7 +90,7 @@ def plan_memory(
             break
     chosen = tokens_per_batch or min(wanted, fitting)
     if tokens_per_batch is None:
-        require_fit(policy, groups, chosen, needed=lambda size: (line.at(size) + state) / SHARE_TO_USE, free=free)
+        _require_fit(policy, groups, chosen, needed=lambda size: (line.at(size) + state) / SHARE_TO_USE, free=free)
     weights = sum(one.numel() * one.element_size() for one in policy.model.parameters())
     return MemoryPlan(
         tokens_per_batch=chosen,
@@ -100,13 +100,13 @@ def plan_memory(
         optimizer_mb=state / MB,
         fixed_mb=line.fixed / MB,
         kb_per_token=line.per_token / 1024,
-        peak_mb=max(reached_mb(device), (held + state + line.at(min(chosen, largest))) / MB),
+        peak_mb=max(_reached_mb(device), (held + state + line.at(min(chosen, largest))) / MB),
         free_mb=free / MB,
         device=device.type,
     )
 
 
-def require_fit(
+def _require_fit(
     policy: Policy,
     groups: Sequence[Prepared],
     tokens_per_batch: int,
@@ -148,15 +148,15 @@ def measure(policy: Policy, groups: Sequence[Prepared], *, recompute: bool, auto
     model = policy.model
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     budget = int(min(PROBE_TOKENS, max(64, PROBE_FLOPS / (8 * num_parameters))))
-    small = some_batch(policy, groups, budget // 2)
-    large = some_batch(policy, groups, max(budget, small.num_computed_tokens + 1))
+    small = _some_batch(policy, groups, budget // 2)
+    large = _some_batch(policy, groups, max(budget, small.num_computed_tokens + 1))
     devices = [policy.device] if policy.device.type == "cuda" else []
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    with in_mode(model, training=True), torch.random.fork_rng(devices=devices), recomputing(policy, recompute):
+    with in_mode(model, training=True), torch.random.fork_rng(devices=devices), _recomputing(policy, recompute):
         for parameter in trained:
             parameter.grad = torch.zeros_like(parameter)
-        peak_bytes(policy, small, autocast)  # the first run makes what stays: kernels, workspaces
-        first, second = (peak_bytes(policy, batch, autocast) for batch in (small, large))
+        _peak_bytes(policy, small, autocast)  # the first run makes what stays: kernels, workspaces
+        first, second = (_peak_bytes(policy, batch, autocast) for batch in (small, large))
         model.zero_grad(set_to_none=True)
     gradients = float(sum(parameter.numel() * parameter.element_size() for parameter in trained))
     num_small, num_large = small.num_computed_tokens, large.num_computed_tokens
@@ -166,7 +166,7 @@ def measure(policy: Policy, groups: Sequence[Prepared], *, recompute: bool, auto
     return MemoryLine(gradients + max(0.0, second - per_token * num_large), per_token)
 
 
-def some_batch(policy: Policy, groups: Sequence[Prepared], num_tokens: int) -> Batch:
+def _some_batch(policy: Policy, groups: Sequence[Prepared], num_tokens: int) -> Batch:
     """Groups that have about so many tokens together, none larger than that if there is a smaller one."""
     sizes = [policy.num_tokens(group) for group in groups[:NUM_PROBED]]
     smallest = min(range(len(sizes)), key=sizes.__getitem__)
@@ -182,7 +182,7 @@ def some_batch(policy: Policy, groups: Sequence[Prepared], num_tokens: int) -> B
 
 
 @contextlib.contextmanager
-def recomputing(policy: Policy, recompute: bool) -> Iterator[None]:
+def _recomputing(policy: Policy, recompute: bool) -> Iterator[None]:
     """Recompute activations in the backward pass, or not, for the time of a block."""
     if not recompute:
         yield
@@ -195,7 +195,7 @@ def recomputing(policy: Policy, recompute: bool) -> Iterator[None]:
         policy.release()
 
 
-def peak_bytes(policy: Policy, batch: Batch, autocast: torch.dtype | None = None) -> float:
+def _peak_bytes(policy: Policy, batch: Batch, autocast: torch.dtype | None = None) -> float:
     """What one forward and backward pass adds to memory at its peak, beside gradients that are there already."""
 
     def run() -> None:
@@ -221,12 +221,12 @@ def peak_bytes(policy: Policy, batch: Batch, autocast: torch.dtype | None = None
     return float(peak)
 
 
-def reached_mb(device: torch.device) -> float:
+def _reached_mb(device: torch.device) -> float:
     """The peak that this process has reached already (planning itself, say); a GPU's allocator starts anew."""
     return 0.0 if device.type == "cuda" else peak_memory_mb()
 
 
-def held_bytes(device: torch.device) -> float:
+def _held_bytes(device: torch.device) -> float:
     """What is in use before training: of the GPU's allocator, or of this process."""
     return float(torch.cuda.memory_allocated(device)) if device.type == "cuda" else resident_mb() * MB
 

@@ -53,13 +53,13 @@ def gather_step(found: Sequence[tuple[ResponseScores, Feedback]]) -> tuple[Respo
         return *joined(local), 0
     device = local[0][0].length.device if local else torch.device("cpu")
     shares: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(shares, [(moved(s, "cpu"), f.to("cpu")) for s, f in local])
+    torch.distributed.all_gather_object(shares, [(_moved(s, "cpu"), f.to("cpu")) for s, f in local])
     before = sum(len(feedback.winner) for share in shares[: torch.distributed.get_rank()] for _, feedback in share)
     scores, feedback = joined([one for share in shares for one in share])
-    return moved(scores, device), feedback.to(device), before
+    return _moved(scores, device), feedback.to(device), before
 
 
-def moved(scores: ResponseScores, device: torch.device | str) -> ResponseScores:
+def _moved(scores: ResponseScores, device: torch.device | str) -> ResponseScores:
     """Scores of responses on another device."""
     reference = None if scores.reference is None else scores.reference.to(device)
     return ResponseScores(scores.policy.to(device), reference, scores.length.to(device))

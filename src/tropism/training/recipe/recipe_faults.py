@@ -103,8 +103,8 @@ def _section_fault(kind: str, loc: tuple[int | str, ...], given: Any, message: s
     """One mistake in plain words."""
     key = ".".join(str(part) for part in loc)
     if kind == "extra_forbidden":
-        known = known_keys([part for part in loc[:-1] if isinstance(part, str)])
-        return ConfigError(f"the recipe has an unknown key {key!r}.", remedy=nearest(str(loc[-1]), known))
+        known = _known_keys([part for part in loc[:-1] if isinstance(part, str)])
+        return ConfigError(f"the recipe has an unknown key {key!r}.", remedy=_nearest(str(loc[-1]), known))
     if kind == "missing":
         return ConfigError(f"the recipe lacks {key!r}.", remedy=f"Add `{key}: ...`.")
     message = message.removeprefix("Value error, ")
@@ -112,7 +112,7 @@ def _section_fault(kind: str, loc: tuple[int | str, ...], given: Any, message: s
     return ConfigError(f"the recipe's {key!r} is {given!r}: {message}.", remedy="Correct the value.")
 
 
-def known_keys(parents: Sequence[str]) -> list[str]:
+def _known_keys(parents: Sequence[str]) -> list[str]:
     """The keys of a section of the recipe."""
     section: type[BaseModel] = Recipe
     for name in parents:
@@ -136,7 +136,7 @@ def training_faults(train: Any, *, prefix: str = "train") -> Iterator[ConfigErro
         elif key not in TRAINING_FIELDS:
             yield ConfigError(
                 f"the recipe has an unknown key '{prefix}.{key}'.",
-                remedy=nearest(str(key), TRAINING_FIELDS, all_of_them=False)
+                remedy=_nearest(str(key), TRAINING_FIELDS, all_of_them=False)
                 + " `train` takes the fields of transformers.TrainingArguments.",
             )
         elif key in PACKAGES:
@@ -154,7 +154,7 @@ def _missing_packages(key: str, value: Any, packages: Mapping[str, str]) -> Iter
             )
 
 
-def nearest(name: str, known: Sequence[str], *, all_of_them: bool = True) -> str:
+def _nearest(name: str, known: Sequence[str], *, all_of_them: bool = True) -> str:
     """A remedy that names the nearest known key."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     remedy = f"Did you mean {close[0]!r}?" if close else "Remove it."

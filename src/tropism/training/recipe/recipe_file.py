@@ -108,15 +108,15 @@ def parse_recipe(settings: dict[str, Any]) -> Recipe:
         if isinstance(stage, dict):
             faults += training_faults(stage.get("train"), prefix=f"stages.{stage.get('name')}.train")
     if recipe:
-        faults += ineffective_settings(recipe)
-        faults += wrong_combinations(recipe)
+        faults += _ineffective_settings(recipe)
+        faults += _wrong_combinations(recipe)
     if faults:
         raise joined_faults(faults)
     assert recipe is not None
     return recipe
 
 
-def wrong_combinations(recipe: Recipe) -> Iterator[ConfigError]:
+def _wrong_combinations(recipe: Recipe) -> Iterator[ConfigError]:
     """Settings that are right alone and wrong together."""
     if recipe.alarms.choose is not None:
         try:
@@ -125,7 +125,7 @@ def wrong_combinations(recipe: Recipe) -> Iterator[ConfigError]:
             yield error
     for index, stage in enumerate(recipe.resolved_stages()):
         try:
-            check_kinds(stage)
+            _check_kinds(stage)
         except ConfigError as error:
             yield error
         if index and stage.reference and stage.reference.kind == "adapter":
@@ -136,7 +136,7 @@ def wrong_combinations(recipe: Recipe) -> Iterator[ConfigError]:
             )
 
 
-def check_kinds(stage: StageRecipe) -> None:
+def _check_kinds(stage: StageRecipe) -> None:
     """Refuse an unknown kind of reference or policy, and settings that its kind does not have.
 
     Raises:
@@ -151,7 +151,7 @@ def check_kinds(stage: StageRecipe) -> None:
         policy_settings(stage.policy.kind, stage.policy.settings)
 
 
-def ineffective_settings(recipe: Recipe) -> Iterator[ConfigError]:
+def _ineffective_settings(recipe: Recipe) -> Iterator[ConfigError]:
     """Settings that have no effect beside the others."""
     for key in ("loss", "reference"):
         if recipe.stages and key in recipe.model_fields_set and all(getattr(stage, key) for stage in recipe.stages):

@@ -19,7 +19,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def expanded(path: str) -> str:
+def _expanded(path: str) -> str:
     """A path with `~` and `${VARIABLE}` filled in; an unset variable is an error."""
     filled = os.path.expanduser(os.path.expandvars(path))
     unset = re.search(r"\$\{?(\w+)", filled)
@@ -28,7 +28,7 @@ def expanded(path: str) -> str:
     return filled
 
 
-UserPath = Annotated[str, AfterValidator(expanded)]
+UserPath = Annotated[str, AfterValidator(_expanded)]
 
 
 def parsed(settings: type[BaseModel], given: Any, *, what: str) -> Any:
@@ -48,7 +48,7 @@ class SourceRecipe(Section):
     fraction: float = Field(default=1.0, gt=0, le=1)
 
 
-def as_sources(value: Any) -> Any:
+def _as_sources(value: Any) -> Any:
     """A path, a source, or a list of either."""
     if value is None:
         return ()
@@ -67,7 +67,7 @@ class DataRecipe(Section):
     min_response_tokens: int = Field(default=16, gt=0)
     template: Literal["auto", "chat", "dialogue", "plain"] = "auto"
 
-    _sources = field_validator("train", "eval", mode="before")(as_sources)
+    _sources = field_validator("train", "eval", mode="before")(_as_sources)
 
 
 class LoraRecipe(Section):
@@ -118,7 +118,7 @@ class ProbeRecipe(Section):
     seed: int = 0
 
 
-def as_alarm(value: Any) -> Any:
+def _as_alarm(value: Any) -> Any:
     """`false`, `true` and a threshold alone are all settings of an alarm."""
     if isinstance(value, bool) or value is None:
         return {"on": bool(value)}
@@ -146,7 +146,7 @@ class AlarmsRecipe(Section):
         return {
             name: given
             if name in cls.model_fields
-            else parsed(alarm_rule(name).settings, as_alarm(given), what=f"alarm {name!r}")
+            else parsed(alarm_rule(name).settings, _as_alarm(given), what=f"alarm {name!r}")
             for name, given in value.items()
         }
 
@@ -161,7 +161,7 @@ class AlarmsRecipe(Section):
         return self.on and (self.choose is not None or any(one.stop for one in self.settings().values()))
 
 
-def as_alarms(value: Any) -> Any:
+def _as_alarms(value: Any) -> Any:
     """`alarms: false` switches all of them off, and the probes with them."""
     return {"on": bool(value)} if isinstance(value, bool) or value is None else value
 
@@ -208,9 +208,9 @@ class KindRecipe(BaseModel):
     def _kind_alone(cls, value: Any) -> Any:
         """`cached` and `{kind: cached}` are the same; texts may hold `~` and `${VARIABLE}`."""
         if isinstance(value, str):
-            return {"kind": expanded(value)}
+            return {"kind": _expanded(value)}
         if isinstance(value, dict):
-            return {key: expanded(one) if isinstance(one, str) else one for key, one in value.items()}
+            return {key: _expanded(one) if isinstance(one, str) else one for key, one in value.items()}
         return value
 
     @property
@@ -237,7 +237,7 @@ class StageRecipe(Section):
     data: tuple[SourceRecipe, ...] = ()
     train: dict[str, Any] = Field(default_factory=dict)
 
-    _sources = field_validator("data", mode="before")(as_sources)
+    _sources = field_validator("data", mode="before")(_as_sources)
     _losses = field_validator("loss", mode="before")(as_losses)
 
 
@@ -263,7 +263,7 @@ class Recipe(Section):
     rounds: RoundsRecipe | None = None
     output: UserPath
 
-    _alarms = field_validator("alarms", mode="before")(as_alarms)
+    _alarms = field_validator("alarms", mode="before")(_as_alarms)
     _losses = field_validator("loss", mode="before")(as_losses)
 
     @field_validator("stages", mode="before")

@@ -82,7 +82,7 @@ def evaluate(request: Request, *, say: Callable[[str], None]) -> SuiteRun:
     places, base = locate_all(request.models, request.against)
     recipe = next((place.recipe for place in places if place.recipe), None)
     settings = recipe.evaluation if recipe else EvaluationRecipe()
-    suite = load_suite(request.suite or (suite_name(recipe) if recipe else "holistic"))
+    suite = load_suite(request.suite or (_suite_name(recipe) if recipe else "holistic"))
     if recipe:
         suite = suite.with_defaults(defaults_of(recipe))
     held_out = hold_out(request.data, [*places, base])
@@ -138,7 +138,7 @@ def evaluate_run(
     """
     started = time.perf_counter()
     settings = recipe.evaluation
-    suite = load_suite(suite_name(recipe)).with_defaults(defaults_of(recipe))
+    suite = load_suite(_suite_name(recipe)).with_defaults(defaults_of(recipe))
     judge = load_judge(settings.judge) if settings.judge else None
     material = Material(groups, read_texts(None, groups), judge, settings.seed)
     places = [Place(name, path) for name, path in zip(names, (start_model, model), strict=True)]
@@ -149,7 +149,7 @@ def evaluate_run(
     )  # fmt: skip
 
 
-def suite_name(recipe: Recipe) -> str:
+def _suite_name(recipe: Recipe) -> str:
     """The suite that a recipe names; by default a reward model is measured by `reward`."""
     is_named = "suite" in recipe.evaluation.model_fields_set
     if not is_named and policy_of(recipe.resolved_stages()[-1]).kind == "reward":
@@ -205,7 +205,7 @@ def measure(
         title=f"{', '.join(place.name for place in places[1:])} against {places[0].name}",
         command=command,
         suite=suite.name,
-        settings=settings_of(suite, material, held_out, outcome),
+        settings=_settings_of(suite, material, held_out, outcome),
         environment=environment(),
         models=[
             SuiteModel(
@@ -228,7 +228,7 @@ def measure(
     )
 
 
-def settings_of(suite: Suite, material: Material, held_out: HeldOut, outcome: Outcome) -> dict[str, Any]:
+def _settings_of(suite: Suite, material: Material, held_out: HeldOut, outcome: Outcome) -> dict[str, Any]:
     """What decided the numbers of a record, for its reader."""
     return {
         "evals": {one.name: one.settings.model_dump(mode="json") for one in suite.evals},

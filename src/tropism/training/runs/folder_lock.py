@@ -27,18 +27,18 @@ def locked(folder: Path) -> Iterator[None]:
     """
     place = folder.resolve()
     if place in _HELD:
-        raise in_use(folder, str(os.getpid()))
-    handle = open_lock(folder)
+        raise _in_use(folder, str(os.getpid()))
+    handle = _open_lock(folder)
     _HELD.add(place)
     try:
         yield
     finally:
         _HELD.discard(place)
-        (folder / LOCK).unlink(missing_ok=True)  # while it is locked: see `open_lock`
+        (folder / LOCK).unlink(missing_ok=True)  # while it is locked: see `_open_lock`
         os.close(handle)
 
 
-def open_lock(folder: Path) -> int:
+def _open_lock(folder: Path) -> int:
     """Open and lock the lock file of a folder, and write this process's number into it.
 
     The holder deletes the file before it frees the lock, so a file that was opened before and locked after that is no
@@ -53,7 +53,7 @@ def open_lock(folder: Path) -> int:
         except (BlockingIOError, PermissionError):
             holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
             os.close(handle)
-            raise in_use(folder, holder) from None
+            raise _in_use(folder, holder) from None
         except OSError:  # a file system without locks
             return handle
         try:
@@ -67,7 +67,7 @@ def open_lock(folder: Path) -> int:
         os.close(handle)
 
 
-def in_use(folder: Path, holder: str) -> OutputError:
+def _in_use(folder: Path, holder: str) -> OutputError:
     """What to say to the second writer."""
     process = f" (process {holder})" if holder else ""
     return OutputError(

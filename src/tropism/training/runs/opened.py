@@ -23,10 +23,10 @@ TEXT = PolicyRecipe(kind="text")
 
 def policy_of(stage: StageRecipe) -> PolicyRecipe:
     """The policy of a resolved stage: what the recipe names, else `reward` if its loss trains rewards, else `text`."""
-    return stage.policy or (PolicyRecipe(kind="reward") if needs_rewards(stage) else TEXT)
+    return stage.policy or (PolicyRecipe(kind="reward") if _needs_rewards(stage) else TEXT)
 
 
-def needs_rewards(stage: StageRecipe) -> bool:
+def _needs_rewards(stage: StageRecipe) -> bool:
     """Whether any loss of a stage is over rewards."""
     return mixture_of(stage.loss or {}).needs("rewards")
 
@@ -67,8 +67,8 @@ def check_policies(recipe: Recipe) -> None:
         name = policy_of(stage).kind
         kind = policy_kind(name)
         called = f"policy {name!r} of stage {stage.name!r}"
-        check_losses(stage, kind, called)
-        check_reference(recipe, stage, kind, called)
+        _check_losses(stage, kind, called)
+        _check_reference(recipe, stage, kind, called)
         if recipe.lora and not kind.takes_adapter:
             raise ConfigError(f"{called} takes no adapter, but `lora` is set.", remedy="Omit `lora`.")
         if before and "rewards" in before.capabilities and "rewards" not in kind.capabilities:
@@ -94,7 +94,7 @@ def imitates(stage: StageRecipe) -> bool:
     return set(stage.loss or {}) == {"nll"}
 
 
-def check_losses(stage: StageRecipe, kind: PolicyKind, called: str) -> None:
+def _check_losses(stage: StageRecipe, kind: PolicyKind, called: str) -> None:
     """Refuse losses over log-probabilities for a reward model, and losses over rewards for any other model."""
     gives_rewards = "rewards" in kind.capabilities
     for part in mixture_of(stage.loss or {}).parts:
@@ -104,7 +104,7 @@ def check_losses(stage: StageRecipe, kind: PolicyKind, called: str) -> None:
             require(kind.capabilities, {"logp"}, policy=called, what=f"loss {part.name!r}")
 
 
-def check_reference(recipe: Recipe, stage: StageRecipe, kind: PolicyKind, called: str) -> None:
+def _check_reference(recipe: Recipe, stage: StageRecipe, kind: PolicyKind, called: str) -> None:
     """Refuse a reference that a stage names and its policy cannot serve or its losses do not read.
 
     The default reference is not named. One that the recipe names for all stages must be read by at least one of them.
@@ -116,17 +116,17 @@ def check_reference(recipe: Recipe, stage: StageRecipe, kind: PolicyKind, called
         return
     reference = reference_kind(stage.reference.kind)
     named = f"reference {stage.reference.kind!r}"
-    if reads_reference(stage) or not any(map(reads_reference, recipe.resolved_stages())):
+    if _reads_reference(stage) or not any(map(_reads_reference, recipe.resolved_stages())):
         require(kind.capabilities, reference.needs, policy=called, what=named)
     readers = [stage] if is_own else recipe.resolved_stages()
-    if reference is not NoReference and not any(map(reads_reference, readers)):
+    if reference is not NoReference and not any(map(_reads_reference, readers)):
         raise ConfigError(
             f"{named} of stage {stage.name!r} has no effect: {' and '.join(stage.loss or {})} reads no reference.",
             remedy="Omit `reference`.",
         )
 
 
-def reads_reference(stage: StageRecipe) -> bool:
+def _reads_reference(stage: StageRecipe) -> bool:
     """Whether any loss of a stage compares with a reference."""
     return mixture_of(stage.loss or {}).needs("reference")
 

@@ -86,8 +86,8 @@ class OutputFolder:
         self.kind = kind
         self.names = list(dict.fromkeys(names))
         self.record = record
-        self.identity = {name: digest_of_value(value) for name, value in identity.items()}
-        assert all(is_plain(name) for name in self.names), f"names must be plain, got {self.names}"
+        self.identity = {name: _digest_of_value(value) for name, value in identity.items()}
+        assert all(_is_plain(name) for name in self.names), f"names must be plain, got {self.names}"
 
     @contextlib.contextmanager
     def claimed(
@@ -233,7 +233,7 @@ class OutputFolder:
             raise OutputError(
                 f"{path} cannot be read as the mark of an output folder.", remedy="Give another `output`."
             ) from None
-        wrong = [name for name in mark.names if not is_plain(name)]
+        wrong = [name for name in mark.names if not _is_plain(name)]
         if wrong:
             raise OutputError(
                 f"{path} names {wrong[0]!r}, which is not a file or folder inside {self.path}.",
@@ -258,13 +258,13 @@ class OutputFolder:
         """Files and folders that a killed process was about to rename into place."""
         mark = self._read_mark()
         names = mark.names if mark else []
-        found = [path for path in self.path.iterdir() if is_temporary(path.name, {MARK, *names})]
+        found = [path for path in self.path.iterdir() if _is_temporary(path.name, {MARK, *names})]
         for name in names:
             for folder, folders, files in os.walk(self.path / name):
                 if MARK in files or LOCK in files:  # an output folder of its own
                     folders.clear()
                     continue
-                temporary = [one for one in (*folders, *files) if is_temporary(one, None)]
+                temporary = [one for one in (*folders, *files) if _is_temporary(one, None)]
                 found += [Path(folder, one) for one in temporary]
                 folders[:] = [one for one in folders if one not in temporary]
         return found
@@ -287,12 +287,12 @@ class OutputFolder:
         return ConfigError(f"there is nothing to resume in {self.path}.", remedy="Omit `resume`.")
 
 
-def is_plain(name: str) -> bool:
+def _is_plain(name: str) -> bool:
     """Whether a name means something directly inside a folder."""
     return bool(name) and name not in (".", "..", MARK, LOCK, REPLACED) and Path(name).name == name and "\0" not in name
 
 
-def is_temporary(name: str, targets: set[str] | None) -> bool:
+def _is_temporary(name: str, targets: set[str] | None) -> bool:
     """Whether a name is that of a file to be renamed to one of the targets; None takes any target."""
     found = TEMPORARY.fullmatch(name)
     return found is not None and (targets is None or found["target"] in targets)
@@ -306,7 +306,7 @@ def delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def digest_of_value(value: Any) -> str:
+def _digest_of_value(value: Any) -> str:
     """A digest of a JSON value: settings may hold secrets, which have no place in a mark."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -168,7 +168,7 @@ def hold_out(data: str | None, places: Sequence[Place]) -> HeldOut:
     else:
         return HeldOut(())
     for place, split in runs:
-        seen = trained_on(split)
+        seen = _trained_on(split)
         kept = [group for group in groups if group_key(group) not in seen]
         if len(kept) < len(groups):
             left_out[f"{place.name} was trained on them"] = len(groups) - len(kept)
@@ -181,7 +181,7 @@ def hold_out(data: str | None, places: Sequence[Place]) -> HeldOut:
     return HeldOut(groups, left_out)
 
 
-def trained_on(split: Split) -> set[str]:
+def _trained_on(split: Split) -> set[str]:
     """Keys of the groups that any stage was trained on."""
     return {group_key(group) for part in split.train for group in part}
 

@@ -59,7 +59,7 @@ def run_rounds(recipe: Recipe, *, command: str, resume: bool = False, say: Calla
         rounds=[],
     )
     data = load_data(recipe)
-    folder = folder_of_rounds(recipe, settings)
+    folder = _folder_of_rounds(recipe, settings)
     claim: contextlib.AbstractContextManager[Path] = contextlib.nullcontext(output)
     if state.is_main_process:
         claim = folder.claimed(
@@ -73,8 +73,8 @@ def run_rounds(recipe: Recipe, *, command: str, resume: bool = False, say: Calla
         for number in range(1, settings.count + 1):
             model = record.rounds[-1].model if record.rounds else recipe.model
             say(f"Round {number} of {settings.count}, from {model}.")
-            with resumable(number, command):
-                done = run_round(recipe, settings, data, number=number, model=model, command=command)
+            with _resumable(number, command):
+                done = _run_round(recipe, settings, data, number=number, model=model, command=command)
             record = record.model_copy(update={"rounds": [*record.rounds, done]})
             if state.is_main_process:
                 write_json(record, output / RECORD)
@@ -82,7 +82,7 @@ def run_rounds(recipe: Recipe, *, command: str, resume: bool = False, say: Calla
     return record
 
 
-def folder_of_rounds(recipe: Recipe, settings: RoundsRecipe) -> OutputFolder:
+def _folder_of_rounds(recipe: Recipe, settings: RoundsRecipe) -> OutputFolder:
     """The output folder of a recipe's rounds: their number may grow, and only the judge of the evaluation is fixed."""
     fixed = recipe.model_dump(mode="json", exclude={"output": True, "evaluation": True, "rounds": {"count"}})
     names = [*(f"{ROUND_FOLDER}{number}" for number in range(1, settings.count + 1)), HELD_OUT, RECORD, "report.html"]
@@ -91,7 +91,7 @@ def folder_of_rounds(recipe: Recipe, settings: RoundsRecipe) -> OutputFolder:
 
 
 @contextlib.contextmanager
-def resumable(number: int, command: str) -> Iterator[None]:
+def _resumable(number: int, command: str) -> Iterator[None]:
     """After Ctrl-C in a round, say how to resume the rounds rather than the run inside."""
     remedy = f"Go on with: {command}{'' if '--resume' in command else ' --resume'}"
     try:
@@ -138,7 +138,7 @@ def read_rounds(path: Path) -> Rounds:
         raise ConfigError(f"{path} holds no rounds of this version.", remedy="Give another `output`.") from None
 
 
-def run_round(
+def _run_round(
     recipe: Recipe, settings: RoundsRecipe, data: Split, *, number: int, model: str, command: str
 ) -> RoundRecord:
     """One round, or its record if it is done: groups from the model's own answers, then an ordinary run on them."""
@@ -148,7 +148,7 @@ def run_round(
         return RoundRecord.model_validate_json((folder / ROUND).read_text(encoding="utf-8"))
     state = PartialState()
     if state.is_main_process and not (folder / GROUPS).exists():
-        sample_round(recipe, settings, data, number=number, model=model, folder=folder)
+        _sample_round(recipe, settings, data, number=number, model=model, folder=folder)
     state.wait_for_everyone()
     own = round_recipe(recipe, settings, number=number, model=model)
     trained = folder / RUN
@@ -178,7 +178,9 @@ def run_round(
     return done
 
 
-def sample_round(recipe: Recipe, settings: RoundsRecipe, data: Split, *, number: int, model: str, folder: Path) -> None:
+def _sample_round(
+    recipe: Recipe, settings: RoundsRecipe, data: Split, *, number: int, model: str, folder: Path
+) -> None:
     """Answer the round's prompts, compare the answers, and write the groups; each round draws new answers."""
     assert recipe.evaluation.judge is not None
     (train,) = data.train

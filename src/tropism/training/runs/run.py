@@ -65,7 +65,7 @@ def run_recipe(recipe: Recipe, *, command: str, resume: bool = False, overwrite:
         evaluation = None
         if is_main and data.held_out:
             evaluation = evaluate_run(
-                recipe, stages[-1].start_model, stages[-1].model, names=names_of(stages[-1]), groups=data.held_out,
+                recipe, stages[-1].start_model, stages[-1].model, names=_names_of(stages[-1]), groups=data.held_out,
                 folder=output / FOLDER, command=command, say=announce,
             )  # fmt: skip
         run = record(recipe, data, stages, evaluation, command=command, seconds=time.perf_counter() - started)
@@ -123,7 +123,7 @@ def record(
 def check_settings(recipe: Recipe) -> None:
     """Find what is wrong with any stage before the first one costs time."""
     check_policies(recipe)
-    check_stage_names(recipe)
+    _check_stage_names(recipe)
     nothing_held_out = not recipe.data.eval and recipe.data.holdout == 0
     for stage in recipe.resolved_stages():
         assert stage.loss is not None
@@ -149,7 +149,7 @@ def check_settings(recipe: Recipe) -> None:
             )
 
 
-def check_stage_names(recipe: Recipe) -> None:
+def _check_stage_names(recipe: Recipe) -> None:
     """Refuse a stage whose folder would be one of the run's own files or folders."""
     for stage in recipe.resolved_stages():
         if stage.name in FILES:
@@ -159,7 +159,7 @@ def check_stage_names(recipe: Recipe) -> None:
             )
 
 
-def names_of(stage: Stage) -> tuple[str, str]:
+def _names_of(stage: Stage) -> tuple[str, str]:
     """What the evaluation calls the model that a stage started from, and the stage's own."""
     start = short_name(stage.start_model)
     return (f"{start} (start)" if start == stage.name else start), stage.name

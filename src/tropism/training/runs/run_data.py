@@ -34,10 +34,10 @@ class Split:
 def load_data(recipe: Recipe) -> Split:
     """Read the sources of every stage and split them by prompt; no held-out prompt is trained on in any stage."""
     loaded = {stage.data: read(stage.data) for stage in recipe.resolved_stages()}
-    cards = [card for data, one in loaded.items() for card in with_build_cards(data, one.cards)]
+    cards = [card for data, one in loaded.items() for card in _with_build_cards(data, one.cards)]
     if recipe.data.eval:
         held_out = read(recipe.data.eval)
-        cards += with_build_cards(recipe.data.eval, held_out.cards)
+        cards += _with_build_cards(recipe.data.eval, held_out.cards)
         sides = {
             data: (tuple(group for group in one.groups if group.split != "eval"), held_out.groups)
             for data, one in loaded.items()
@@ -46,7 +46,7 @@ def load_data(recipe: Recipe) -> Split:
         sides = {data: split_groups(one.groups, holdout=recipe.data.holdout) for data, one in loaded.items()}
     last = sides[recipe.resolved_stages()[-1].data]
     kept = {data: at_most(side[0], recipe.data.max_groups) for data, side in sides.items()}
-    refuse_leaks(kept.values(), last[1])
+    _refuse_leaks(kept.values(), last[1])
     probe = probed(last[1] or last[0], recipe.alarms)
     evaluated = without(last[1], probe) if recipe.alarms.decides else tuple(last[1])
     return Split(
@@ -69,7 +69,7 @@ def read(sources: Sequence[SourceRecipe]) -> Loaded:
     return load([Source(source.path, source.fraction) for source in sources])
 
 
-def with_build_cards(sources: Sequence[SourceRecipe], cards: Sequence[DataCard]) -> list[DataCard]:
+def _with_build_cards(sources: Sequence[SourceRecipe], cards: Sequence[DataCard]) -> list[DataCard]:
     """The cards of sources; before that of a groups file, the one of the build that made it."""
     found: list[DataCard] = []
     for source, card in zip(sources, cards, strict=True):
@@ -86,7 +86,7 @@ def at_most(groups: Sequence[PreferenceGroup], count: int | None) -> tuple[Prefe
     return tuple(sorted(groups, key=lambda group: unit_hash(group_key(group), purpose="max_groups"))[:count])
 
 
-def refuse_leaks(trained: Iterable[Sequence[PreferenceGroup]], held_out: Sequence[PreferenceGroup]) -> None:
+def _refuse_leaks(trained: Iterable[Sequence[PreferenceGroup]], held_out: Sequence[PreferenceGroup]) -> None:
     """Refuse to evaluate on a prompt that is trained on."""
     ours = {group_key(group) for group in held_out}
     shared = sorted(group.id for groups in trained for group in groups if group_key(group) in ours)

@@ -70,16 +70,16 @@ def run_folder(recipe: Recipe, *, data: str, command: str, resume: bool, overwri
     try:
         with claim as output:
             if state.is_main_process:
-                forget_chosen_states(recipe, output)
+                _forget_chosen_states(recipe, output)
                 given = recipe.model_dump(mode="json", exclude_unset=True)
                 write_text(yaml.safe_dump(given, sort_keys=False, allow_unicode=True), output / "recipe.yaml")
             state.wait_for_everyone()
             yield output
     except KeyboardInterrupt:
-        raise interrupted(folder.path, is_worth_keeping() or resume, command) from None
+        raise _interrupted(folder.path, is_worth_keeping() or resume, command) from None
 
 
-def forget_chosen_states(recipe: Recipe, output: Path) -> None:
+def _forget_chosen_states(recipe: Recipe, output: Path) -> None:
     """Delete the states of finished stages from which their model was chosen, if a kill came before that."""
     for stage in recipe.resolved_stages():
         if (output / stage.name / "stage.json").exists():
@@ -87,7 +87,7 @@ def forget_chosen_states(recipe: Recipe, output: Path) -> None:
                 shutil.rmtree(path)
 
 
-def interrupted(output: Path, is_kept: bool, command: str) -> Interrupted:
+def _interrupted(output: Path, is_kept: bool, command: str) -> Interrupted:
     """What to say after Ctrl-C outside a training step."""
     if is_kept:
         again = command if "--resume" in command else f"{command} --resume"

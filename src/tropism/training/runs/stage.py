@@ -68,9 +68,9 @@ def run_stage(
             write_json(ready.plan, folder / "plan.json")
         announce(f"Memory plan of stage {stage.name}: {describe(ready.plan)}.")
     interrupt, log = StopOnInterrupt(), JsonlLog(folder / "log.jsonl")
-    watch = watching(recipe, stage, ready, probe, folder=folder, log=log)
+    watch = _watching(recipe, stage, ready, probe, folder=folder, log=log)
     callbacks = [interrupt, log, *([watch] if watch else [])]
-    trainer = train_stage(recipe, stage, ready, callbacks, start_from=last_checkpoint(folder) if resume else None)
+    trainer = _train_stage(recipe, stage, ready, callbacks, start_from=last_checkpoint(folder) if resume else None)
     if interrupt.interrupted_at is not None:
         raise Interrupted(
             f"Interrupted after step {interrupt.interrupted_at} of stage {stage.name!r}; its checkpoint is kept in "
@@ -78,7 +78,7 @@ def run_stage(
             remedy=f"Go on with: {command}{'' if '--resume' in command else ' --resume'}",
         )
     seconds = time.perf_counter() - started
-    done = stage_record(stage, trainer, ready, watch, start_model=start_model, folder=folder, seconds=seconds)
+    done = _stage_record(stage, trainer, ready, watch, start_model=start_model, folder=folder, seconds=seconds)
     if trainer.is_world_process_zero():
         save_model(ready.policy, watch, folder / "model")
         write_json(done, record)
@@ -90,7 +90,7 @@ def run_stage(
     return done
 
 
-def train_stage(
+def _train_stage(
     recipe: Recipe,
     stage: StageRecipe,
     ready: Ready,
@@ -169,7 +169,7 @@ def make_ready(
             planned,
             groups_per_step=args.per_device_train_batch_size * args.gradient_accumulation_steps,
             tokens_per_batch=recipe.tokens_per_batch,
-            recompute=chosen_recompute(stage),
+            recompute=_chosen_recompute(stage),
             optimizer=str(args.optim.value),
             autocast=lower_dtype(args),
         )
@@ -177,13 +177,13 @@ def make_ready(
     return Ready(policy, groups, eval_groups, account, args, plan)
 
 
-def chosen_recompute(stage: StageRecipe) -> bool | None:
+def _chosen_recompute(stage: StageRecipe) -> bool | None:
     """Whether the recipe asks for gradient checkpointing; None if it leaves that to the plan."""
     names = ("activation_checkpointing", "gradient_checkpointing")  # transformers' new and old name
     return next((bool(stage.train[name]) for name in names if stage.train.get(name) is not None), None)
 
 
-def watching(
+def _watching(
     recipe: Recipe,
     stage: StageRecipe,
     ready: Ready,
@@ -225,7 +225,7 @@ def save_model(policy: Policy, watch: WatchTraining | None, folder: Path) -> Non
     shutil.copytree(chosen, folder)
 
 
-def stage_record(
+def _stage_record(
     stage: StageRecipe,
     trainer: PreferenceTrainer,
     ready: Ready,

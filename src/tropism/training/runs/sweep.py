@@ -72,7 +72,7 @@ def run_sweep(
     recipes = [
         load_recipe(path, (*point.overrides, f"output={one}")) for point, one in zip(points, folders, strict=True)
     ]
-    refuse_what_cannot_be_swept(recipes)
+    _refuse_what_cannot_be_swept(recipes)
     record = Sweep(
         title=f"{path.stem} over {', '.join(axis.key for axis in axes)}",
         command=command,
@@ -82,12 +82,12 @@ def run_sweep(
     )
     names = [point.name for point in points]
     folder = OutputFolder(
-        output, "sweep", names=[*names, RECORD, "report.html"], record=RECORD, identity=without_output(record.recipe)
+        output, "sweep", names=[*names, RECORD, "report.html"], record=RECORD, identity=_without_output(record.recipe)
     )
     with folder.claimed("continue", is_worth_keeping=lambda: any((output / name).exists() for name in names)):
         for place, (point, recipe) in enumerate(zip(points, recipes, strict=True), 1):
             say(f"Run {place} of {len(points)}: {', '.join(point.overrides)}")
-            found = run_point(point, recipe, command=command)
+            found = _run_point(point, recipe, command=command)
             if found.error:
                 say(f"It failed: {found.error}")
             record = record.model_copy(update={"runs": [*record.runs, found]})
@@ -95,7 +95,7 @@ def run_sweep(
     return record
 
 
-def refuse_what_cannot_be_swept(recipes: Sequence[Recipe]) -> None:
+def _refuse_what_cannot_be_swept(recipes: Sequence[Recipe]) -> None:
     """A sweep consists of single runs, one after the other in one process."""
     if any(recipe.rounds for recipe in recipes):
         raise ConfigError("a sweep cannot run `rounds`.", remedy="Omit them, or sweep with a shell loop.")
@@ -117,7 +117,7 @@ def parse_axis(text: str) -> Axis:
         ('dpo', '{dpo: {beta: 0.1}, nll: {}}')
     """
     key, equals, values = text.partition("=")
-    found = tuple(split_values(values))
+    found = tuple(_split_values(values))
     if not equals or not key or not all(found):
         raise ConfigError(
             f"an axis of a sweep must look like key=value,value, got {text!r}.", remedy="Try loss.dpo.beta=0.05,0.1."
@@ -129,7 +129,7 @@ def parse_axis(text: str) -> Axis:
     return Axis(key, found)
 
 
-def split_values(text: str) -> Iterator[str]:
+def _split_values(text: str) -> Iterator[str]:
     """Split at the commas that are outside brackets, braces and quotes."""
     depth, quote, part = 0, "", ""
     for sign in text:
@@ -168,16 +168,16 @@ def grid(axes: Sequence[Axis]) -> Iterator[Point]:
     for values in itertools.product(*(axis.values for axis in axes)):
         whole = "_".join(f"{title}-{value}" for title, value in zip(titles, values, strict=True))
         overrides = tuple(f"{key}={value}" for key, value in zip(keys, values, strict=True))
-        yield Point(folder_name(whole), overrides)
+        yield Point(_folder_name(whole), overrides)
 
 
-def folder_name(text: str) -> str:
+def _folder_name(text: str) -> str:
     """A name that is safe for a folder; if that changes the text, a digest is added, so that two names differ."""
     safe = re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip("-.")[:LONGEST_NAME]
     return safe if safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def without_output(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def _without_output(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's settings without its folder, which a sweep does not use."""
     return {key: value for key, value in recipe.items() if key != "output"}
 
@@ -194,7 +194,7 @@ def read_sweep(path: Path) -> Sweep:
         raise ConfigError(f"{path} is not a sweep of this version.", remedy="Give another `output`.") from None
 
 
-def run_point(point: Point, recipe: Recipe, *, command: str) -> SweepRun:
+def _run_point(point: Point, recipe: Recipe, *, command: str) -> SweepRun:
     """One run: read if it is finished, resumed if it was interrupted; a failure is an entry of the record.
 
     Raises:
@@ -229,6 +229,6 @@ def finished(folder: Path, recipe: Recipe) -> Run | None:
     if not (folder / "run.json").exists():
         return None
     run = read_run(folder / "run.json")
-    if without_output(run.recipe) != without_output(recipe.model_dump(mode="json")):
+    if _without_output(run.recipe) != _without_output(recipe.model_dump(mode="json")):
         raise ConfigError(f"the run in {folder} was made by another recipe.", remedy="Give another `output`.")
     return run

@@ -94,7 +94,7 @@ def last_metric(name: str) -> Callable[[Sequence[Probe], AlarmSettings], Estimat
     return lambda probes, settings: probes[-1].metrics.get(name)
 
 
-def length_change(probes: Sequence[Probe], settings: AlarmSettings) -> Estimate | None:
+def _length_change(probes: Sequence[Probe], settings: AlarmSettings) -> Estimate | None:
     """By which factor the answers became longer or shorter; at least 1 in both cases."""
     ratio = probes[-1].metrics.get("length_ratio")
     if ratio is None or ratio.value >= 1 or ratio.low <= 0:
@@ -102,7 +102,7 @@ def length_change(probes: Sequence[Probe], settings: AlarmSettings) -> Estimate 
     return Estimate(value=1 / ratio.value, low=1 / ratio.high, high=1 / ratio.low, n=ratio.n)
 
 
-def growth_without_accuracy(probes: Sequence[Probe], settings: AlarmSettings) -> Estimate | None:
+def _growth_without_accuracy(probes: Sequence[Probe], settings: AlarmSettings) -> Estimate | None:
     """How many times the margin of half the steps ago it is now; None while accuracy rises with it."""
     now = probes[-1]
     earlier = [probe for probe in probes[:-1] if 0 < probe.step <= now.step / 2]
@@ -116,7 +116,7 @@ def growth_without_accuracy(probes: Sequence[Probe], settings: AlarmSettings) ->
     return Estimate(value=margin.value / base, low=margin.low / base, high=margin.high / base, n=margin.n)
 
 
-def least_variety(probes: Sequence[Probe], settings: AlarmSettings) -> Estimate | None:
+def _least_variety(probes: Sequence[Probe], settings: AlarmSettings) -> Estimate | None:
     """Distinct word pairs over all answers or inside an answer, against the start: the one that fell further.
 
     A model that loses variety either gives the same answer to every prompt or repeats itself inside an answer. In the
@@ -137,7 +137,7 @@ ALARMS: dict[str, AlarmRule] = {
         "Anchor the winners (loss.nll.weight=0.5, or loss dpop), raise beta, or lower train.learning_rate.",
     ),
     "margin": AlarmRule(
-        growth_without_accuracy,
+        _growth_without_accuracy,
         ("margin", "pair_accuracy"),
         "above",
         2.5,
@@ -146,7 +146,7 @@ ALARMS: dict[str, AlarmRule] = {
         "Train for fewer steps, raise beta, or use ipo, whose margin has a target.",
     ),
     "length": AlarmRule(
-        length_change,
+        _length_change,
         ("length_ratio",),
         "above",
         1.6,
@@ -162,7 +162,7 @@ ALARMS: dict[str, AlarmRule] = {
         "Raise beta, lower train.learning_rate, or train for fewer steps.",
     ),
     "diversity": AlarmRule(
-        least_variety,
+        _least_variety,
         ("distinct_2_ratio", "own_distinct_2_ratio"),
         "below",
         0.85,
@@ -229,12 +229,12 @@ def alarms_of(probes: Sequence[Probe], settings: Mapping[str, AlarmSettings]) ->
     """
     found: dict[str, Alarm] = {}
     for end in range(1, len(probes) + 1):
-        for alarm in tripped(probes[:end], settings):
+        for alarm in _tripped(probes[:end], settings):
             found.setdefault(alarm.name, alarm)
     return list(found.values())
 
 
-def tripped(probes: Sequence[Probe], settings: Mapping[str, AlarmSettings]) -> Iterator[Alarm]:
+def _tripped(probes: Sequence[Probe], settings: Mapping[str, AlarmSettings]) -> Iterator[Alarm]:
     """The alarms that the newest probe trips."""
     for name, setting in settings.items():
         rule = alarm_rule(name)

@@ -90,14 +90,14 @@ class Prober:
 
     def measure(self, step: int) -> Probe:
         """The model as it is now, compared with its start."""
-        with untouched_random_state(self.policy.device):
+        with _untouched_random_state(self.policy.device):
             if self._before is None:
                 with self.start.in_place():
                     self._before = self._look()
             now = self._look() if step else self._before
             metrics = self._pairs(now) | self._answers(now) | self._style(now)
         known = {name: value for name, value in metrics.items() if value and is_finite(value)}
-        return Probe(step=step, metrics=known if step else {name: at_start(name, one) for name, one in known.items()})
+        return Probe(step=step, metrics=known if step else {name: _at_start(name, one) for name, one in known.items()})
 
     def _look(self) -> Seen:
         """Score the pairs and answer the prompts, with the weights that are in place."""
@@ -187,7 +187,7 @@ class Prober:
         return [ratio for ratio in ratios if ratio is not None]
 
 
-def at_start(name: str, estimate: Estimate) -> Estimate:
+def _at_start(name: str, estimate: Estimate) -> Estimate:
     """A metric of the start: compared with itself it is exact and has no interval."""
     if name in ABSOLUTE:
         return estimate
@@ -205,7 +205,7 @@ def is_finite(estimate: Estimate) -> bool:
 
 
 @contextlib.contextmanager
-def untouched_random_state(device: torch.device) -> Iterator[None]:
+def _untouched_random_state(device: torch.device) -> Iterator[None]:
     """Every random state of this process that a model on a device may draw from comes back when the block ends."""
     own, numbers = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

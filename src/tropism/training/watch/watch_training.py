@@ -55,8 +55,8 @@ class WatchTraining(TrainerCallback):
         self.every = max(1, math.ceil(share * state.max_steps) if share < 1 else round(share))
         if not state.is_world_process_zero:
             return
-        self.probes = [probe for probe in read_probes(self.folder / PROBES) if probe.step <= state.global_step]
-        write_probes(self.probes, self.folder / PROBES)
+        self.probes = [probe for probe in _read_probes(self.folder / PROBES) if probe.step <= state.global_step]
+        _write_probes(self.probes, self.folder / PROBES)
         self.alarms = alarms_of(self.probes, self.settings.settings())
         for path in self.folder.glob(f"{KEPT}*"):
             if int(path.name.removeprefix(KEPT)) > state.global_step:
@@ -107,7 +107,7 @@ class WatchTraining(TrainerCallback):
         with lowered(args):
             probe = self.prober.measure(step)
         self.probes.append(probe)
-        write_probes(self.probes, self.folder / PROBES)
+        _write_probes(self.probes, self.folder / PROBES)
         values = {
             f"probe_{name}{end}": number
             for name, seen in probe.metrics.items()
@@ -147,7 +147,7 @@ class WatchTraining(TrainerCallback):
         return self.composite.value({name: seen.value for name, seen in probe.metrics.items()})
 
 
-def read_probes(path: Path) -> list[Probe]:
+def _read_probes(path: Path) -> list[Probe]:
     """The probes of a stage so far; a last line cut short by a kill is left out.
 
     Raises:
@@ -168,6 +168,6 @@ def read_probes(path: Path) -> list[Probe]:
     return found
 
 
-def write_probes(probes: list[Probe], path: Path) -> None:
+def _write_probes(probes: list[Probe], path: Path) -> None:
     """Write the probes of a stage, whole or not at all."""
     write_text("".join(f"{probe.model_dump_json()}\n" for probe in probes), path)
