@@ -112,7 +112,11 @@ def test_a_killed_demo_started_again_ends_with_the_same_claims(tmp_path):
             assert finish(folder).claims == whole.claims
             folder = tmp_path / "killed-again"
         with start(folder) as process:
-            time.sleep(rng.uniform(0.25, 0.95) * seconds)
+            if number % 5 == 4:  # the last kill of a folder comes after a finished stage, however slow the machine is
+                while process.poll() is None and not any(folder.rglob("stage.json")):
+                    time.sleep(0.05)
+            else:
+                time.sleep(rng.uniform(0.25, 0.95) * seconds)
             killed += process.poll() is None
             process.send_signal(signal.SIGKILL)
         finished.update(path.parent for path in folder.rglob("stage.json"))

@@ -160,7 +160,7 @@ def test_reader_that_has_gone_is_one_line(options: list[str]) -> None:
     os.close(writer)
     assert ended.returncode == 3
     assert [line for line in ended.stderr.splitlines() if "rror" in line] == [
-        "error: standard output cannot be written (Broken pipe). Free some space, or keep open what reads it."
+        "error: standard output cannot be written (Broken pipe). Free some space, or keep the reading program open."
     ]
 
 

@@ -208,8 +208,19 @@ def test_resume_refuses_data_that_has_changed(recipe, tmp_path, capsys):
     assert "holds a run with other settings (contents of the data)." in changed
 
 
+LATE_RULE = """
+calls = []
+def shorter(prompt, answer):
+    calls.append(answer)
+    if len(calls) > 2:
+        {end}
+    return 0.0
+"""
+"""A judge that passes its trial on two answers before training, and ends after them."""
+
+
 def test_ctrl_c_while_it_evaluates_says_how_to_go_on(recipe, tmp_path, capsys):
-    (tmp_path / "rule.py").write_text("def shorter(prompt, answer):\n    raise KeyboardInterrupt\n")
+    (tmp_path / "rule.py").write_text(LATE_RULE.format(end="raise KeyboardInterrupt"))
     line = error_line(capsys, "train", str(recipe))
     assert (
         line
@@ -380,8 +391,9 @@ def test_r15_a_second_run_in_the_folder_of_a_live_one_is_refused(recipe, tmp_pat
 
 
 def test_f11_a_resume_may_change_the_evaluation_and_keeps_the_training(recipe, tmp_path, capsys):
-    (tmp_path / "rule.py").write_text("def shorter(prompt, answer):\n    return {}['x']\n")
-    assert "failed with KeyError" in error_line(capsys, "train", str(recipe))
+    (tmp_path / "rule.py").write_text(LATE_RULE.format(end="raise KeyError"))
+    assert run(["train", str(recipe)]) == 0  # the training is kept, and the missing measure is told
+    assert "Not measured: win_rate, because judge" in " ".join(capsys.readouterr().out.split())
     trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*/model/*")}
     (tmp_path / "rule.py").write_text("def longer(prompt, answer):\n    return len(answer)\n")
     changes = [f"evaluation.judge={tmp_path}/rule.py:longer", "evaluation.prompts=2", "--json"]

@@ -152,7 +152,7 @@ def test_rows_may_carry_weights_margins_and_ties(tmp_path):
         ({"disable_dropout": False}, {}, "disable_dropout=False is not supported"),
         ({"truncation_mode": "keep_end"}, {}, "truncation_mode='keep_end' is not supported"),
         ({"loss_type": "sigmod"}, {}, "loss_type 'sigmod' is unknown"),
-        ({"loss_type": "exo_pair"}, {}, "loss.exo.label_smoothing must lie between"),
+        ({"loss_type": "exo_pair"}, {}, "loss.exo.label_smoothing must be in (0, 0.5), got 0.0"),
         ({"loss_type": ["sigmoid"], "loss_weights": [1.0, 2.0]}, {}, "loss_weights has 2 numbers for 1 losses"),
         ({"loss_type": "hinge", "ld_alpha": 0.5}, {}, "loss_type 'hinge' cannot be combined with ld_alpha"),
         ({}, {"data_collator": object()}, "data_collator has no place here"),

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tropism.training.recipe.sections import Recipe
 
 
+NO_JUDGE = "there is no judge"
+"""Why the win rate is missing from most runs; every other reason is printed."""
+
+
 def train(
     recipe: Path = typer.Argument(help="The recipe, a YAML file."),
     overrides: list[str] = typer.Argument(None, help="Settings to override, such as loss.dpo.beta=0.05."),
@@ -115,6 +119,10 @@ def show(output: Output, run: Run, report: Path) -> None:
         output.say(
             textwrap.shorten(f"Alarms, explained in the report: {', '.join(tripped)}", WIDTH, placeholder=" ...")
         )
+    left_out = run.evaluation.settings["left_out"] if run.evaluation else {}
+    for name, reason in left_out.items():
+        if reason != NO_JUDGE:
+            output.say(textwrap.shorten(f"Not measured: {name}, because {reason}", 2 * WIDTH, placeholder=" ..."))
     dropped = sum(sum(card.account.dropped.values()) for card in run.cards)
     output.say(
         f"{sum(card.account.rows_read for card in run.cards):,} rows read, {dropped:,} dropped; "
