@@ -208,6 +208,7 @@ def test_engines_make_the_same_groups_of_shuffled_rows(case: str, spark: Any, tm
     assert sum(len(group.edges) + len(group.labels) for group in groups) > 30
     assert [without_source(group) for group in groups] == [without_source(group) for group in others]
     account, other = card.account.model_dump(exclude={"examples"}), other_card.account.model_dump(exclude={"examples"})
+    assert other["notes"].pop("rows of shuffled.jsonl converted to Parquet for Spark") == account["rows_read"]
     assert account == other
     for name, estimate in card.confounds.items():
         for field in ("value", "low", "high", "n"):
